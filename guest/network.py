@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The network's counters, in this network namespace and in another one."""
+
+import ctypes
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from procfs import output_of, read_text
+
+CLONE_NEWNET = 0x40000000  # <linux/sched.h>
+
+
+@dataclass(frozen=True)
+class Namespace:
+    """A network namespace: by the name `ip netns` gave it, or by path (/proc/PID/ns/net)."""
+
+    name: str
+
+    def enter(self) -> None:
+        """Move this process into it, so that /proc/net and child processes show its network.
+
+        One system call in place of `ip netns exec` and a shell around every file. Raises OSError.
+        Only for a process with one thread: /proc/net follows the first one.
+        """
+        handle = os.open(Path("/run/netns") / self.name, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            libc = ctypes.CDLL(None, use_errno=True)  # os.setns came with Python 3.12
+            if libc.setns(handle, CLONE_NEWNET) != 0:
+                number = ctypes.get_errno()
+                raise OSError(number, os.strerror(number))
+        finally:
+            os.close(handle)
+
+
+def protocol_counters(table: str) -> str | None:
+    """`snmp` or `netstat` of the present namespace, raw."""
+    return read_text(f"/proc/net/{table}")
+
+
+def links(unavailable: dict[str, str]) -> list[dict[str, Any]] | None:
+    """Every link with its counters and details (XDP programs among them), as `ip -j` has them."""
+    text = output_of("ip", "-j", "-s", "-d", "link", unavailable=unavailable)
+    if text is None:
+        return None
+    try:
+        found: list[dict[str, Any]] = json.loads(text)
+    except ValueError as error:
+        unavailable["ip -j -s -d link"] = f"not JSON: {error}"
+        return None
+    return found
+
+
+def packet_sockets() -> int | None:
+    """Open packet sockets (tcpdump's kind): each of them sees, and so slows, every packet."""
+    text = read_text("/proc/net/packet")
+    return None if text is None else max(0, len(text.splitlines()) - 1)  # less the heading
+
+
+def ethtool_counters(interface: str, unavailable: dict[str, str]) -> dict[str, int] | None:
+    """The driver's own counters of a NIC; None if it has none or is not there."""
+    text = output_of("ethtool", "-S", interface, unavailable=unavailable)
+    if text is None:
+        return None
+    pairs = (line.rpartition(":") for line in text.splitlines())
+    return {
+        name.strip(): int(value) for name, _, value in pairs if value.strip().lstrip("-").isdigit()
+    }

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""When each datagram is due, the loop that sends them then, and what the gaps really were.
+
+Deadlines are absolute, so one late datagram delays no other and the mean rate holds. The gaps are
+jittered: with even gaps the arrivals at, say, 5,000 a second fall on the same phase of every
+250 Hz tick, and a tick-sampled busy column then shows that phase and not the load.
+"""
+
+import errno
+import random
+import socket
+import time
+from array import array
+from bisect import bisect_right
+from collections import Counter
+from dataclasses import dataclass
+from itertools import accumulate, cycle, pairwise
+from typing import Any
+
+from protocol import HEADER_BYTES, SEQUENCE, SEQUENCE_OFFSET, Kind, Message
+
+#: Closer to its deadline than this the sender spins: about what waking from a sleep may cost.
+SPIN_US = 100
+#: Overdue datagrams sent back to back before the sender pauses for one mean gap.
+MAX_BURST = 16
+#: Random payload prepared beforehand; the datagrams take turns in using it.
+POOL_BYTES = 1 << 18
+#: Edges of the gap histogram, as multiples of the mean gap.
+HISTOGRAM_EDGES = (0, 0.25, 0.5, 0.75, 0.9, 1, 1.1, 1.25, 1.5, 2, 4, 8)
+
+
+def schedule_ns(count: int, rate_pps: float, jitter: float, seed: int) -> "array[int]":
+    """Deadlines in ns after the start, the first one gap after it, the last at count / rate.
+
+    Each gap is the mean times a number drawn evenly from 1 - jitter to 1 + jitter; all are then
+    scaled so that together they take exactly the time the rate asks for.
+    """
+    draw = random.Random(seed).random
+    sums = list(accumulate(1 - jitter + 2 * jitter * draw() for _ in range(count)))
+    scale = count / rate_pps * 1e9 / sums[-1]
+    return array("q", (round(value * scale) for value in sums))
+
+
+def datagrams(message: Message, payload_bytes: int, seed: int) -> list[memoryview]:
+    """Datagrams of random bytes behind the trial's header; only the sequence is left to write."""
+    count = max(2, min(64, POOL_BYTES // payload_bytes))
+    pool = bytearray(random.Random(seed).randbytes(count * payload_bytes))
+    slots = [
+        memoryview(pool)[start : start + payload_bytes]
+        for start in range(0, len(pool), payload_bytes)
+    ]
+    for slot in slots:
+        slot[:HEADER_BYTES] = message._replace(kind=Kind.DATA).pack()
+    return slots
+
+
+@dataclass(slots=True)
+class Sending:
+    """What the paced loop did. Times are CLOCK_MONOTONIC, ns; `sent_ns` is 0 where send failed."""
+
+    deadlines_ns: "array[int]"  # after `started_ns`
+    sent_ns: "array[int]"  # just before each send
+    started_ns: int
+    ended_ns: int
+    errors: Counter[str]
+
+    @property
+    def offered(self) -> int:
+        """Datagrams the kernel accepted."""
+        return len(self.sent_ns) - sum(self.errors.values())
+
+
+def send_paced(
+    sock: socket.socket,
+    address: tuple[str, int],
+    slots: list[memoryview],
+    deadlines_ns: "array[int]",
+    *,
+    max_burst: int,
+    spin_us: int,
+) -> Sending:
+    """Send datagram i at its deadline: sleep to `spin_us` before it, then spin.
+
+    It sleeps only when that leaves as long again to sleep, so at 10,000 packets a second it spins.
+
+    Behind its deadlines the sender catches up in bursts of at most `max_burst` datagrams with one
+    mean gap between bursts. A failed send is counted and its sequence number left out.
+    """
+    clock, sleep, sendto, pack = time.monotonic_ns, time.sleep, sock.sendto, SEQUENCE.pack_into
+    count = len(deadlines_ns)
+    mean_gap_ns = deadlines_ns[-1] // count
+    spin_ns = spin_us * 1000
+    sent_ns = array("q", bytes(8 * count))
+    errors: Counter[str] = Counter()
+    burst = 0
+    started_ns = clock()
+    for sequence, deadline, slot in zip(range(count), deadlines_ns, cycle(slots)):
+        due = started_ns + deadline
+        pack(slot, SEQUENCE_OFFSET, sequence)
+        now = clock()
+        if now >= due:
+            burst += 1
+            if burst > max_burst:
+                burst, due = 1, now + mean_gap_ns
+        else:
+            burst = 1
+        if now < due:
+            if due - now > 2 * spin_ns:
+                sleep((due - now - spin_ns) * 1e-9)
+            while (now := clock()) < due:
+                pass
+        try:
+            sendto(slot, address)
+            sent_ns[sequence] = now
+        except OSError as error:
+            errors[errno.errorcode.get(error.errno or 0, "unknown")] += 1
+    return Sending(deadlines_ns, sent_ns, started_ns, clock(), errors)
+
+
+def gap_statistics(sending: Sending) -> dict[str, Any] | None:
+    """Gaps between successive sends in microseconds; None when fewer than two were sent.
+
+    Histogram bin i counts the gaps from `edges_us[i]` up to, not including, `edges_us[i + 1]`;
+    the last edge lies just above the largest gap.
+    """
+    times = [moment for moment in sending.sent_ns if moment]
+    gaps = sorted((after - before) / 1e3 for before, after in pairwise(times))
+    if not gaps:
+        return None
+    mean = sum(gaps) / len(gaps)
+    mean_due_us = sending.deadlines_ns[-1] / len(sending.deadlines_ns) / 1e3
+    edges = [share * mean_due_us for share in HISTOGRAM_EDGES]
+    below = [*(bisect_right(gaps, edge - 1e-9) for edge in edges), len(gaps)]
+    edges.append(max(gaps[-1], edges[-1]) + 0.001)
+    return {
+        "mean": round(mean, 3),
+        "sd": round((sum((gap - mean) ** 2 for gap in gaps) / len(gaps)) ** 0.5, 3),
+        "p50": _quantile(gaps, 0.5),
+        "p99": _quantile(gaps, 0.99),
+        "max": gaps[-1],
+        "histogram": {
+            "edges_us": [round(edge, 3) for edge in edges],
+            "counts": [after - before for before, after in pairwise(below)],
+        },
+    }
+
+
+def _quantile(ordered: list[float], share: float) -> float:
+    """The smallest value with at least this share of all values at or below it."""
+    return ordered[max(0, -int(-share * len(ordered) // 1) - 1)]
+
+
+def late_sends(sending: Sending) -> int:
+    """Datagrams sent more than one mean gap after their deadline."""
+    mean_gap_ns = sending.deadlines_ns[-1] // len(sending.deadlines_ns)
+    limit_ns = sending.started_ns + mean_gap_ns
+    return sum(
+        sent > limit_ns + deadline
+        for sent, deadline in zip(sending.sent_ns, sending.deadlines_ns, strict=True)
+        if sent
+    )

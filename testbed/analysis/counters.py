@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Parsers of the kernel's counter files, taken as raw text, and differences between two of them.
+
+Every parser returns plain integers by name. A counter that one side does not have gives None in
+a difference: a missing counter is not a counter that stood still.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from testbed.model.errors import ParseError
+
+USER_HZ = 100
+"""Ticks a second in /proc/stat on every Linux architecture we run on (sysconf(_SC_CLK_TCK))."""
+
+STAT_COLUMNS = (
+    "user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal", "guest", "guest_nice",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcStat:
+    """/proc/stat: ticks of 1/USER_HZ s by column, over all CPUs and for each one."""
+
+    total: Mapping[str, int]
+    cpus: Mapping[int, Mapping[str, int]]
+
+    @property
+    def not_busy_ticks(self) -> int:
+        """idle + iowait of all CPUs: the two columns the kernel keeps in nanoseconds."""
+        return self.total["idle"] + self.total["iowait"]
+
+
+def parse_stat(text: str, name: str = "/proc/stat") -> ProcStat:
+    total: dict[str, int] | None = None
+    cpus: dict[int, Mapping[str, int]] = {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.startswith("cpu"):
+            continue
+        label, *fields = line.split()
+        if len(fields) < 5:
+            raise ParseError(f"{name}: line {number}: a cpu line with {len(fields)} columns")
+        ticks = _integers(fields, name, number)
+        row = dict(zip(STAT_COLUMNS, ticks, strict=False))
+        if label == "cpu":
+            total = row
+        elif label[3:].isdigit():
+            cpus[int(label[3:])] = row
+    if total is None or not cpus:
+        raise ParseError(f"{name}: no cpu lines")
+    return ProcStat(total=total, cpus=cpus)
+
+
+def parse_per_cpu(text: str, name: str) -> dict[str, tuple[int, ...]]:
+    """/proc/softirqs and /proc/interrupts: counts by row name, one for each CPU of the header.
+
+    Rows that carry a single count for the machine (ERR, MIS) keep that one.
+    """
+    lines = text.splitlines()
+    if not lines or not lines[0].split() or not lines[0].split()[0].startswith("CPU"):
+        raise ParseError(f"{name}: line 1: no CPU header")
+    cpu_count = len(lines[0].split())
+    rows: dict[str, tuple[int, ...]] = {}
+    for number, line in enumerate(lines[1:], start=2):
+        if not line.strip():
+            continue
+        label, colon, rest = line.partition(":")
+        if not colon:
+            raise ParseError(f"{name}: line {number}: no row name")
+        counts: list[int] = []
+        for field in rest.split()[:cpu_count]:
+            if not field.isdigit():
+                break
+            counts.append(int(field))
+        rows[label.strip()] = tuple(counts)
+    return rows
+
+
+def parse_snmp(text: str, name: str) -> dict[str, int]:
+    """/proc/net/snmp or /proc/net/netstat: pairs of lines, names then values, as "UdpInErrors"."""
+    counters: dict[str, int] = {}
+    lines = [line for line in text.splitlines() if line.strip()]
+    if len(lines) % 2:
+        raise ParseError(f"{name}: line {len(lines)}: names without values")
+    for index in range(0, len(lines), 2):
+        prefix, _, names = lines[index].partition(":")
+        value_prefix, _, values = lines[index + 1].partition(":")
+        keys, fields = names.split(), values.split()
+        if prefix != value_prefix or len(keys) != len(fields):
+            raise ParseError(f"{name}: line {index + 2}: values do not match their names")
+        numbers = _integers(fields, name, index + 2)
+        counters.update({f"{prefix}{key}": n for key, n in zip(keys, numbers, strict=True)})
+    return counters
+
+
+def difference(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, int | None]:
+    """after - before for every name of either side; None where a side lacks it."""
+    names = sorted(set(before) | set(after))
+    return {n: after[n] - before[n] if n in before and n in after else None for n in names}
+
+
+def _integers(fields: list[str], name: str, line: int) -> list[int]:
+    try:
+        return [int(field) for field in fields]
+    except ValueError:
+        raise ParseError(f"{name}: line {line}: a column that is not a whole number") from None

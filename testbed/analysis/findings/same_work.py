@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checks that the arms are what their labels say and do the same work."""
+
+from testbed.analysis.findings.finding import Check, Evidence, Finding, Scope, Verdict, of_trial
+from testbed.analysis.records import Run
+
+HITS_TOLERANCE = 0.001
+LOG_LINES_PER_TRIAL = 10
+
+
+def hits(run: Run) -> list[Finding]:
+    found = []
+    for trial in run.trials:
+        arm = run.arm(trial.arm)
+        if trial.client is None:
+            continue
+        counted, offered = trial.hook_hits, trial.client.offered
+        if arm.is_baseline:
+            if not counted:
+                continue
+            statement = f"the arm without a hook counted {counted:,} hits"
+        elif counted is None:
+            statement = "the hook's counters were not read"
+        elif abs(counted - offered) <= HITS_TOLERANCE * offered:
+            continue
+        else:
+            statement = f"the hook handled {counted:,} packets of {offered:,} offered"
+        found.append(
+            Finding(
+                code="hits",
+                verdict=Verdict.SUSPECT if counted is None else Verdict.INVALID,
+                scope=of_trial(trial),
+                statement=statement,
+                evidence=(
+                    Evidence(
+                        quantity="hook hits",
+                        observed=counted,
+                        unit="packets",
+                        bound="0" if arm.is_baseline else f"{offered} ± {HITS_TOLERANCE:.1%}",
+                    ),
+                ),
+                advice="The hook was not attached for the whole trial, or did not match the "
+                "traffic: read verify.json and the timeline in trial.json.",
+            )
+        )
+    return found
+
+
+def mode(run: Run) -> list[Finding]:
+    found = []
+    for trial in run.trials:
+        expected = run.arm(trial.arm).expected_mode
+        if trial.mode == expected or (trial.mode is None and trial.problems):
+            continue
+        actual = trial.mode or "none"
+        found.append(
+            Finding(
+                code="mode",
+                verdict=Verdict.INVALID,
+                scope=of_trial(trial),
+                statement=f"attached as “{actual}” where the label says “{expected or 'none'}”",
+                evidence=(Evidence(quantity="mode", observed=actual, bound=expected or "none"),),
+                advice="The label would be false: correct the arm's load command or its "
+                "expect.mode.",
+            )
+        )
+    return found
+
+
+def logging(run: Run) -> list[Finding]:
+    found = []
+    for trial in run.trials:
+        if trial.kernel_log is None or len(trial.kernel_log) <= LOG_LINES_PER_TRIAL:
+            continue
+        count = len(trial.kernel_log)
+        found.append(
+            Finding(
+                code="logging",
+                verdict=Verdict.INVALID,
+                scope=of_trial(trial),
+                statement=f"{count:,} kernel log lines",
+                evidence=(
+                    Evidence(
+                        quantity="kernel log lines",
+                        observed=count,
+                        unit="lines",
+                        bound=f"<= {LOG_LINES_PER_TRIAL}",
+                    ),
+                ),
+                advice="Writing the log costs more than the hook: take the log calls out of the "
+                "packet's path.",
+            )
+        )
+    return found
+
+
+def exhibit(run: Run) -> list[Finding]:
+    return [
+        Finding(
+            code="exhibit",
+            verdict=Verdict.INVALID,
+            scope=Scope(arm=arm.name),
+            statement="an exhibit: it shows what the original measured, and is never ranked",
+            evidence=(Evidence(quantity="exhibit", observed="true", bound="false"),),
+            advice="Compare the fair arms instead: testbed bench --both.",
+        )
+        for arm in run.arms
+        if arm.exhibit
+    ]
+
+
+def baseline(run: Run) -> list[Finding]:
+    if any(arm.is_baseline for arm in run.arms):
+        return []
+    return [
+        Finding(
+            code="baseline",
+            verdict=Verdict.SUSPECT,
+            scope=Scope(),
+            statement="no arm without a hook was measured",
+            evidence=(Evidence(quantity="arms with hook “none”", observed=0, bound=">= 1"),),
+            advice="Without it nobody knows how much of a cost is the hook's: add none to --arms.",
+        )
+    ]
+
+
+SAME_WORK_CHECKS = (
+    Check(
+        code="hits",
+        what="Packets the hook counted, against packets offered; none where no hook is.",
+        why="A detached or mismatched hook costs nothing.",
+        threshold="INVALID beyond 0.1 %, SUSPECT when not counted",
+        source="the arm's count command before and after (trial.json)",
+        look=hits,
+    ),
+    Check(
+        code="mode",
+        what="How the hook is attached, against what the arm's label says.",
+        why="Generic XDP and XDP in the driver are different mechanisms with one name.",
+        threshold="INVALID unless equal",
+        source="the arm's verify command (verify.json), expect.mode of its manifest",
+        look=mode,
+    ),
+    Check(
+        code="logging",
+        what="Kernel log lines written during the trial.",
+        why="Two log lines a packet raised the CPU per packet by 30 % in this project's tests.",
+        threshold=f"INVALID > {LOG_LINES_PER_TRIAL} lines a trial",
+        source="/dev/kmsg (kernel-log.jsonl)",
+        look=logging,
+    ),
+    Check(
+        code="exhibit",
+        what="Arms marked as exhibits of the original experiment.",
+        why="They are known not to do the same work.",
+        threshold="INVALID: never ranked",
+        source="exhibit in the arm's manifest",
+        look=exhibit,
+    ),
+    Check(
+        code="baseline",
+        what="The same path without a hook is among the arms.",
+        why="Most of a packet's cost is the stack's, whatever hook is attached.",
+        threshold="SUSPECT when absent",
+        source="plan.json",
+        look=baseline,
+    ),
+)

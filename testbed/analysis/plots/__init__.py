@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The report's figures, each a function of the run that returns a `Drawing` (SVG text)."""
+
+from testbed.analysis.plots.comparison import draw_comparison
+from testbed.analysis.plots.cpu_time import draw_cpu_time
+from testbed.analysis.plots.delivery import draw_delivery
+from testbed.analysis.plots.style import Drawing
+
+__all__ = ["Drawing", "draw_comparison", "draw_cpu_time", "draw_delivery"]

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The first thing the page says: may these numbers be compared, and if not, why not."""
+
+from dataclasses import dataclass
+
+from testbed.analysis import wording
+from testbed.analysis.comparison import Comparison, excluded_arms
+from testbed.analysis.findings import DELIVERED_INVALID, Finding, Verdict, worst
+from testbed.analysis.records import Arm, Run
+
+_REASONS = {
+    "checksum": "its packets were dropped for wrong UDP checksums",
+    "hits": "its hook did not handle the packets offered",
+    "mode": "it was not attached as its label says",
+    "logging": "it wrote the kernel log while it was timed",
+    "cost": "its CPU time per packet could not be computed",
+    "complete": "trials or files of it are missing",
+    "exhibit": "it is an exhibit of the original experiment, never ranked",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """`status` is VALID, SUSPECT, INVALID or INCOMPLETE; `reasons` are whole sentences."""
+
+    status: str
+    headline: str
+    reasons: tuple[str, ...]
+    answers: tuple[str, ...]
+
+
+def opening(
+    run: Run, findings: tuple[Finding, ...], comparisons: tuple[Comparison, ...]
+) -> Opening:
+    headlines = [c for c in comparisons if c.is_headline]
+    valid = [c for c in headlines if c.ratio is not None]
+    answers = tuple(wording.answer(run, c) for c in valid)
+    if not run.complete:
+        planned = sum(len(block) for block in run.blocks)
+        return Opening(
+            status="INCOMPLETE",
+            headline=f"This run did not finish: {len(run.trials)} of {planned} planned trials "
+            "have files. Nothing is compared.",
+            reasons=run.reasons,
+            answers=(),
+        )
+    status = worst(findings)
+    excluded = excluded_arms(run, findings)
+    reasons = tuple(_why_excluded(run, run.arm(arm), codes) for arm, codes in excluded.items())
+    if status is Verdict.INVALID:
+        lossy = [name for name, codes in excluded.items() if "delivery" in codes]
+        named = ", ".join(run.arm(name).title for name in excluded)
+        if lossy:
+            headline = (
+                f"No ratio is printed: {len(lossy)} of {len(run.arms)} arms delivered less than "
+                f"{DELIVERED_INVALID:.0%} of the packets."
+            )
+        elif any(c.ratio for c in comparisons):
+            headline = f"Compared without {named}, whose numbers do not mean what they seem to."
+        else:
+            headline = "No ratio is printed: these numbers do not mean what they seem to."
+    elif status is Verdict.SUSPECT:
+        headline = "The checks found nothing that forbids a comparison, but read it with care."
+        reasons = _suspicions(run, findings)
+    else:
+        headline = (
+            "Every check holds: what was sent arrived, and every arm was what its label says."
+            if len(run.arms) > 1
+            else "Every check holds."
+        )
+    if not headlines and status is not Verdict.INVALID:
+        answers = ("Only one hook was measured, so there is no second one to compare it with.",)
+    return Opening(status=status.value, headline=headline, reasons=reasons, answers=answers)
+
+
+def _why_excluded(run: Run, arm: Arm, codes: tuple[str, ...]) -> str:
+    parts = []
+    if "delivery" in codes:
+        trials = [t for t in run.trials_of(arm.name) if t.client and t.server]
+        offered = sum(t.client.offered for t in trials if t.client)
+        unique = sum(t.server.unique for t in trials if t.server)
+        percent = wording.share(unique / offered if offered else None)
+        parts.append(f"delivered {unique:,} of {offered:,} packets ({percent} %)")
+    parts += [_REASONS.get(code, f"check “{code}” failed") for code in codes if code != "delivery"]
+    return f"{arm.title}: " + "; ".join(parts) + "."
+
+
+def _suspicions(run: Run, findings: tuple[Finding, ...]) -> tuple[str, ...]:
+    said: list[str] = []
+    for finding in findings:
+        if finding.verdict is not Verdict.SUSPECT:
+            continue
+        arm = finding.scope.arm
+        who = f"{run.arm(arm).title}: " if arm else ""
+        sentence = f"{who}{finding.statement}."
+        if sentence not in said:
+            said.append(sentence)
+    if len(said) > 6:
+        said = [*said[:6], f"And {len(said) - 6} more, below."]
+    return tuple(said)

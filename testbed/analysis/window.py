@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""mpstat's samples on the time axis of a trial, and their overlap with the traffic.
+
+mpstat tells the time of day to the second; the run directory tells when it started, on the
+server's clock. Sample k is taken to cover k…k+1 s after that: late by the start-up of one
+process, which is small against a second. Nothing here carries the headline; that is cost.py.
+"""
+
+from dataclasses import dataclass
+
+from testbed.analysis.mpstat import BUSY_COLUMNS, INTERVAL_S, Row
+from testbed.analysis.records import Trial
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bar:
+    """One sample: seconds since mpstat's start, and the row of all CPUs together."""
+
+    start_s: float
+    end_s: float
+    row: Row
+
+
+def bars_of(trial: Trial) -> tuple[Bar, ...]:
+    if trial.mpstat is None:
+        return ()
+    return tuple(
+        Bar(start_s=index * INTERVAL_S, end_s=(index + 1) * INTERVAL_S, row=row)
+        for index, sample in enumerate(trial.mpstat.samples)
+        if (row := sample.row("all")) is not None
+    )
+
+
+def traffic_window_s(trial: Trial) -> tuple[float, float] | None:
+    """START to END in seconds since mpstat's start; None when a clock is missing."""
+    if trial.server is None or trial.mpstat_started_utc_ns is None:
+        return None
+    start = (trial.server.before.utc_ns - trial.mpstat_started_utc_ns) / 1e9
+    length = (trial.server.after.monotonic_ns - trial.server.before.monotonic_ns) / 1e9
+    return start, start + length
+
+
+def percent_in_traffic(trial: Trial, columns: tuple[str, ...] = BUSY_COLUMNS) -> float | None:
+    """Mean over the traffic of the columns' sum, in % of one CPU (0…100 * CPUs).
+
+    Samples are weighted by their overlap with the window; None when none overlaps.
+    """
+    window = traffic_window_s(trial)
+    if window is None or trial.mpstat is None:
+        return None
+    total = weight = 0.0
+    for bar in bars_of(trial):
+        overlap = min(bar.end_s, window[1]) - max(bar.start_s, window[0])
+        if overlap > 0:
+            total += overlap * sum(bar.row[column] for column in columns)
+            weight += overlap
+    return total / weight * trial.mpstat.cpu_count if weight > 0 else None

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Commands on this computer: the only place that starts local processes.
+
+Commands are lists, never shell text. What needs the virtual machines' account
+(`testbed.edge.account`) is prefixed there; here a command is just run.
+"""
+
+import contextlib
+import os
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from testbed.model.errors import HostError
+
+
+def _echo(argv: Sequence[str]) -> None:
+    if os.environ.get("TESTBED_VERBOSE"):
+        print(f"+ {shlex.join(argv)}", file=sys.stderr)
+
+
+def find(tool: str, *, package: str) -> str:
+    """Return the path of `tool`, or say which package has it."""
+    path = shutil.which(tool, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+    if path is None:
+        raise HostError(
+            f"{tool} is not installed",
+            hint=f"run ./lab, which installs what is missing, or install the package {package}",
+        )
+    return path
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    cwd: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    stdin: str | None = None,
+    timeout_s: float | None = None,
+    check: bool = True,
+) -> subprocess.CompletedProcess[str]:
+    """Run `argv` and return it with both streams as text.
+
+    The command leads a process group of its own, which ends with it: on a
+    time-out or on Ctrl-C nothing that it started stays behind.
+    Raises HostError when it cannot start, fails (unless `check` is off) or takes
+    longer than `timeout_s`.
+    """
+    _echo(argv)
+    try:
+        process = subprocess.Popen(
+            list(argv),
+            cwd=cwd,
+            env=dict(environment) if environment is not None else None,
+            stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise HostError(f"{argv[0]} cannot be started: {error.strerror}") from error
+    try:
+        out, err = process.communicate(stdin, timeout=timeout_s)
+    except BaseException as error:
+        _end_group(process)
+        if isinstance(error, subprocess.TimeoutExpired):
+            raise HostError(
+                f"no end after {timeout_s:g} s: {shlex.join(argv)}",
+                detail=_text(error.stderr),
+            ) from error
+        raise
+    if check and process.returncode != 0:
+        raise HostError(
+            f"exit status {process.returncode}: {shlex.join(argv)}", detail=err or out
+        )
+    return subprocess.CompletedProcess(list(argv), process.returncode, out, err)
+
+
+def _end_group(process: subprocess.Popen[str]) -> None:
+    """End the command and its children: asked first, made to after five seconds."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=5)
+            return
+
+
+def _text(stream: str | bytes | None) -> str:
+    return stream.decode(errors="replace") if isinstance(stream, bytes) else stream or ""
+
+
+def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
+    """Return a port of 127.0.0.1 that nothing uses at this moment."""
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def port_is_free(port: int, kind: socket.SocketKind = socket.SOCK_STREAM) -> bool:
+    """Tell whether `port` of 127.0.0.1 can be bound."""
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Vagrant, through python-vagrant, and virsh for what Vagrant does not tell.
+
+python-vagrant throws the streams away, replaces the environment and knows no other
+account; here each call gets the testbed's environment, runs as the account that owns
+the machines, and a failure carries Vagrant's own words.
+"""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import vagrant
+
+from testbed.edge import host
+from testbed.edge.account import Account
+from testbed.model.errors import HostError, MachineError
+
+URI = "qemu:///session"
+
+
+class _Vagrant(vagrant.Vagrant):  # type: ignore[misc]  # python-vagrant has no types
+    """python-vagrant with the account's command prefix and with the output kept."""
+
+    def __init__(self, folder: Path, account: Account, environment: Mapping[str, str], log: Path):
+        super().__init__(str(folder), env=account.environment(environment))
+        self._account = account
+        self._extra = [f"{name}={value}" for name, value in environment.items()]
+        self._log = log
+
+    def _make_vagrant_command(self, args: list[object]) -> list[str]:
+        words = [str(word) for word in args if word is not None]
+        tool = host.find("vagrant", package="vagrant")
+        return self._account.command(["env", *self._extra, tool, *words])
+
+    def _call_vagrant_command(self, args: list[object]) -> None:
+        """Run with both streams in the log, as a group that ends with this process's wish."""
+        with self._log.open("ab") as log:
+            process = subprocess.Popen(
+                self._make_vagrant_command(args), cwd=self.root, env=self.env,
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+            try:
+                status = process.wait()
+            except BaseException:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGINT)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(timeout=60)
+                raise
+        if status != 0:
+            raise subprocess.CalledProcessError(status, process.args)
+
+    def _run_vagrant_command(self, args: list[object]) -> str:
+        argv = self._make_vagrant_command(args)
+        return host.run(argv, cwd=Path(self.root), environment=self.env).stdout
+
+
+class Provider:
+    """The two machines as Vagrant and libvirt see them."""
+
+    def __init__(self, account: Account, project: Path, vagrant_home: Path, prefix: str) -> None:
+        self.account = account
+        self.project = project
+        self.prefix = prefix
+        self.log = project / "vagrant.log"
+        self.environment = {
+            "TESTBED_PROJECT": str(project),
+            "VAGRANT_HOME": str(vagrant_home),
+            "VAGRANT_CWD": str(project),
+            "VAGRANT_DOTFILE_PATH": str(project / "vagrant"),
+            "VAGRANT_CHECKPOINT_DISABLE": "1",
+            "VAGRANT_NO_COLOR": "1",
+            "VAGRANT_DEFAULT_PROVIDER": "libvirt",
+        }
+        self._vagrant = _Vagrant(project, account, self.environment, self.log)
+
+    def command(self) -> list[str]:
+        """Return the start of a command line that runs `vagrant` on these machines."""
+        pairs = [f"{name}={value}" for name, value in self.environment.items()]
+        return self.account.command(["env", *pairs, host.find("vagrant", package="vagrant")])
+
+    def ensure_pool(self, name: str, path: Path) -> None:
+        """Make sure that libvirt knows the storage pool for the machines' disks, and runs it."""
+        pools = self._virsh("pool-list", "--all", "--name").split()
+        if name not in pools:
+            self._virsh("pool-define-as", name, "dir", "--target", str(path))
+        if name not in self._virsh("pool-list", "--name").split():
+            self._virsh("pool-start", name)
+
+    def forget(self, pool: str) -> None:
+        """Remove what machines that no longer exist left: Vagrant's record and their disks.
+
+        Vagrant's record would otherwise pin the next machines to the box of the last.
+        """
+        shutil.rmtree(self.environment["VAGRANT_DOTFILE_PATH"], ignore_errors=True)
+        for line in self._virsh("vol-list", pool).splitlines():
+            name = line.split()[0] if line.split() else ""
+            if name.startswith(self.prefix):
+                self._virsh("vol-delete", name, "--pool", pool)
+
+    def up(self) -> None:
+        """Create and boot both machines side by side; raises MachineError with the log's end."""
+        self._say(lambda: self._vagrant.up(provider="libvirt", provision=False), "vagrant up")
+
+    def destroy(self) -> None:
+        """Remove both machines and their disks."""
+        self._say(self._vagrant.destroy, "vagrant destroy")
+
+    def halt(self) -> None:
+        """Shut both machines down."""
+        self._say(self._vagrant.halt, "vagrant halt")
+
+    def has_box(self, name: str) -> bool:
+        """Whether Vagrant already holds the box."""
+        folder = Path(self.environment["VAGRANT_HOME"]) / "boxes" / name
+        return folder.is_dir()
+
+    def add_box(self, name: str, path: Path) -> None:
+        """Give the box to Vagrant, which unpacks it."""
+        self._say(lambda: self._vagrant.box_add(name, str(path), provider="libvirt"), "vagrant box add")
+
+    def states(self) -> dict[str, str]:
+        """Return {domain name: libvirt state} of this project's domains, by virsh.
+
+        Raises HostError when libvirt does not answer.
+        """
+        states = {}
+        for name in self._virsh("list", "--all", "--name").split():
+            if name.startswith(self.prefix):
+                states[name.removeprefix(self.prefix)] = self._virsh("domstate", name).strip()
+        return states
+
+    def _virsh(self, *argv: str) -> str:
+        tool = host.find("virsh", package="libvirt-clients")
+        command = self.account.command([tool, "-q", "-c", URI, *argv])
+        environment = self.account.environment()
+        return host.run(command, environment=environment, timeout_s=60, cwd=self.project).stdout
+
+    def version(self) -> dict[str, str]:
+        """Return the versions that a run records."""
+        words = self._virsh("version", "--daemon").splitlines()
+        facts = dict(line.split(": ", 1) for line in words if ": " in line)
+        tool = host.find("vagrant", package="vagrant")
+        said = host.run(self.account.command([tool, "--version"]), environment=self._vagrant.env)
+        return {
+            "libvirt": facts.get("Using library", "?"),
+            "qemu": facts.get("Running hypervisor", "?"),
+            "vagrant": said.stdout.strip(),
+        }
+
+    def _say(self, action: object, what: str) -> None:
+        start = self.log.stat().st_size if self.log.exists() else 0
+        try:
+            action()  # type: ignore[operator]
+        except subprocess.CalledProcessError as error:
+            with self.log.open("rb") as log:
+                log.seek(start)
+                words = log.read().decode(errors="replace")
+            raise MachineError(
+                f"{what} failed",
+                hint=_advice(words),
+                detail="\n".join(words.splitlines()[-20:]),
+            ) from error
+        except HostError as error:
+            raise MachineError(f"{what} failed: {error}", detail=error.detail) from error
+
+
+def _advice(words: str) -> str:
+    if "Address already in use" in words or "Could not set up host forwarding" in words:
+        return "another program took one of the ports: run the command again, new ones are chosen"
+    if "Cannot allocate memory" in words:
+        return "too little memory: close programs, or lower memory_mb in testbed.toml"
+    if "Failed to connect socket" in words:
+        return "libvirt's session daemon did not start: try `virsh -c qemu:///session list`"
+    return "the last lines above are Vagrant's; `testbed down --destroy` then `testbed up` starts afresh"

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the user sees while work goes on: one line a step, on stderr.
+
+A terminal gets a running line with the elapsed time and, when an earlier run left
+one, the expected time. A pipe gets a plain line when a step starts and ends.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Event, Thread
+
+
+@dataclass(slots=True)
+class Terminal:
+    """Progress and notes; `level` is -1 quiet, 0 normal, 1 verbose."""
+
+    level: int = 0
+
+    @property
+    def live(self) -> bool:
+        """Whether a line may be rewritten in place."""
+        return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+    def say(self, text: str) -> None:
+        """Print a line of talk, unless quiet."""
+        if self.level >= 0:
+            print(text, file=sys.stderr, flush=True)
+
+    def warn(self, text: str) -> None:
+        """Print a line that even -q shows."""
+        print(f"{_mark('!', '33')} {text}", file=sys.stderr, flush=True)
+
+    @contextmanager
+    def step(self, title: str, *, expect_s: float | None = None) -> Iterator[None]:
+        """Show that `title` runs, for how long, and how long it took in the end."""
+        start = time.monotonic()
+        done = Event()
+        ticker = None
+        if self.level >= 0:
+            if self.live:
+                ticker = Thread(target=self._tick, args=(title, start, expect_s, done), daemon=True)
+                ticker.start()
+            elif expect_s is None or expect_s >= 1:
+                about = f" (about {expect_s:.0f} s)" if expect_s else ""
+                print(f"… {title}{about}", file=sys.stderr, flush=True)
+        outcome = _mark("✗", "31")
+        try:
+            yield
+            outcome = _mark("✓", "32")
+        finally:
+            done.set()
+            if ticker is not None:
+                ticker.join()
+            if self.level >= 0:
+                clear = "\r\x1b[2K" if self.live else ""
+                took = time.monotonic() - start
+                print(f"{clear}{outcome} {title} ({took:.1f} s)", file=sys.stderr, flush=True)
+
+    @staticmethod
+    def _tick(title: str, start: float, expect_s: float | None, done: Event) -> None:
+        while True:
+            elapsed = time.monotonic() - start
+            left = f", about {max(expect_s - elapsed, 0):.0f} s left" if expect_s else ""
+            print(f"\r\x1b[2K… {title} ({elapsed:.0f} s{left})", end="", file=sys.stderr, flush=True)
+            if done.wait(0.5):
+                return
+
+
+def _mark(symbol: str, colour: str) -> str:
+    if sys.stderr.isatty() and not os.environ.get("NO_COLOR"):
+        return f"\x1b[{colour}m{symbol}\x1b[0m"
+    return symbol

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""KVM where it works, emulation where it does not: found out by trying.
+
+/dev/kvm may exist, answer the API version and still never run a kernel. So the
+probe boots the box's own kernel, lets it start /bin/true as init and waits for the
+panic that follows; a kernel that gets there within the limit runs on this KVM.
+"""
+
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from testbed.edge import host
+from testbed.edge.account import Account
+from testbed.lab.box import Box
+from testbed.model.errors import HostError
+
+PROBE_LIMIT_S = 20
+DEVICE = Path("/dev/kvm")
+
+
+@dataclass(frozen=True)
+class Accelerator:
+    """What runs the guests' CPUs (`kvm` or `emulation`) and why."""
+
+    name: str
+    reason: str
+
+    @property
+    def driver(self) -> str:
+        """libvirt's word for it."""
+        return "kvm" if self.name == "kvm" else "qemu"
+
+    @property
+    def cpu_mode(self) -> str:
+        """The CPU model that goes with it."""
+        return "host-passthrough" if self.name == "kvm" else "maximum"
+
+
+def choose(wanted: str, account: Account, box: Box) -> Accelerator:
+    """Return the accelerator for `wanted` (auto, kvm or emulation).
+
+    Raises HostError when KVM is asked for and does not work.
+    """
+    if wanted == "emulation":
+        return Accelerator("emulation", "asked for in testbed.toml")
+    problem = _problem(account, box)
+    if problem is None:
+        return Accelerator("kvm", f"proved by booting Linux {box.kernel}")
+    if wanted == "kvm":
+        raise HostError(
+            f"KVM does not work here: {problem}",
+            hint='set accelerator = "auto" in testbed.toml to run under emulation',
+        )
+    return Accelerator("emulation", problem)
+
+
+def _problem(account: Account, box: Box) -> str | None:
+    if not DEVICE.exists():
+        return f"there is no {DEVICE}"
+    test = account.command(["test", "-r", str(DEVICE), "-a", "-w", str(DEVICE)])
+    if host.run(test, check=False).returncode != 0:
+        who = account.name or "this user"
+        return f"{DEVICE} exists, but {who} may not use it"
+    cache = account.data_dir / "kvm-probe"
+    key = f"{box.recipe} {_boot_id()}\n"
+    if cache.exists() and cache.read_text().startswith(key):
+        return cache.read_text().removeprefix(key) or None
+    problem = _boot(account, box)
+    account.write(cache, key + (problem or ""))
+    return problem
+
+
+def _boot(account: Account, box: Box) -> str | None:
+    """Boot the box's kernel as far as its first process; None when it gets there."""
+    with tempfile.NamedTemporaryFile(prefix="testbed-kvm-", suffix=".log") as log:
+        account.own(Path(log.name))
+        argv = [
+            host.find("qemu-system-x86_64", package="qemu-system-x86"),
+            "-accel", "kvm", "-cpu", "host", "-m", "256", "-nodefaults", "-no-reboot",
+            "-display", "none", "-serial", f"file:{log.name}",
+            "-kernel", str(box.folder / "vmlinuz"), "-initrd", str(box.folder / "initrd.img"),
+            "-append", "console=ttyS0 rdinit=/bin/true panic=-1",
+        ]  # fmt: skip
+        try:
+            result = host.run(account.command(argv), timeout_s=PROBE_LIMIT_S, check=False)
+        except HostError:
+            return f"{DEVICE} exists, but a kernel did not boot on it within {PROBE_LIMIT_S} s"
+        said = Path(log.name).read_text(errors="replace")
+        if "Attempted to kill init" in said:
+            return None
+        words = (result.stderr.strip().splitlines() or ["QEMU ended early"])[-1]
+        return f"{DEVICE} exists, but no kernel boots on it ({words})"
+
+
+def _boot_id() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return str(os.getpid())

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An arm in the server: loaded, verified, counted, unloaded, by its manifest's commands."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from testbed.edge.guest import SOURCES, Guest
+from testbed.model.arm import Arm, placeholders
+from testbed.model.config import NetworkConfig
+from testbed.model.errors import ArmError, GuestError
+
+
+@dataclass(frozen=True)
+class Hook:
+    """One arm on one server."""
+
+    arm: Arm
+    server: Guest
+    network: NetworkConfig
+
+    @property
+    def folder(self) -> str:
+        """Where the arm's sources and build products are in the server."""
+        return f"{SOURCES}/arms/{self.arm.name}"
+
+    @property
+    def values(self) -> dict[str, str]:
+        """What the manifest's placeholders stand for."""
+        return placeholders(self.network, self.folder)
+
+    def load(self) -> None:
+        """Attach the hook; raises ArmError with the kernel's or the verifier's own words."""
+        self._run("load", f"arm {self.arm.name} does not load")
+
+    def verify(self) -> dict[str, Any]:
+        """Return what the arm says of itself; raises ArmError when that is not what it claims."""
+        said = self._run("verify", f"arm {self.arm.name} is not loaded as its manifest says")
+        facts = self._json(said, "verify")
+        if facts.get("mode") != self.arm.expect.mode:
+            raise ArmError(
+                f"arm {self.arm.name}: mode is {facts.get('mode')!r}, "
+                f"its manifest says {self.arm.expect.mode!r}"
+            )
+        return facts
+
+    def hits(self) -> list[int] | None:
+        """Return the packets that the hook rewrote, one number a CPU; None without a hook."""
+        if not self.arm.commands.count:
+            return None
+        facts = self._json(self._run("count", f"arm {self.arm.name}: no hit counter"), "count")
+        return [int(value) for value in facts["hits"]]
+
+    def unload(self) -> None:
+        """Detach the hook; succeeds also when nothing is loaded."""
+        self._run("unload", f"arm {self.arm.name} does not unload")
+
+    def _run(self, step: str, failure: str) -> str:
+        commands = self.arm.resolve(getattr(self.arm.commands, step), self.values)
+        if not commands:
+            return ""
+        try:
+            return self.server.run_all(commands, cwd=self.folder).stdout
+        except GuestError as error:
+            raise ArmError(
+                failure,
+                hint=f"the words above are its own; guest/arms/{self.arm.name}/arm.toml has the "
+                "commands",
+                detail=error.detail or error.message,
+            ) from error
+
+    def _json(self, text: str, step: str) -> dict[str, Any]:
+        try:
+            facts = json.loads(text)
+        except ValueError as error:
+            raise ArmError(
+                f"arm {self.arm.name}: `{step}` printed no JSON object", detail=text[-500:]
+            ) from error
+        if not isinstance(facts, dict):
+            raise ArmError(f"arm {self.arm.name}: `{step}` printed no JSON object", detail=text)
+        return facts

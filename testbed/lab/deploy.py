@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sources and addresses into the guests: pushed and applied again only when they changed."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from testbed.edge.guest import SOURCES, Guest
+from testbed.edge.terminal import Terminal
+from testbed.model.arm import Arm, placeholders
+from testbed.model.config import Config
+from testbed.model.errors import ArmError, GuestError, MachineError
+
+BUILD_LIMIT_S = 600
+STAMP = ".testbed-stamp"
+
+
+def set_up(guests: Mapping[str, Guest], checkout: Path, config: Config, terminal: Terminal) -> None:
+    """Give both guests their sources and addresses, side by side, and prove the NIC's model.
+
+    Raises GuestError when a step fails, MachineError when the NIC is not what was asked for.
+    """
+    stamp = source_stamp(checkout / "guest")
+    with (
+        terminal.step("setting up addresses and sources", expect_s=4),
+        ThreadPoolExecutor(len(guests)) as pool,
+    ):
+        list(pool.map(lambda g: _set_up_one(g, checkout / "guest", config, stamp), guests.values()))
+
+
+def _set_up_one(guest: Guest, sources: Path, config: Config, stamp: str) -> None:
+    there = guest.run(["cat", f"{SOURCES}/{STAMP}"], check=False).stdout.strip()
+    if there != stamp:
+        guest.push(sources, SOURCES)
+        guest.write(f"{SOURCES}/{STAMP}", stamp)
+    network = config.network
+    if guest.role == "server":
+        own = f"{network.server_address}/{network.prefix_length}"
+        words = [own, network.gateway_address, network.target_address, network.namespace]
+    else:
+        own = f"{network.client_address}/{network.prefix_length}"
+        words = [own, network.server_address, network.target_address]
+    guest.run(["sh", f"{SOURCES}/setup/{guest.role}.sh", *words])
+    _prove_nic(guest, config.machines.nic_model)
+
+
+def _prove_nic(guest: Guest, model: str) -> None:
+    """Compare the driver inside the guest with the model in the configuration."""
+    expected = {"virtio": "virtio_net"}.get(model, model)
+    link = guest.run(["readlink", "/sys/class/net/lab0/device/driver"], check=False).stdout
+    driver = link.strip().rpartition("/")[2] or "no"
+    if driver != expected:
+        raise MachineError(
+            f"{guest.role}: lab0 runs on the {driver} driver, not {expected}",
+            hint="`testbed down --destroy` and `testbed up` make the machines anew",
+        )
+
+
+def source_stamp(folder: Path) -> str:
+    """Return a hash over what is pushed: every source below `folder` but the box's recipe."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        relative = path.relative_to(folder)
+        if path.is_file() and relative.parts[0] != "box" and "__pycache__" not in relative.parts:
+            digest.update(str(relative).encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def build_arms(server: Guest, arms: Sequence[Arm], config: Config, terminal: Terminal) -> None:
+    """Build every arm in the server against its own kernel, unless that was done already.
+
+    Raises ArmError with the compiler's own words.
+    """
+    for arm in arms:
+        if not arm.commands.build:
+            continue
+        folder = f"{SOURCES}/arms/{arm.name}"
+        wanted = f"{server.run(['uname', '-r']).stdout.strip()} {_arm_stamp(server, arm)}"
+        if server.run(["cat", f"{folder}/{STAMP}"], check=False).stdout.strip() == wanted:
+            continue
+        values = placeholders(config.network, folder)
+        with terminal.step(f"building arm {arm.name}", expect_s=15):
+            try:
+                server.run_all(
+                    arm.resolve(arm.commands.build, values), cwd=folder, timeout_s=BUILD_LIMIT_S
+                )
+            except GuestError as error:
+                raise ArmError(
+                    f"arm {arm.name} does not build",
+                    hint=f"the compiler's words are above; sources: guest/arms/{arm.name}/",
+                    detail=error.detail or error.message,
+                ) from error
+        server.write(f"{folder}/{STAMP}", wanted)
+
+
+def _arm_stamp(server: Guest, arm: Arm) -> str:
+    """Hash the arm's sources and the shared headers as the server has them, but no build product."""
+    line = (
+        "cd /opt/testbed/guest/arms && find include " + arm.name + " -type f "
+        r"\( -name '*.[ch]' -o -name '*.toml' -o -name '*.mk' -o -name '*.sh' -o -name Makefile \) "
+        r"! -name '*.skel.h' ! -name '*.mod.c' | sort | xargs sha256sum | sha256sum"
+    )
+    return server.shell(line, ["hash", arm.name], check=True, timeout_s=30).stdout.split()[0]

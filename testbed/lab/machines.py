@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The two virtual machines: from nothing to reachable, and back.
+
+`up` compares what is with what should be and does only the difference.
+"""
+
+import json
+import shutil
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from testbed.edge import host
+from testbed.edge.account import Account, project_id
+from testbed.edge.guest import Guest
+from testbed.edge.provider import Provider
+from testbed.edge.terminal import Terminal
+from testbed.lab import accelerator
+from testbed.lab.accelerator import Accelerator
+from testbed.lab.box import Box, BoxStore
+from testbed.model.config import Config, MachineConfig
+from testbed.model.errors import HostError, MachineError
+
+ROLES = ("client", "server")
+MGMT_MAC = "52:54:00:7b:ed:01"  # the box names this NIC mgmt0
+LAB_MACS = {"client": "52:54:00:7b:ed:07", "server": "52:54:00:7b:ed:02"}
+
+
+@dataclass(frozen=True)
+class Machines:
+    """This checkout's two machines."""
+
+    config: Config
+    checkout: Path
+    account: Account
+    terminal: Terminal
+
+    @property
+    def project(self) -> Path:
+        """Where this checkout's Vagrant state and settings are."""
+        return self.account.project_dir(self.checkout)
+
+    @property
+    def boxes(self) -> BoxStore:
+        """The boxes of this account."""
+        return BoxStore(self.account, self.checkout, self.config.box.mirror)
+
+    @property
+    def provider(self) -> Provider:
+        """Vagrant and libvirt for these machines."""
+        prefix = f"tb{project_id(self.checkout)}-"
+        return Provider(self.account, self.project, self.account.data_dir / "vagrant.d", prefix)
+
+    def settings(self) -> dict[str, Any] | None:
+        """Return what the machines were last brought up with, or None."""
+        try:
+            data: dict[str, Any] = json.loads((self.project / "machines.json").read_text())
+        except (OSError, ValueError):
+            return None
+        return data
+
+    def up(self) -> dict[str, Guest]:
+        """Bring both machines up and return them, reachable over SSH.
+
+        Raises HostError (tools, memory, KVM demanded), MachineError (box, boot).
+        """
+        box = self.boxes.build(self.terminal)
+        with self.terminal.step("trying KVM", expect_s=None):
+            chosen = accelerator.choose(self.config.machines.accelerator, self.account, box)
+        if chosen.name == "emulation":
+            self.terminal.warn(f"no KVM: {chosen.reason}. Emulating the CPUs: slower, same code.")
+        provider = self.provider
+        self.account.make_dir(self.project)
+        states = provider.states()
+        old = self.settings()
+        wanted = self._settings(box, chosen, old if _running(states) else None)
+        if _running(states) and old is not None and _same_machines(old, wanted):
+            return self.guests()
+        if states:
+            with self.terminal.step("removing machines that no longer fit", expect_s=5):
+                self._stage(old or wanted)
+                provider.destroy()
+                wanted = self._settings(box, chosen, None)
+        self._demand_memory()
+        self._stage(wanted)
+        provider.ensure_pool(wanted["pool"]["name"], Path(wanted["pool"]["path"]))
+        provider.forget(wanted["pool"]["name"])
+        if not provider.has_box(box.name):
+            with self.terminal.step("giving the box to Vagrant", expect_s=5):
+                provider.add_box(box.name, box.box)
+        with self.terminal.step("booting client and server", expect_s=_boot_s(chosen)):
+            provider.up()
+        return self.guests()
+
+    def guests(self) -> dict[str, Guest]:
+        """Return both guests, connected; raises MachineError when they are not up."""
+        settings = self.settings()
+        if settings is None:
+            raise MachineError("the machines are not up", hint="run `testbed up` first")
+        key = Path(settings["private_key"])
+        guests = {
+            role: Guest(role, int(settings["machines"][role]["ssh_port"]), key) for role in ROLES
+        }
+        for guest in guests.values():
+            guest.connect(timeout_s=self.config.machines.boot_timeout_s)
+        return guests
+
+    def down(self, *, destroy: bool) -> None:
+        """Shut both machines down, or remove them with their disks."""
+        if not self.provider.states():
+            return
+        action = self.provider.destroy if destroy else self.provider.halt
+        with self.terminal.step("removing the machines" if destroy else "shutting down", expect_s=8):
+            action()
+
+    def states(self) -> dict[str, str]:
+        """Return {role: state}; an absent machine is `not created`."""
+        found = self.provider.states() if self.project.exists() else {}
+        return {role: found.get(role, "not created") for role in ROLES}
+
+    def accelerator(self) -> Accelerator:
+        """Return what the running machines were started with."""
+        settings = self.settings() or {}
+        return Accelerator(settings.get("accelerator", "?"), settings.get("accelerator_reason", "?"))
+
+    def _demand_memory(self) -> None:
+        machines = self.config.machines
+        needed_mb = machines.server.memory_mb + machines.client.memory_mb + 300
+        available_mb = _available_memory_mb()
+        if available_mb < needed_mb:
+            raise HostError(
+                f"too little memory: the two machines need {needed_mb} MB, "
+                f"{available_mb} MB are available",
+                hint="close programs, or lower [machines.server] memory_mb in testbed.toml",
+            )
+
+    def _settings(
+        self, box: Box, chosen: Accelerator, old: Mapping[str, Any] | None
+    ) -> dict[str, Any]:
+        """Return what the Vagrantfile reads; ports are kept while the machines run."""
+        ports = old["ports"] if old else _free_ports()
+        network, machines = self.config.network, self.config.machines
+        common: dict[str, MachineConfig] = {"client": machines.client, "server": machines.server}
+        addresses = {"client": network.client_address, "server": network.server_address}
+        return {
+            "accelerator": chosen.name,
+            "accelerator_reason": chosen.reason,
+            "driver": chosen.driver,
+            "cpu_mode": chosen.cpu_mode,
+            "nic_model": machines.nic_model,
+            "boot_timeout_s": machines.boot_timeout_s,
+            "prefix": self.provider.prefix,
+            "private_key": str(self.boxes.private_key),
+            "mgmt_mac": MGMT_MAC,
+            "box": {"name": box.name, "url": f"file://{box.box}"},
+            "pool": {"name": "testbed", "path": str(self.account.data_dir / "pool")},
+            "command": self.provider.command(),
+            "ports": ports,
+            "machines": {
+                role: {
+                    "address": addresses[role],
+                    "mac": LAB_MACS[role],
+                    "cpus": common[role].cpus,
+                    "memory_mb": common[role].memory_mb,
+                    "ssh_port": ports[f"{role}_ssh"],
+                    "local_port": ports[f"{role}_link"],
+                    "peer_port": ports["server_link" if role == "client" else "client_link"],
+                    "console": str(self.project / f"{role}-console.log"),
+                }
+                for role in ROLES
+            },
+        }
+
+    def _stage(self, settings: Mapping[str, Any]) -> None:
+        """Put settings and Vagrantfile where the machines' account reads them."""
+        self.account.make_dir(self.account.data_dir / "pool")
+        self.account.make_dir(self.account.data_dir / "vagrant.d")
+        text = json.dumps(settings, indent=2) + "\n"
+        self.account.write(self.project / "machines.json", text)
+        shutil.copy(self.checkout / "Vagrantfile", self.project / "Vagrantfile")
+        self.account.own(self.project)
+        beside = self.checkout / ".testbed"
+        beside.mkdir(exist_ok=True)
+        (beside / "machines.json").write_text(text)
+
+
+def _running(states: Mapping[str, str]) -> bool:
+    return all(states.get(role) == "running" for role in ROLES)
+
+
+def _same_machines(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    """Whether the running machines are what the configuration asks for now."""
+    keys = ("driver", "cpu_mode", "nic_model", "box", "machines", "private_key")
+    return all(old.get(key) == new[key] for key in keys)
+
+
+def _free_ports() -> dict[str, int]:
+    kinds = {"ssh": socket.SOCK_STREAM, "link": socket.SOCK_DGRAM}
+    return {f"{role}_{use}": host.free_port(kind) for role in ROLES for use, kind in kinds.items()}
+
+
+def _available_memory_mb() -> int:
+    for line in Path("/proc/meminfo").read_text().splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) // 1024
+    return 1 << 30
+
+
+def _boot_s(chosen: Accelerator) -> float:
+    return 15 if chosen.name == "kvm" else 50

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every check is tripped by the fault meant for it, and by nothing in a sound run."""
+
+from pathlib import Path
+
+import pytest
+from run_factory import RunRecipe, make_run
+
+from testbed.analysis.comparison import compare, excluded_arms
+from testbed.analysis.findings import CHECKS, Finding, Verdict, check_run, worst
+from testbed.analysis.run import load_run
+
+FAULTS = {
+    "no manifest": (RunRecipe(complete=False), "complete", Verdict.INVALID, None),
+    "truncated mpstat": (
+        RunRecipe(truncated=("raw/02-xdp/mpstat.json",)),
+        "complete",
+        Verdict.INVALID,
+        "xdp",
+    ),
+    "half the packets": (
+        RunRecipe(delivered_share={"xdp": 0.5}),
+        "delivery",
+        Verdict.INVALID,
+        "xdp",
+    ),
+    "two packets in 1,000": (
+        RunRecipe(delivered_share={"xdp": 0.998}),
+        "delivery",
+        Verdict.SUSPECT,
+        "xdp",
+    ),
+    "a broken checksum": (
+        RunRecipe(csum_errors={"xdp": 13_999}),
+        "checksum",
+        Verdict.INVALID,
+        "xdp",
+    ),
+    "a small buffer": (
+        RunRecipe(rcvbuf_errors={"netfilter": 3}),
+        "receiver",
+        Verdict.SUSPECT,
+        "netfilter",
+    ),
+    "no more than idle": (RunRecipe(cost_us={"none": -5.0}), "cost", Verdict.INVALID, "none"),
+    "a detached hook": (RunRecipe(hits_share={"xdp": 0.6}), "hits", Verdict.INVALID, "xdp"),
+    "a wrong mode": (RunRecipe(mode={"xdp": "native"}), "mode", Verdict.INVALID, "xdp"),
+    "a logging hook": (
+        RunRecipe(log_lines={"netfilter": 11}),
+        "logging",
+        Verdict.INVALID,
+        "netfilter",
+    ),
+    "an exhibit": (
+        RunRecipe(arms=("none", "netfilter", "netfilter-logging")),
+        "exhibit",
+        Verdict.INVALID,
+        "netfilter-logging",
+    ),
+    "no baseline": (RunRecipe(arms=("netfilter", "xdp")), "baseline", Verdict.SUSPECT, None),
+}
+
+
+def troubles(parent: Path, recipe: RunRecipe) -> list[Finding]:
+    findings = check_run(load_run(make_run(parent, recipe)))
+    return [finding for finding in findings if finding.verdict is not Verdict.VALID]
+
+
+def test_a_sound_run_trips_nothing(tmp_path: Path) -> None:
+    findings = check_run(load_run(make_run(tmp_path)))
+    assert worst(findings) is Verdict.VALID
+    assert [f.code for f in findings] == [check.code for check in CHECKS]
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_trips_its_check(tmp_path: Path, fault: str) -> None:
+    recipe, code, verdict, arm = FAULTS[fault]
+    found = troubles(tmp_path, recipe)
+    assert {(f.code, f.verdict, f.scope.arm) for f in found} == {(code, verdict, arm)}
+    assert all(f.evidence and f.advice and f.statement for f in found)
+
+
+def test_every_check_has_a_fault_that_trips_it() -> None:
+    assert {code for _, code, _, _ in FAULTS.values()} == {check.code for check in CHECKS}
+
+
+def test_every_check_is_documented() -> None:
+    for check in CHECKS:
+        assert all((check.what, check.why, check.threshold, check.source))
+
+
+def test_ten_log_lines_a_trial_are_let_pass(tmp_path: Path) -> None:
+    assert troubles(tmp_path, RunRecipe(log_lines={"netfilter": 10})) == []
+
+
+def test_an_invalid_arm_is_in_no_comparison(tmp_path: Path) -> None:
+    run = load_run(make_run(tmp_path, RunRecipe(mode={"xdp": "native"})))
+    findings = check_run(run)
+    assert excluded_arms(run, findings) == {"xdp": ("mode",)}
+    ratios = {(c.arm, c.reference): c.ratio is not None for c in compare(run, findings)}
+    assert ratios == {
+        ("xdp", "netfilter"): False,
+        ("netfilter", "none"): True,
+        ("xdp", "none"): False,
+    }
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [RunRecipe(delivered_share={"xdp": 0.98}), RunRecipe(complete=False, trials_done=9)],
+)
+def test_loss_or_an_incomplete_run_allow_no_comparison(tmp_path: Path, recipe: RunRecipe) -> None:
+    run = load_run(make_run(tmp_path, recipe))
+    assert compare(run, check_run(run)) == ()
+
+
+def test_a_suspicion_marks_the_comparisons_of_its_arm(tmp_path: Path) -> None:
+    run = load_run(make_run(tmp_path, RunRecipe(rcvbuf_errors={"xdp": 1})))
+    marked = {(c.arm, c.reference) for c in compare(run, check_run(run)) if c.suspect}
+    assert marked == {("xdp", "netfilter"), ("xdp", "none")}
+
+
+def test_the_originals_recipe_fails_as_the_original_did(tmp_path: Path) -> None:
+    recipe = RunRecipe(
+        arms=("netfilter-logging", "xdp-bounded-csum"),
+        delivered_share={"netfilter-logging": 0.911, "xdp-bounded-csum": 1 / 14_000},
+        csum_errors={"xdp-bounded-csum": 13_999},
+        log_lines={"netfilter-logging": 500},
+    )
+    codes = {finding.code for finding in troubles(tmp_path, recipe)}
+    assert codes == {"delivery", "checksum", "cost", "logging", "exhibit", "baseline"}

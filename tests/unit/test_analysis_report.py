@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rendered files: deterministic, offline, honest; text from files is data."""
+
+import csv
+import io
+import json
+import re
+import xml.etree.ElementTree as ET
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from run_factory import RunRecipe, make_run
+
+from testbed.analysis.report import TEMPLATES, markdown_text, render_report
+from testbed.analysis.run import load_run
+from testbed.analysis.tables import COLUMNS
+from testbed.model.errors import UsageError
+
+LOSSY = RunRecipe(
+    arms=("none", "netfilter", "xdp-bounded-csum"),
+    delivered_share={"xdp-bounded-csum": 1 / 14_000},
+    csum_errors={"xdp-bounded-csum": 13_999},
+)
+
+
+class Page(HTMLParser):
+    """Collects ids, requests a browser would make, headings, and the visible text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.ids: list[str] = []
+        self.tags: list[str] = []
+        self.requests: list[str] = []
+        self.links: list[str] = []
+        self.unscoped = 0
+        self.words: list[str] = []
+        self.hidden = 0
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = {name: value or "" for name, value in attrs}
+        self.tags.append(tag)
+        self.hidden += tag in ("style", "svg")
+        if "id" in given:
+            self.ids.append(given["id"])
+        if "src" in given:
+            self.requests.append(given["src"])
+        if tag == "link":
+            self.requests.append(given["href"])
+        if tag == "a":
+            self.links.append(given["href"])
+        if tag == "th" and "scope" not in given:
+            self.unscoped += 1
+
+    def handle_endtag(self, tag: str) -> None:
+        self.hidden -= tag in ("style", "svg")
+
+    def handle_data(self, data: str) -> None:
+        if not self.hidden:
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split()).replace("\u00a0", " ")
+
+
+def rendered(parent: Path, recipe: RunRecipe | None = None) -> dict[str, str]:
+    return render_report(load_run(make_run(parent, recipe)))
+
+
+def test_the_files(tmp_path: Path) -> None:
+    files = rendered(tmp_path)
+    assert {name for name in files if "mpstat" not in name} == {
+        "report.html",
+        "report.md",
+        "derived/trials.csv",
+        "derived/findings.json",
+        "plots/comparison.svg",
+        "plots/delivery.svg",
+        "plots/cpu-none.svg",
+        "plots/cpu-netfilter.svg",
+        "plots/cpu-xdp.svg",
+    }
+    assert sum(name.startswith("derived/mpstat/") for name in files) == 15
+    assert all(isinstance(content, str) for content in files.values())
+
+
+def test_twice_the_same_bytes(tmp_path: Path) -> None:
+    root = make_run(tmp_path)
+    assert render_report(load_run(root)) == render_report(load_run(root))
+
+
+def test_the_page_is_sound_and_asks_for_nothing(tmp_path: Path) -> None:
+    root = make_run(tmp_path)
+    files = render_report(load_run(root))
+    page = Page(files["report.html"])
+    assert "script" not in page.tags
+    assert page.requests == ["data:,"]
+    assert len(page.ids) == len(set(page.ids))
+    assert page.unscoped == 0
+    assert page.tags.count("h1") == 1
+    assert page.tags.count("table") >= page.tags.count("caption") >= 4
+    assert not re.search(r"https?://(?!www\.w3\.org/)", files["report.html"])
+    for link in page.links:
+        if not link.startswith("#"):
+            assert link.rstrip("/") in files or (root / link).exists(), link
+
+
+def test_figures_are_well_formed_and_say_what_they_show(tmp_path: Path) -> None:
+    files = rendered(tmp_path)
+    for name, content in files.items():
+        if name.endswith(".svg"):
+            root = ET.fromstring(content)
+            assert root.get("role") == "img"
+            assert root.get("aria-label")
+            assert "currentColor" in content
+            assert "#123456" not in content
+    assert files["report.html"].count('role="img"') == 5
+
+
+def test_a_valid_run_gives_one_answer_with_its_interval(tmp_path: Path) -> None:
+    text = Page(rendered(tmp_path)["report.html"]).text
+    assert "VALID Every check holds" in text
+    assert re.search(
+        r"“XDP program, generic mode” over “Netfilter kernel module”: "
+        r"\d\.\d+ \(95 % interval \d\.\d+ to \d\.\d+, 5 blocks\): ",
+        text,
+    )
+    assert "e1000, has no XDP of its own" in text
+    assert "testbed bench --arms none,netfilter,xdp" in text
+
+
+def test_swapped_data_swaps_the_sentence(tmp_path: Path) -> None:
+    said = []
+    for index, (netfilter, xdp) in enumerate(((300.0, 200.0), (200.0, 300.0))):
+        recipe = RunRecipe(cost_us={"netfilter": netfilter, "xdp": xdp})
+        text = Page(rendered(tmp_path / str(index), recipe)["report.html"]).text
+        match = re.search(r"5 blocks\): (\w+)\.", text)
+        said.append(match[1] if match else "")
+    assert said == ["lower", "higher"]
+
+
+def test_loss_is_said_first_and_no_ratio_is_printed(tmp_path: Path) -> None:
+    files = rendered(tmp_path, LOSSY)
+    text = Page(files["report.html"]).text
+    assert "INVALID No ratio is printed: 1 of 3 arms delivered less than 99% " in text
+    assert "delivered 5 of 70,000 packets (0.01 %)" in text
+    assert text.index("delivered 5 of") < text.index("CPU time per delivered packet")
+    for page in (text, files["report.md"]):
+        assert "95 % interval" not in page
+        assert "Ratio" not in page
+    assert "% of no hook" not in files["report.html"]
+    assert json.loads(files["derived/findings.json"])["comparisons"] == []
+
+
+def test_an_exhibit_beside_fair_arms_is_not_ranked_by_the_axis(tmp_path: Path) -> None:
+    arms = ("none", "netfilter", "xdp", "netfilter-logging")
+    recipe = RunRecipe(arms=arms, log_lines={"netfilter-logging": 50})
+    files = rendered(tmp_path, recipe)
+    text = Page(files["report.html"]).text
+    assert "Compared without Netfilter module that logs every packet" in text
+    assert "over “Netfilter kernel module”" in text
+    assert "% of no hook" not in files["plots/comparison.svg"]
+
+
+def test_an_incomplete_run_says_so_first_and_compares_nothing(tmp_path: Path) -> None:
+    files = rendered(tmp_path, RunRecipe(complete=False, trials_done=7))
+    text = Page(files["report.html"]).text
+    assert "INCOMPLETE This run did not finish: 7 of 15 planned trials have files." in text
+    assert "95 % interval" not in text
+    assert "manifest.json with checksums" not in text
+    assert files["report.md"].index("INCOMPLETE") < files["report.md"].index("| Arm")
+
+
+def test_a_run_without_any_trial_still_has_a_page(tmp_path: Path) -> None:
+    files = rendered(tmp_path, RunRecipe(complete=False, trials_done=0))
+    assert "0 of 15 planned trials" in files["report.html"]
+    assert not [name for name in files if name.endswith(".svg")]
+
+
+def test_a_run_of_one_arm(tmp_path: Path) -> None:
+    text = Page(rendered(tmp_path, RunRecipe(arms=("xdp",), trials=1))["report.html"]).text
+    assert "Only one hook was measured" in text
+
+
+def test_an_unknown_number_is_an_empty_cell(tmp_path: Path) -> None:
+    files = rendered(tmp_path, RunRecipe(missing=("raw/02-xdp/server.json",)))
+    rows = list(csv.DictReader(io.StringIO(files["derived/trials.csv"])))
+    assert tuple(rows[0]) == COLUMNS
+    assert len(rows) == 15
+    (row,) = (r for r in rows if (r["arm"], r["block"]) == ("xdp", "2"))
+    assert (row["offered"], row["delivered"], row["cost_us"]) == ("14000", "", "")
+    assert "raw/02-xdp/server.json: missing" in files["report.html"]
+
+
+def test_text_from_files_is_data(tmp_path: Path) -> None:
+    root = make_run(tmp_path)
+    evil = "<script>alert(1)</script> $x_1$ | **b** “&amp;”"
+    plan = json.loads((root / "plan.json").read_text())
+    plan["arms"][2]["title"] = evil
+    plan["command"].append("<img src=x>")
+    (root / "plan.json").write_text(json.dumps(plan))
+    (root / "facts/host.json").write_text(json.dumps({"accelerator_reason": evil}))
+    files = render_report(load_run(root))
+    page = Page(files["report.html"])
+    assert "script" not in page.tags
+    assert "img" not in page.tags
+    assert evil in page.text
+    assert "<script" not in files["report.md"]
+    assert "$x_1$" in files["plots/comparison.svg"]
+    ET.fromstring(files["plots/comparison.svg"])
+
+
+def test_markdown_text_is_escaped() -> None:
+    assert markdown_text("a|b <i>*x*\n# y") == r"a\|b &lt;i&gt;\*x\* \# y"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("report.html.j2", "a\n{% if %}", "report.html.j2, line 2"),
+        ("report.html.j2", "a\nb\n{{ nonsense }}", "report.html.j2, line 3: 'nonsense'"),
+        ("report.md.j2", None, "report.md.j2 is missing"),
+    ],
+)
+def test_a_broken_template_is_named_with_its_line(
+    tmp_path: Path, name: str, text: str | None, message: str
+) -> None:
+    directory = tmp_path / "templates"
+    directory.mkdir()
+    for file in TEMPLATES.iterdir():
+        (directory / file.name).write_text(file.read_text())
+    if text is None:
+        (directory / name).unlink()
+    else:
+        (directory / name).write_text(text)
+    run = load_run(make_run(tmp_path))
+    with pytest.raises(UsageError) as caught:
+        render_report(run, directory)
+    assert message in caught.value.message

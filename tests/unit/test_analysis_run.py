@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Loading a run directory: sound, interrupted, damaged."""
+
+import json
+from pathlib import Path
+
+import pytest
+from run_factory import RunRecipe, make_run
+
+from testbed.analysis.run import load_run
+from testbed.model.errors import ParseError, RunError
+
+
+def test_a_sound_run(tmp_path: Path) -> None:
+    run = load_run(make_run(tmp_path))
+    assert run.complete
+    assert run.reasons == ()
+    assert [arm.name for arm in run.arms] == ["none", "netfilter", "xdp"]
+    assert len(run.trials) == 15
+    assert all(trial.problems == () for trial in run.trials)
+    trial = run.trials_of("xdp")[0]
+    assert (trial.number, trial.mode, trial.hook_hits) == (1, "generic", 14_000)
+    assert trial.delivered_share == 1.0
+    assert run.trials_of("none")[0].hook_hits is None
+
+
+def test_a_directory_that_is_no_run(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"no plan\.json") as caught:
+        load_run(tmp_path)
+    assert "testbed bench" in caught.value.hint
+
+
+def test_an_interrupted_run_lists_what_was_not_run(tmp_path: Path) -> None:
+    run = load_run(make_run(tmp_path, RunRecipe(complete=False, trials_done=7)))
+    assert not run.complete
+    assert len(run.trials) == 7
+    assert run.reasons[0] == "manifest.json is missing: the run did not finish"
+    assert len(run.reasons) == 9
+    assert all(reason.endswith(": not run") for reason in run.reasons[1:])
+
+
+def test_a_missing_file_is_a_problem_and_not_a_zero(tmp_path: Path) -> None:
+    run = load_run(make_run(tmp_path, RunRecipe(missing=("raw/02-xdp/server.json",))))
+    trial = run.trials_of("xdp")[1]
+    assert trial.problems == ("raw/02-xdp/server.json: missing",)
+    assert trial.server is None
+    assert trial.delivered_share is None
+
+
+@pytest.mark.parametrize(
+    "name", ["server.json", "client.json", "mpstat.json", "trial.json", "before.json"]
+)
+def test_a_truncated_file_is_a_problem_with_its_line(tmp_path: Path, name: str) -> None:
+    run = load_run(make_run(tmp_path, RunRecipe(truncated=(f"raw/03-netfilter/{name}",))))
+    (problem,) = run.trials_of("netfilter")[2].problems
+    assert problem.startswith(f"raw/03-netfilter/{name}: line ")
+
+
+def test_a_server_that_died_leaves_a_named_gap(tmp_path: Path) -> None:
+    root = make_run(tmp_path)
+    path = root / "raw/01-xdp/server.json"
+    document = json.loads(path.read_text())
+    document["complete"] = False
+    document["trials"][0]["after"] = None
+    path.write_text(json.dumps(document))
+    (problem,) = load_run(root).trials_of("xdp")[0].problems
+    assert problem == "raw/01-xdp/server.json: trials[0].after: missing"
+
+
+def test_a_trial_whose_folder_is_gone(tmp_path: Path) -> None:
+    root = make_run(tmp_path)
+    for file in (root / "raw/04-none").iterdir():
+        file.unlink()
+    assert load_run(root).trials_of("none")[3].problems == ("raw/04-none: no files",)
+
+
+def test_the_recorded_error_of_a_trial_is_its_problem(tmp_path: Path) -> None:
+    root = make_run(tmp_path)
+    path = root / "raw/01-xdp/trial.json"
+    document = json.loads(path.read_text()) | {"error": {"message": "the client died"}}
+    path.write_text(json.dumps(document))
+    assert load_run(root).trials_of("xdp")[0].problems == (
+        "raw/01-xdp/trial.json: error: the client died",
+    )
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "message"),
+    [
+        ("plan.json", {"schema": 9}, "plan.json: schema 9"),
+        ("plan.json", {"blocks": None}, "plan.json: blocks: missing"),
+        ("plan.json", {"blocks": [["ipvs"]]}, "blocks[0]: arm 'ipvs' has no manifest"),
+        ("plan.json", {"arms": [{"name": "../x"}]}, "arms[0].name: not an arm's name"),
+        ("manifest.json", {"status": "odd"}, "manifest.json: status: expected"),
+        ("manifest.json", {"schema": None}, "manifest.json: schema: missing"),
+    ],
+)
+def test_plan_and_manifest_must_hold_what_they_should(
+    tmp_path: Path, file: str, change: dict[str, object], message: str
+) -> None:
+    root = make_run(tmp_path)
+    document = json.loads((root / file).read_text()) | change
+    (root / file).write_text(json.dumps(document))
+    with pytest.raises(RunError) as caught:
+        load_run(root)
+    assert message in caught.value.message
+
+
+def test_a_truncated_manifest_names_its_line(tmp_path: Path) -> None:
+    root = make_run(tmp_path)
+    text = (root / "manifest.json").read_text()
+    (root / "manifest.json").write_text(text[:40])
+    with pytest.raises(ParseError, match=r"manifest\.json: line"):
+        load_run(root)
