@@ -206,7 +206,7 @@ def _line(argv: Sequence[str], cwd: str | None) -> str:
 def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
     """Leave out what is built or cached here; own everything as root."""
     name = Path(member.name).name
-    if name == "__pycache__" or name.endswith((".o", ".ko", ".mod", ".cmd", ".skel.h")) or (
+    if name == "__pycache__" or (name.startswith(".") and name != ".") or name.endswith((".o", ".ko", ".mod", ".cmd", ".skel.h")) or (
         member.name.startswith("./box")
     ):
         return None

@@ -60,6 +60,15 @@ class Terminal:
                 took = time.monotonic() - start
                 print(f"{clear}{outcome} {title} ({took:.1f} s)", file=sys.stderr, flush=True)
 
+    def trial(self, number: int, total: int, block: int, arm: str, left_s: float) -> None:
+        """Say which trial runs and how long the rest will take."""
+        if self.level < 0:
+            return
+        text = f"trial {number}/{total}  block {block}  {arm:<20} about {left_s:.0f} s left"
+        end = "" if self.live and number < total else "\n"
+        clear = "\r\x1b[2K" if self.live else ""
+        print(f"{clear}{text}", end=end, file=sys.stderr, flush=True)
+
     @staticmethod
     def _tick(title: str, start: float, expect_s: float | None, done: Event) -> None:
         while True:

@@ -55,6 +55,18 @@ class Hook:
         """Detach the hook; succeeds also when nothing is loaded."""
         self._run("unload", f"arm {self.arm.name} does not unload")
 
+    def prove_gone(self) -> None:
+        """Raise ArmError when verify still finds the hook after unloading."""
+        if not self.arm.commands.load:
+            return
+        commands = self.arm.resolve(self.arm.commands.verify, self.values)
+        line = commands[-1]
+        if self.server.run(line, cwd=self.folder, check=False).status == 0:
+            raise ArmError(
+                f"arm {self.arm.name} is still loaded after its unload commands",
+                hint="the next trial would measure it too; `testbed down --destroy` clears it",
+            )
+
     def _run(self, step: str, failure: str) -> str:
         commands = self.arm.resolve(getattr(self.arm.commands, step), self.values)
         if not commands:

@@ -69,9 +69,12 @@ def client(config: Config, destination: tuple[str, int], source_port: int, seed:
         "--payload", str(bench.payload_bytes), "--jitter", str(bench.jitter),
         "--json", f"{SCRATCH}/client.json",
     ]  # fmt: skip
+    limit_s = bench.duration_s + 40
+    # A oneshot unit is started when it has ended: systemd-run returns then, without D-Bus.
     return start_unit(
-        "testbed-client", argv, "--wait",
-        f"--property=StandardOutput=truncate:{SCRATCH}/client.txt", limit_s=bench.duration_s + 40,
+        "testbed-client", argv, "--service-type=oneshot",
+        f"--property=TimeoutStartSec={limit_s:.0f}",
+        f"--property=StandardOutput=truncate:{SCRATCH}/client.txt", limit_s=limit_s,
     )  # fmt: skip
 
 

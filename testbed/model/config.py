@@ -97,7 +97,7 @@ class BenchConfig(_Section):
     jitter: Annotated[float, Field(ge=0, le=0.5)] = 0.1
     settle_s: Annotated[float, Field(ge=0, le=60)] = 0.5
     idle_s: Annotated[float, Field(ge=0.2, le=60)] = 1.0
-    drain_s: Annotated[float, Field(ge=0, le=60)] = 0.3
+    drain_s: Annotated[float, Field(ge=0, le=60)] = 1.0
 
     @field_validator("rate_pps", "duration_s", "jitter", "settle_s", "idle_s", "drain_s", mode="before")
     @classmethod

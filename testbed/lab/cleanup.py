@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Undoing: nothing of a trial runs in the guests and no hook is loaded."""
+
+import contextlib
+import signal
+from collections.abc import Iterator, Sequence
+
+from testbed.edge.guest import Guest
+from testbed.lab import instruments
+from testbed.lab.arms import Hook
+from testbed.model.arm import Arm
+from testbed.model.config import NetworkConfig
+from testbed.model.errors import TestbedError
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Let a second Ctrl-C wait until the undoing is done."""
+    try:
+        previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    except ValueError:  # not in the main thread: signals do not come here
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+def clean(server: Guest, client: Guest, hook: Hook) -> None:
+    """End every unit in both guests and unload the hook, each even if another fails.
+
+    Raises the first failure after everything was tried.
+    """
+    with uninterrupted():
+        failures = []
+        for step in (
+            lambda: instruments.stop_all(client),
+            lambda: instruments.stop_all(server),
+            hook.unload,
+        ):
+            try:
+                step()
+            except TestbedError as error:
+                failures.append(error)
+        if failures:
+            raise failures[0]
+
+
+def sweep(
+    server: Guest, client: Guest, arms: Sequence[Arm], network: NetworkConfig
+) -> list[str]:
+    """Undo what an earlier, killed command may have left; return what could not be undone."""
+    left = []
+    for arm in arms:
+        try:
+            clean(server, client, Hook(arm, server, network))
+        except TestbedError as error:
+            left.append(f"{arm.name}: {error.message}")
+    return left
