@@ -21,6 +21,7 @@ import secrets
 import socket
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from command import (
@@ -36,6 +37,7 @@ from command import (
     record_path,
     say,
     stop_on_signals,
+    wait_for_go,
     write_record,
 )
 from conversation import Conversation
@@ -97,6 +99,8 @@ def run_trial(options: argparse.Namespace, index: int, record: dict[str, Any]) -
     }
     slots = datagrams(message, options.payload, seed)
     deadlines_ns = schedule_ns(planned, options.rate, options.jitter, seed)
+    if index == 0:
+        wait_for_go(options.go)
     with open_socket("", source_port) as sock:
         talk = Conversation(sock, options.address, message, options.timeout_s)
         started = talk.start(planned)
@@ -182,6 +186,7 @@ def parse_options(arguments: list[str] | None) -> argparse.Namespace:
     option("--spin-us", SPIN_US, number(int, 0, 1_000_000, "microseconds"), spin)
     seed = "of the first trial's gaps and payload; one more for each further trial"
     option("--seed", 1, number(int, 0, 1 << 62, "(a seed)"), seed)
+    option("--go", None, Path, "wait for a word in this named pipe before the first START")
     option("--json", None, record_path, "file for everything measured")
     option("--interval", 1.0, number(float, 0, 3600, "seconds"), "seconds between trials")
     option("--bind-port-base", 10_000, a_port, "source port of trial 1, one more for each further")

@@ -112,6 +112,12 @@ def notify_ready() -> None:
             complain(f"cannot tell systemd that it is ready: {error.strerror}")
 
 
+def wait_for_go(fifo: Path | None) -> None:
+    """Wait until somebody writes to the named pipe: everything is prepared, nothing has begun."""
+    if fifo is not None:
+        fifo.read_bytes()
+
+
 def say(line: str) -> None:
     """A line for the reader, out at once even into a pipe."""
     print(line, flush=True)

@@ -20,6 +20,7 @@ import socket
 import sys
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from command import (
@@ -36,6 +37,7 @@ from command import (
     record_path,
     say,
     stop_on_signals,
+    wait_for_go,
     write_record,
 )
 from procfs import cpu_counters
@@ -199,6 +201,7 @@ def parse_options(arguments: list[str] | None) -> argparse.Namespace:
     option("--trials", 5, number(int, 1, 10_000, "trials"), "trials to receive before ending")
     option("--json", None, record_path, "file for everything measured")
     option("--idle-s", 0.0, number(float, 0, 3600, "seconds"), "idle window to measure first")
+    option("--go", None, Path, "wait for a word in this named pipe before the idle window")
     option("--rcvbuf", 4 << 20, number(int, 2048, 1 << 30, "bytes"), "receive buffer, bytes")
     limit = f"longest wait for a START and longest silence in a trial (for ever, {SILENCE_S:g} s)"
     option("--timeout-s", None, number(float, 0.1, 86_400, "seconds"), limit)
@@ -228,12 +231,16 @@ def main(arguments: list[str] | None = None) -> int:
     stopped: Stopped | None = None
     try:
         stop_on_signals()
+        if options.go:
+            notify_ready()
+            wait_for_go(options.go)
         if options.idle_s:
             before = cpu_counters()
             time.sleep(options.idle_s)
             record["idle_window"] = {"before": before, "after": cpu_counters()}
         say(f"Listening on {options.host}:{options.port} for {options.trials} trials")
-        notify_ready()
+        if not options.go:
+            notify_ready()
         serve(server, options.trials, options.linger_s)
     except Stopped as caught:
         stopped = caught

@@ -5,12 +5,14 @@ import contextlib
 import json
 import os
 import secrets
+import shlex
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -18,19 +20,19 @@ from typing import Any
 import filelock
 
 import testbed
-from testbed.edge import store
+from testbed.edge import host, store
 from testbed.edge.account import Account
 from testbed.edge.guest import Guest
 from testbed.edge.store import RunDir
 from testbed.edge.terminal import Terminal
 from testbed.lab import cleanup, deploy, hostfacts, instruments
-from testbed.lab.machines import Machines
+from testbed.lab.machines import ROLES, Machines
 from testbed.lab.trials import Experiment
 from testbed.model import arm as arm_manifest
 from testbed.model import config as configuration
-from testbed.model.arm import Arm
+from testbed.model.arm import BASELINE, FAIR, Arm
 from testbed.model.config import Config
-from testbed.model.errors import ExitCode, HostError, RunError
+from testbed.model.errors import ExitCode, HostError, MachineError, RunError, UsageError
 from testbed.model.plan import Plan
 
 
@@ -92,16 +94,16 @@ class Lab:
 
 
 def up(lab: Lab) -> dict[str, Guest]:
-    """Bring both machines up, set up and with every arm built."""
+    """Bring both machines up, set up and with the fair arms built."""
+    arms = arm_manifest.choose(lab.arms_dir, [BASELINE, *FAIR])
     with lab.alone("up"):
-        return _up(lab, [arm_manifest.load(lab.arms_dir / n) for n in arm_manifest.known(lab.arms_dir)])
+        return lab.machines.up(lambda guest: _prepare(lab, guest, arms))
 
 
-def _up(lab: Lab, arms: Sequence[Arm]) -> dict[str, Guest]:
-    guests = lab.machines.up()
-    deploy.set_up(guests, lab.checkout, lab.config, lab.terminal)
-    deploy.build_arms(guests["server"], arms, lab.config, lab.terminal)
-    return guests
+def _prepare(lab: Lab, guest: Guest, arms: Sequence[Arm]) -> None:
+    deploy.set_up(guest, lab.checkout, lab.config)
+    if guest.role == "server":
+        deploy.build_arms(guest, arms, lab.config)
 
 
 def bench(lab: Lab, names: Sequence[str], seed: int | None, command: Sequence[str]) -> Path:
@@ -114,11 +116,12 @@ def bench(lab: Lab, names: Sequence[str], seed: int | None, command: Sequence[st
     with lab.alone("bench"):
         machines = lab.machines
         guests = machines.guests()
-        deploy.set_up(guests, lab.checkout, lab.config, lab.terminal)
-        deploy.build_arms(guests["server"], arms, lab.config, lab.terminal)
-        everything = [arm_manifest.load(lab.arms_dir / n) for n in arm_manifest.known(lab.arms_dir)]
-        built = [arm for arm in everything if arm.name in names]
-        cleanup.sweep(guests["server"], guests["client"], built, lab.config.network)
+        with (
+            lab.terminal.step("sources, addresses, arms", expect_s=3),
+            ThreadPoolExecutor(len(guests)) as pool,
+        ):
+            list(pool.map(lambda guest: _prepare(lab, guest, arms), guests.values()))
+        cleanup.sweep(guests["server"], guests["client"], arms, lab.config.network)
 
         plan = Plan.shuffled(
             [arm.name for arm in arms],
@@ -160,18 +163,133 @@ def bench(lab: Lab, names: Sequence[str], seed: int | None, command: Sequence[st
     return run_dir.path
 
 
-def report(lab: Lab, name: str | None) -> tuple[Path, bool]:
-    """Render a run's page from its files alone; return the page and whether the run is INVALID."""
+def report(lab: Lab, name: str | None) -> tuple[Path, str, bool]:
+    """Render a run's page from its files alone.
+
+    Returns the page, the answer in a sentence or more, and whether the run is INVALID.
+    """
+    from testbed.analysis.comparison import compare
     from testbed.analysis.findings import Verdict, check_run, worst
     from testbed.analysis.report import render_report
     from testbed.analysis.run import load_run
+    from testbed.analysis.verdict import opening
 
     path = store.find_run(lab.results, name)
     run = load_run(path)
     run_dir = RunDir(path)
     for relative, text in render_report(run, templates=lab.checkout / "templates").items():
         run_dir.write(relative, text)
-    return path / "report.html", worst(check_run(run)) is Verdict.INVALID
+    findings = check_run(run)
+    said = opening(run, findings, compare(run, findings))
+    answer = "\n".join([f"{said.status}: {said.headline}", *said.reasons, *said.answers])
+    return path / "report.html", answer, worst(findings) is Verdict.INVALID
+
+
+def down(lab: Lab, *, destroy: bool) -> None:
+    """Shut both machines down, or remove them and their disks."""
+    with lab.alone("down"):
+        lab.machines.down(destroy=destroy)
+
+
+def status(lab: Lab, *, as_json: bool) -> None:
+    """Print the state of both machines."""
+    machines = lab.machines
+    states = machines.states()
+    chosen = machines.accelerator() if "running" in states.values() else None
+    if as_json:
+        print_json({"machines": states, "accelerator": chosen.name if chosen else None})
+        return
+    for role, state in states.items():
+        print(f"{role:<8} {state}")
+    if chosen is not None:
+        print(f"CPUs     {chosen.name} ({chosen.reason})")
+
+
+def runs(lab: Lab, *, as_json: bool) -> None:
+    """Print every run, oldest first."""
+    rows: list[dict[str, Any]] = []
+    for path in store.all_runs(lab.results):
+        plan = json.loads((path / "plan.json").read_text())
+        arms = list(dict.fromkeys(arm for block in plan["blocks"] for arm in block))
+        complete = (path / "manifest.json").is_file()
+        rows.append({"run": path.name, "complete": complete, "arms": arms,
+                     "trials": len(plan["blocks"])})  # fmt: skip
+    if as_json:
+        print_json({"runs": rows})
+        return
+    for row in rows:
+        state = "complete" if row["complete"] else "INCOMPLETE"
+        print(f"{row['run']}  {state:<10}  {row['trials']} x {', '.join(row['arms'])}")
+
+
+def ssh(lab: Lab, role: str, command: Sequence[str]) -> int:
+    """Run ssh to one machine as root; return its exit status."""
+    settings = _settings(lab, role)
+    argv = [
+        host.find("ssh", package="openssh-client"), "-q", "-i", settings["private_key"],
+        "-p", str(settings["machines"][role]["ssh_port"]), "-o", "IdentitiesOnly=yes",
+        "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
+        "root@127.0.0.1",
+    ]  # fmt: skip
+    return subprocess.call([*argv, "--", shlex.join(command)] if command else argv)
+
+
+def vagrant(lab: Lab, arguments: Sequence[str]) -> int:
+    """Run plain vagrant on these machines; return its exit status."""
+    settings = lab.machines.settings()
+    if settings is None:
+        raise MachineError("there are no machines yet", hint="run `testbed up` first")
+    return subprocess.call([*settings["command"], *arguments])
+
+
+def logs(lab: Lab) -> None:
+    """Print the logs that an earlier `up` left, each with its last lines."""
+    project = lab.machines.project
+    for path in sorted(project.glob("*.log")):
+        print(f"==> {path}")
+        print("\n".join(path.read_text(errors="replace").splitlines()[-10:]))
+
+
+def box_build(lab: Lab) -> None:
+    """Build the box of today's recipe, unless it is there; print where it is."""
+    with lab.alone("box build"):
+        print(lab.machines.boxes.build(lab.terminal).box)
+
+
+def box_show(lab: Lab, *, as_json: bool) -> None:
+    """Print what the box is."""
+    box = lab.machines.boxes.find()
+    if box is None:
+        raise MachineError("the box is not built", hint="`testbed box build` builds it")
+    facts = {"name": box.name, "file": str(box.box), "megabytes": round(box.size_bytes / 1e6),
+             "built": box.built_utc, "kernel": box.kernel, "sha256": box.sha256,
+             "packages": str(box.packages)}  # fmt: skip
+    if as_json:
+        print_json({"box": facts})
+        return
+    for name, value in facts.items():
+        print(f"{name:<10} {value}")
+
+
+def box_remove(lab: Lab) -> None:
+    """Delete every box that no machine uses."""
+    with lab.alone("box remove"):
+        for path in lab.machines.boxes.remove():
+            print(f"removed {path}")
+
+
+def print_json(value: dict[str, Any]) -> None:
+    """Print one versioned JSON object on stdout."""
+    print(json.dumps({"schema": 1, **value}, indent=2))
+
+
+def _settings(lab: Lab, role: str) -> dict[str, Any]:
+    if role not in ROLES:
+        raise UsageError(f"there is no machine {role!r}", hint="the machines: client, server")
+    settings = lab.machines.settings()
+    if settings is None or lab.machines.states()[role] != "running":
+        raise MachineError(f"the {role} is not up", hint="run `testbed up` first")
+    return settings
 
 
 def _plan_json(lab: Lab, arms: Sequence[Arm], plan: Plan, command: Sequence[str]) -> dict[str, Any]:
@@ -187,8 +305,10 @@ def _plan_json(lab: Lab, arms: Sequence[Arm], plan: Plan, command: Sequence[str]
 
 
 def _facts(run_dir: RunDir, guests: dict[str, Guest], when: str) -> None:
-    for role, guest in guests.items():
-        run_dir.write_json(f"facts/{role}-{when}.json", guest.json(instruments.facts()))
+    with ThreadPoolExecutor(len(guests)) as pool:
+        facts = pool.map(lambda guest: guest.json(instruments.facts()), guests.values())
+        for role, said in zip(guests, facts, strict=True):
+            run_dir.write_json(f"facts/{role}-{when}.json", said)
 
 
 def _git(checkout: Path) -> dict[str, Any] | None:

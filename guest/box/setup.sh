@@ -31,4 +31,5 @@ chroot "$tree" systemctl --quiet mask \
     systemd-random-seed.service nftables.service systemd-update-utmp.service
 
 install -d "$tree/usr/share/testbed"
+# shellcheck disable=SC2016  # dpkg-query's own variables
 chroot "$tree" dpkg-query -W -f '${Package} ${Version}\n' > "$tree/usr/share/testbed/packages.txt"

@@ -9,6 +9,7 @@ what may run long is a transient systemd unit (`testbed.lab.instruments`).
 import base64
 import io
 import json
+import logging
 import shlex
 import socket
 import tarfile
@@ -26,6 +27,11 @@ from invoke.exceptions import CommandTimedOut, UnexpectedExit
 from testbed.model.errors import GuestError, MachineError
 
 SOURCES = "/opt/testbed/guest"
+# QEMU's port forward accepts a connection before the guest's sshd listens, and that
+# connection may never be answered; a new attempt finds the sshd sooner.
+BANNER_LIMIT_S = 8
+# Its threads log whole tracebacks of attempts that fail while a machine boots.
+logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)
 
 
 @dataclass(frozen=True)
@@ -48,10 +54,11 @@ class Guest:
     _connection: Any = field(default=None, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
-    def connect(self, timeout_s: float) -> "Guest":
+    def connect(self, timeout_s: float, given_up: threading.Event | None = None) -> "Guest":
         """Open the connection, waiting for an sshd that is still starting.
 
-        Raises MachineError when nothing answers within `timeout_s`.
+        Raises MachineError when nothing answers within `timeout_s`, or when `given_up`
+        was set meanwhile.
         """
         deadline = time.monotonic() + timeout_s
         while True:
@@ -59,9 +66,9 @@ class Guest:
                 self._connection = self._open(max(5.0, deadline - time.monotonic()))
                 return self
             except (OSError, EOFError, paramiko.SSHException) as error:
-                if isinstance(error, paramiko.AuthenticationException) or (
-                    time.monotonic() > deadline
-                ):
+                wrong_key = isinstance(error, paramiko.AuthenticationException)
+                stop = given_up is not None and given_up.is_set()
+                if wrong_key or stop or time.monotonic() > deadline:
                     raise MachineError(
                         f"the {self.role} does not answer SSH at 127.0.0.1:{self.port} "
                         f"({type(error).__name__}: {error})",
@@ -81,7 +88,7 @@ class Guest:
                 "key_filename": str(self.key),
                 "look_for_keys": False,
                 "allow_agent": False,
-                "banner_timeout": min(60, timeout_s),
+                "banner_timeout": min(BANNER_LIMIT_S, timeout_s),
                 "auth_timeout": 60,
             },
         )
@@ -206,9 +213,9 @@ def _line(argv: Sequence[str], cwd: str | None) -> str:
 def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
     """Leave out what is built or cached here; own everything as root."""
     name = Path(member.name).name
-    if name == "__pycache__" or (name.startswith(".") and name != ".") or name.endswith((".o", ".ko", ".mod", ".cmd", ".skel.h")) or (
-        member.name.startswith("./box")
-    ):
+    built = name == "__pycache__" or name.endswith((".o", ".ko", ".mod", ".cmd", ".skel.h"))
+    hidden = name.startswith(".") and name != "."
+    if built or hidden or member.name.startswith("./box"):
         return None
     member.uid = member.gid = 0
     member.uname = member.gname = "root"

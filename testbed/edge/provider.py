@@ -7,6 +7,7 @@ the machines, and a failure carries Vagrant's own words.
 """
 
 import contextlib
+import functools
 import os
 import shutil
 import signal
@@ -23,11 +24,13 @@ from testbed.model.errors import HostError, MachineError
 URI = "qemu:///session"
 
 
-class _Vagrant(vagrant.Vagrant):  # type: ignore[misc]  # python-vagrant has no types
+class _Vagrant(vagrant.Vagrant):  # python-vagrant has no types: its calls are ignored below
     """python-vagrant with the account's command prefix and with the output kept."""
 
     def __init__(self, folder: Path, account: Account, environment: Mapping[str, str], log: Path):
-        super().__init__(str(folder), env=account.environment(environment))
+        super().__init__(  # type: ignore[no-untyped-call]
+            str(folder), env=account.environment(environment)
+        )
         self._account = account
         self._extra = [f"{name}={value}" for name, value in environment.items()]
         self._log = log
@@ -105,7 +108,8 @@ class Provider:
 
     def up(self) -> None:
         """Create and boot both machines side by side; raises MachineError with the log's end."""
-        self._say(lambda: self._vagrant.up(provider="libvirt", provision=False), "vagrant up")
+        boot = functools.partial(self._vagrant.up, provider="libvirt", provision=False)
+        self._say(boot, "vagrant up")
 
     def destroy(self) -> None:
         """Remove both machines and their disks."""
@@ -122,7 +126,8 @@ class Provider:
 
     def add_box(self, name: str, path: Path) -> None:
         """Give the box to Vagrant, which unpacks it."""
-        self._say(lambda: self._vagrant.box_add(name, str(path), provider="libvirt"), "vagrant box add")
+        add = functools.partial(self._vagrant.box_add, name, str(path), provider="libvirt")
+        self._say(add, "vagrant box add")
 
     def states(self) -> dict[str, str]:
         """Return {domain name: libvirt state} of this project's domains, by virsh.
@@ -177,4 +182,7 @@ def _advice(words: str) -> str:
         return "too little memory: close programs, or lower memory_mb in testbed.toml"
     if "Failed to connect socket" in words:
         return "libvirt's session daemon did not start: try `virsh -c qemu:///session list`"
-    return "the last lines above are Vagrant's; `testbed down --destroy` then `testbed up` starts afresh"
+    return (
+        "the last lines above are Vagrant's; "
+        "`testbed down --destroy` then `testbed up` starts afresh"
+    )

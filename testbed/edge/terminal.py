@@ -74,7 +74,8 @@ class Terminal:
         while True:
             elapsed = time.monotonic() - start
             left = f", about {max(expect_s - elapsed, 0):.0f} s left" if expect_s else ""
-            print(f"\r\x1b[2K… {title} ({elapsed:.0f} s{left})", end="", file=sys.stderr, flush=True)
+            text = f"\r\x1b[2K… {title} ({elapsed:.0f} s{left})"
+            print(text, end="", file=sys.stderr, flush=True)
             if done.wait(0.5):
                 return
 

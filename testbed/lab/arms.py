@@ -60,12 +60,14 @@ class Hook:
         if not self.arm.commands.load:
             return
         commands = self.arm.resolve(self.arm.commands.verify, self.values)
-        line = commands[-1]
-        if self.server.run(line, cwd=self.folder, check=False).status == 0:
-            raise ArmError(
-                f"arm {self.arm.name} is still loaded after its unload commands",
-                hint="the next trial would measure it too; `testbed down --destroy` clears it",
-            )
+        try:
+            self.server.run_all(commands, cwd=self.folder)
+        except GuestError:
+            return
+        raise ArmError(
+            f"arm {self.arm.name} is still loaded after its unload commands",
+            hint="the next trial would measure it too; `testbed down --destroy` clears it",
+        )
 
     def _run(self, step: str, failure: str) -> str:
         commands = self.arm.resolve(getattr(self.arm.commands, step), self.values)

@@ -4,6 +4,7 @@
 import contextlib
 import signal
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from testbed.edge.guest import Guest
 from testbed.lab import instruments
@@ -32,19 +33,15 @@ def clean(server: Guest, client: Guest, hook: Hook) -> None:
 
     Raises the first failure after everything was tried.
     """
-    with uninterrupted():
-        failures = []
-        for step in (
-            lambda: instruments.stop_all(client),
-            lambda: instruments.stop_all(server),
-            hook.unload,
-        ):
-            try:
-                step()
-            except TestbedError as error:
-                failures.append(error)
-        if failures:
-            raise failures[0]
+    def on_server() -> None:
+        instruments.stop_all(server)
+        hook.unload()
+
+    with uninterrupted(), ThreadPoolExecutor(2) as pool:
+        steps = [pool.submit(instruments.stop_all, client), pool.submit(on_server)]
+        failures = [error for step in steps if (error := step.exception()) is not None]
+    if failures:
+        raise failures[0]
 
 
 def sweep(

@@ -2,12 +2,11 @@
 """Sources and addresses into the guests: pushed and applied again only when they changed."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from testbed.edge.guest import SOURCES, Guest
-from testbed.edge.terminal import Terminal
 from testbed.model.arm import Arm, placeholders
 from testbed.model.config import Config
 from testbed.model.errors import ArmError, GuestError, MachineError
@@ -16,17 +15,12 @@ BUILD_LIMIT_S = 600
 STAMP = ".testbed-stamp"
 
 
-def set_up(guests: Mapping[str, Guest], checkout: Path, config: Config, terminal: Terminal) -> None:
-    """Give both guests their sources and addresses, side by side, and prove the NIC's model.
+def set_up(guest: Guest, checkout: Path, config: Config) -> None:
+    """Give one guest its sources and addresses, and prove the model of its NIC.
 
     Raises GuestError when a step fails, MachineError when the NIC is not what was asked for.
     """
-    stamp = source_stamp(checkout / "guest")
-    with (
-        terminal.step("setting up addresses and sources", expect_s=4),
-        ThreadPoolExecutor(len(guests)) as pool,
-    ):
-        list(pool.map(lambda g: _set_up_one(g, checkout / "guest", config, stamp), guests.values()))
+    _set_up_one(guest, checkout / "guest", config, source_stamp(checkout / "guest"))
 
 
 def _set_up_one(guest: Guest, sources: Path, config: Config, stamp: str) -> None:
@@ -68,35 +62,38 @@ def source_stamp(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def build_arms(server: Guest, arms: Sequence[Arm], config: Config, terminal: Terminal) -> None:
-    """Build every arm in the server against its own kernel, unless that was done already.
+def build_arms(server: Guest, arms: Sequence[Arm], config: Config) -> None:
+    """Build arms in the server against its own kernel, side by side, unless that was done.
 
     Raises ArmError with the compiler's own words.
     """
-    for arm in arms:
-        if not arm.commands.build:
-            continue
-        folder = f"{SOURCES}/arms/{arm.name}"
-        wanted = f"{server.run(['uname', '-r']).stdout.strip()} {_arm_stamp(server, arm)}"
-        if server.run(["cat", f"{folder}/{STAMP}"], check=False).stdout.strip() == wanted:
-            continue
-        values = placeholders(config.network, folder)
-        with terminal.step(f"building arm {arm.name}", expect_s=15):
-            try:
-                server.run_all(
-                    arm.resolve(arm.commands.build, values), cwd=folder, timeout_s=BUILD_LIMIT_S
-                )
-            except GuestError as error:
-                raise ArmError(
-                    f"arm {arm.name} does not build",
-                    hint=f"the compiler's words are above; sources: guest/arms/{arm.name}/",
-                    detail=error.detail or error.message,
-                ) from error
-        server.write(f"{folder}/{STAMP}", wanted)
+    built = [arm for arm in arms if arm.commands.build]
+    if not built:
+        return
+    kernel = server.run(["uname", "-r"]).stdout.strip()
+    with ThreadPoolExecutor(len(built)) as pool:
+        list(pool.map(lambda arm: _build(server, arm, config, kernel), built))
+
+
+def _build(server: Guest, arm: Arm, config: Config, kernel: str) -> None:
+    folder = f"{SOURCES}/arms/{arm.name}"
+    wanted = f"{kernel} {_arm_stamp(server, arm)}"
+    if server.run(["cat", f"{folder}/{STAMP}"], check=False).stdout.strip() == wanted:
+        return
+    commands = arm.resolve(arm.commands.build, placeholders(config.network, folder))
+    try:
+        server.run_all(commands, cwd=folder, timeout_s=BUILD_LIMIT_S)
+    except GuestError as error:
+        raise ArmError(
+            f"arm {arm.name} does not build",
+            hint=f"the compiler's words are above; sources: guest/arms/{arm.name}/",
+            detail=error.detail or error.message,
+        ) from error
+    server.write(f"{folder}/{STAMP}", wanted)
 
 
 def _arm_stamp(server: Guest, arm: Arm) -> str:
-    """Hash the arm's sources and the shared headers as the server has them, but no build product."""
+    """Hash the arm's sources and the shared headers as the server has them, no build product."""
     line = (
         "cd /opt/testbed/guest/arms && find include " + arm.name + " -type f "
         r"\( -name '*.[ch]' -o -name '*.toml' -o -name '*.mk' -o -name '*.sh' -o -name Makefile \) "

@@ -89,7 +89,8 @@ class ImageBuilder:
             f"start={root_start}MiB, size={ROOT_MIB}MiB, type=83\n"
         )
         host.run([host.find("sfdisk", package="fdisk"), "--quiet", str(disk)], stdin=layout)
-        self._run("mmdebstrap", "--unshare-helper", "/sbin/mke2fs", "-q", "-t", "ext4", "-d", "tree",
+        self._run("mmdebstrap", "--unshare-helper",
+                  "/sbin/mke2fs", "-q", "-t", "ext4", "-d", "tree",
                   "-E", f"offset={root_start * MIB},lazy_itable_init=0,root_owner=0:0",
                   "-O", "^has_journal", "-m", "0", "-L", "testbed", "disk.raw", f"{ROOT_MIB}M",
                   package="mmdebstrap")  # fmt: skip

@@ -12,6 +12,8 @@ from testbed.model.config import Config
 from testbed.model.errors import GuestError
 
 SCRATCH = "/run/testbed/trial"
+GO = f"{SCRATCH}/go"
+RECEIVE_BUFFER_BYTES = 16 << 20
 UNITS = ("testbed-client", "testbed-mpstat", "testbed-server")
 
 
@@ -26,8 +28,13 @@ def start_unit(name: str, argv: Sequence[str], *options: str, limit_s: float) ->
 
 
 def clean_scratch() -> list[list[str]]:
-    """Return the commands that make an empty SCRATCH."""
-    return [["rm", "-rf", SCRATCH], ["mkdir", "-p", SCRATCH]]
+    """Return the commands that make an empty SCRATCH with the named pipe GO in it."""
+    return [["rm", "-rf", SCRATCH], ["mkdir", "-p", SCRATCH], ["mkfifo", GO]]
+
+
+def go() -> list[str]:
+    """Return the command that lets a prepared server or client begin; no reader, no wait."""
+    return ["timeout", "10", "sh", "-c", f"echo go > {GO}"]
 
 
 def mpstat() -> list[str]:
@@ -42,34 +49,36 @@ def mpstat() -> list[str]:
 def server(config: Config) -> list[str]:
     """Return the command that starts the server in its namespace.
 
-    It returns when the idle window has been measured and the socket is ready.
+    It returns when the server is prepared; GO makes it measure the idle window, after
+    which it answers.
     """
     network, bench = config.network, config.bench
     argv = [
         "ip", "netns", "exec", network.namespace,
         "python3", f"{SOURCES}/server.py", "--trials", "1",
-        "--host", network.target_address, "--port", str(network.target_port),
+        "--go", GO, "--host", network.target_address, "--port", str(network.target_port),
+        "--rcvbuf", str(RECEIVE_BUFFER_BYTES),
         "--idle-s", str(bench.idle_s), "--timeout-s", str(bench.duration_s + 30),
         "--json", f"{SCRATCH}/server.json",
     ]  # fmt: skip
     return start_unit(
         "testbed-server", argv, "--service-type=notify", "--property=NotifyAccess=all",
         f"--property=StandardOutput=truncate:{SCRATCH}/server.txt",
-        "--setenv=PYTHONUNBUFFERED=1", limit_s=bench.duration_s + bench.idle_s + 60,
+        "--setenv=PYTHONUNBUFFERED=1", limit_s=bench.settle_s + bench.idle_s + bench.duration_s + 90,
     )  # fmt: skip
 
 
 def client(config: Config, destination: tuple[str, int], source_port: int, seed: int) -> list[str]:
-    """Return the command that sends one trial and ends with it."""
+    """Return the command that prepares one trial, sends it after GO, and ends with it."""
     bench = config.bench
     argv = [
-        "python3", f"{SOURCES}/client.py", "--host", destination[0], "--port", str(destination[1]),
+        "python3", f"{SOURCES}/client.py", "--go", GO, "--host", destination[0], "--port", str(destination[1]),
         "--trials", "1", "--bind-port-base", str(source_port), "--seed", str(seed),
         "--rate", str(bench.rate_pps), "--duration", str(bench.duration_s),
         "--payload", str(bench.payload_bytes), "--jitter", str(bench.jitter),
         "--json", f"{SCRATCH}/client.json",
     ]  # fmt: skip
-    limit_s = bench.duration_s + 40
+    limit_s = bench.settle_s + bench.idle_s + bench.duration_s + 80
     # A oneshot unit is started when it has ended: systemd-run returns then, without D-Bus.
     return start_unit(
         "testbed-client", argv, "--service-type=oneshot",

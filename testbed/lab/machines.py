@@ -7,9 +7,11 @@
 import json
 import shutil
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from testbed.edge import host
@@ -61,10 +63,12 @@ class Machines:
             return None
         return data
 
-    def up(self) -> dict[str, Guest]:
-        """Bring both machines up and return them, reachable over SSH.
+    def up(self, prepare: Callable[[Guest], None]) -> dict[str, Guest]:
+        """Bring both machines up, prepare each as soon as it answers, and return them.
 
-        Raises HostError (tools, memory, KVM demanded), MachineError (box, boot).
+        `prepare` runs in a thread per machine, while the other one still boots.
+        Raises HostError (tools, memory, KVM demanded), MachineError (box, boot), and
+        whatever `prepare` raises.
         """
         box = self.boxes.build(self.terminal)
         with self.terminal.step("trying KVM", expect_s=None):
@@ -77,7 +81,10 @@ class Machines:
         old = self.settings()
         wanted = self._settings(box, chosen, old if _running(states) else None)
         if _running(states) and old is not None and _same_machines(old, wanted):
-            return self.guests()
+            guests = self.guests()
+            with ThreadPoolExecutor(len(guests)) as pool:
+                list(pool.map(prepare, guests.values()))
+            return guests
         if states:
             with self.terminal.step("removing machines that no longer fit", expect_s=5):
                 self._stage(old or wanted)
@@ -90,29 +97,53 @@ class Machines:
         if not provider.has_box(box.name):
             with self.terminal.step("giving the box to Vagrant", expect_s=5):
                 provider.add_box(box.name, box.box)
-        with self.terminal.step("booting client and server", expect_s=_boot_s(chosen)):
-            provider.up()
-        return self.guests()
+        with self.terminal.step("booting client and server, building", expect_s=_boot_s(chosen)):
+            return self._boot(provider, prepare)
+
+    def _boot(self, provider: Provider, prepare: Callable[[Guest], None]) -> dict[str, Guest]:
+        """Run Vagrant here, where Ctrl-C arrives, and prepare the machines beside it."""
+        given_up = Event()
+
+        def reach(guest: Guest) -> Guest:
+            guest.connect(self.config.machines.boot_timeout_s, given_up=given_up)
+            prepare(guest)
+            return guest
+
+        with ThreadPoolExecutor(len(ROLES)) as pool:
+            guests = self._unconnected()
+            reached = {role: pool.submit(reach, guest) for role, guest in guests.items()}
+            try:
+                provider.up()
+            except BaseException:
+                given_up.set()
+                for guest in guests.values():
+                    guest.close()
+                raise
+            return {role: future.result() for role, future in reached.items()}
 
     def guests(self) -> dict[str, Guest]:
         """Return both guests, connected; raises MachineError when they are not up."""
+        if not _running(self.states()):
+            raise MachineError("the machines are not up", hint="run `testbed up` first")
+        guests = self._unconnected()
+        for guest in guests.values():
+            guest.connect(self.config.machines.boot_timeout_s)
+        return guests
+
+    def _unconnected(self) -> dict[str, Guest]:
         settings = self.settings()
         if settings is None:
             raise MachineError("the machines are not up", hint="run `testbed up` first")
-        key = Path(settings["private_key"])
-        guests = {
-            role: Guest(role, int(settings["machines"][role]["ssh_port"]), key) for role in ROLES
-        }
-        for guest in guests.values():
-            guest.connect(timeout_s=self.config.machines.boot_timeout_s)
-        return guests
+        key, machines = Path(settings["private_key"]), settings["machines"]
+        return {role: Guest(role, int(machines[role]["ssh_port"]), key) for role in ROLES}
 
     def down(self, *, destroy: bool) -> None:
         """Shut both machines down, or remove them with their disks."""
         if not self.provider.states():
             return
         action = self.provider.destroy if destroy else self.provider.halt
-        with self.terminal.step("removing the machines" if destroy else "shutting down", expect_s=8):
+        title = "removing the machines" if destroy else "shutting down"
+        with self.terminal.step(title, expect_s=8):
             action()
 
     def states(self) -> dict[str, str]:
@@ -123,7 +154,9 @@ class Machines:
     def accelerator(self) -> Accelerator:
         """Return what the running machines were started with."""
         settings = self.settings() or {}
-        return Accelerator(settings.get("accelerator", "?"), settings.get("accelerator_reason", "?"))
+        return Accelerator(
+            settings.get("accelerator", "?"), settings.get("accelerator_reason", "?")
+        )
 
     def _demand_memory(self) -> None:
         machines = self.config.machines
@@ -209,4 +242,4 @@ def _available_memory_mb() -> int:
 
 
 def _boot_s(chosen: Accelerator) -> float:
-    return 15 if chosen.name == "kvm" else 50
+    return 25 if chosen.name == "kvm" else 70

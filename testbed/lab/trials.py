@@ -54,34 +54,40 @@ class Experiment:
         bench = self.config.bench
         record = Record(trial, destination=hook.arm.destination(hook.values))
 
-        with ExitStack() as undo:
+        with ExitStack() as undo, ThreadPoolExecutor(2) as beside:
             undo.callback(clean, server, client, hook)
             record.mark("load")
+            receiving = beside.submit(self._prepare_server)
+            sending = beside.submit(self._send, record)  # prepared now, begins at `go`
             hook.load()
             verified = hook.verify()
+            receiving.result()
             time.sleep(record.window("settle", bench.settle_s))
 
             record.mark("counters before")
             before = server.json(instruments.snapshot(*self._counted()))
             record.hits_before = hook.hits()
 
-            record.mark("instruments")
-            self._start_instruments(record)
+            record.mark("idle")
+            record.mpstat_started_utc_ns = self._start_measuring()
+            time.sleep(record.window("idle", bench.idle_s))
 
             record.mark("traffic")
-            record.window("idle", bench.idle_s)
-            record.client_status = self._send(record)
-            time.sleep(record.window("drain", bench.drain_s))
+            client.run(instruments.go())
+            record.client_status = sending.result()
+            drained = time.monotonic() + record.window("drain", bench.drain_s)
 
-            record.mark("stop")
-            instruments.stop(server, "testbed-mpstat", "testbed-server")
+            record.mark("counters after")
             record.hits_after = hook.hits()
             after = server.json(instruments.snapshot(*self._counted()))
-            kernel_log = server.run(instruments.kernel_log(before["kmsg_sequence"])).stdout
+            kernel_log = self._kernel_log(before["kmsg_sequence"], after["kmsg_sequence"])
+            time.sleep(max(0.0, drained - time.monotonic()))  # mpstat's last second ends
 
             record.mark("collect")
+            instruments.stop(server, "testbed-mpstat", "testbed-server")
             files = self._collect()
-        Hook(self.arms[trial.arm], server, self.config.network).prove_gone()
+            record.mark("undo")
+        hook.prove_gone()
         record.mark("end")
 
         files |= {"kernel-log.jsonl": kernel_log.encode()}
@@ -91,23 +97,31 @@ class Experiment:
             self.run_dir.write_json(f"raw/{trial.folder}/{name}.json", value)
         self.run_dir.write_json(f"raw/{trial.folder}/trial.json", record.as_json())
 
-    def _start_instruments(self, record: "Record") -> None:
-        """Start mpstat, then the server, which measures the idle window and says ready."""
-        server = self.guests["server"]
-        clock = ["date", "+%s%N"]
-        commands = [*instruments.clean_scratch(), clock, instruments.mpstat()]
-        self.guests["client"].run_all(instruments.clean_scratch())
-        started = server.run_all([*commands, instruments.server(self.config)])
-        record.mpstat_started_utc_ns = int(started.stdout.split()[0])
+    def _prepare_server(self) -> None:
+        """Start the server; it has its socket and waits for `go`."""
+        commands = [*instruments.clean_scratch(), instruments.server(self.config)]
+        self.guests["server"].run_all(commands)
+
+    def _start_measuring(self) -> int:
+        """Start mpstat, let the server measure the idle window; return the server's time, ns."""
+        commands = [["date", "+%s%N"], instruments.mpstat(), instruments.go()]
+        return int(self.guests["server"].run_all(commands).stdout.split()[0])
 
     def _send(self, record: "Record") -> int:
-        """Send the trial's traffic; return 0, or 1 when not all of it arrived."""
-        trial, guest = record.trial, self.guests["client"]
+        """Prepare the client, and send at `go`; return 0, or 1 when not all of it arrived."""
+        trial, guest, bench = record.trial, self.guests["client"], self.config.bench
         command = instruments.client(
             self.config, record.destination, trial.source_port, trial.seed
         )
-        limit_s = self.config.bench.duration_s + 60
+        guest.run_all(instruments.clean_scratch())
+        limit_s = bench.settle_s + bench.idle_s + bench.duration_s + 100
         return guest.run(command, check=False, timeout_s=limit_s).status
+
+    def _kernel_log(self, before: int, after: int) -> str:
+        """Return what the kernel logged meanwhile, as JSON lines; mostly nothing, at no cost."""
+        if after == before:
+            return ""
+        return self.guests["server"].run(instruments.kernel_log(before)).stdout
 
     def _counted(self) -> tuple[str, ...]:
         return (self.config.network.namespace, "lab0", "sslab-host")

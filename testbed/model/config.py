@@ -99,7 +99,9 @@ class BenchConfig(_Section):
     idle_s: Annotated[float, Field(ge=0.2, le=60)] = 1.0
     drain_s: Annotated[float, Field(ge=0, le=60)] = 1.0
 
-    @field_validator("rate_pps", "duration_s", "jitter", "settle_s", "idle_s", "drain_s", mode="before")
+    @field_validator(
+        "rate_pps", "duration_s", "jitter", "settle_s", "idle_s", "drain_s", mode="before"
+    )
     @classmethod
     def _number(cls, value: object) -> object:
         return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
@@ -125,7 +127,8 @@ class Config(_Section):
         Raises ConfigError that names the option which cannot be used.
         """
         given = {name: value for name, value in changes.items() if value is not None}
-        return _validated({**self.model_dump(), "bench": {**self.bench.model_dump(), **given}}, None)
+        bench = {**self.bench.model_dump(), **given}
+        return _validated({**self.model_dump(), "bench": bench}, None)
 
 
 def load(folder: Path) -> Config:
@@ -144,7 +147,8 @@ def load(folder: Path) -> Config:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(
-            f"{path} is not TOML: {error}", hint="mend that line; docs/configuration.md lists the keys"
+            f"{path} is not TOML: {error}",
+            hint="mend that line; docs/configuration.md lists the keys",
         ) from error
     return _validated(data, path)
 
@@ -167,8 +171,10 @@ def _problem(item: dict[str, Any], data: dict[str, Any]) -> str:
         near = difflib.get_close_matches(str(item["loc"][-1]), known, n=1)
         advice = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
         return f"unknown key {where}: {advice}"
-    message = item["msg"].removeprefix("Value error, ")
-    return f"{where} = {item['input']!r}: {message[0].lower()}{message[1:]}" if item["loc"] else message
+    message = str(item["msg"]).removeprefix("Value error, ")
+    if not item["loc"]:
+        return message
+    return f"{where} = {item['input']!r}: {message[0].lower()}{message[1:]}"
 
 
 def _known(section: tuple[Any, ...]) -> list[str]:

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What several tests need: an account and a checkout of their own, and no way to real machines."""
+
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+
+from testbed import cli
+from testbed.edge.account import Account
+from testbed.edge.provider import Provider, _Vagrant
+from testbed.edge.terminal import Terminal
+
+PROJECT = Path(__file__).resolve().parents[1]
+BUILT = ("*.o", "*.ko", "*.mod", "*.mod.c", "*.cmd", "*.skel.h", "loader", "__pycache__", ".*")
+
+
+@pytest.fixture(autouse=True)
+def no_real_machines(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only tests with the marker `vm` reach libvirt, Vagrant or the account of the machines."""
+    if request.node.get_closest_marker("vm"):
+        return
+
+    def refuse(*_: object, **__: object) -> NoReturn:
+        pytest.fail("this test reached for the real machines")
+
+    monkeypatch.setattr(Provider, "_virsh", refuse)
+    monkeypatch.setattr(_Vagrant, "_make_vagrant_command", refuse)
+    monkeypatch.setattr(Account, "current", refuse)
+
+
+@pytest.fixture
+def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Account:
+    """An account like an ordinary user's, with a home of its own and a key."""
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    mine = Account(None, tmp_path / "home", os.getuid(), os.getgid())
+    ssh = mine.data_dir / "ssh"
+    ssh.mkdir(parents=True)
+    (ssh / "id_ed25519").write_text("not a key\n")
+    (ssh / "id_ed25519.pub").write_text("ssh-ed25519 AAAA testbed\n")
+    monkeypatch.setattr(Account, "current", classmethod(lambda _: mine))
+    return mine
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A checkout of its own with everything that a verb reads, and no build products."""
+    folder = tmp_path / "checkout"
+    folder.mkdir()
+    shutil.copy(PROJECT / "Vagrantfile", folder)
+    for part in ("guest", "templates"):
+        shutil.copytree(PROJECT / part, folder / part, ignore=shutil.ignore_patterns(*BUILT))
+    return folder
+
+
+@pytest.fixture
+def quiet() -> Terminal:
+    """A terminal that says only what is wrong."""
+    return Terminal(-1)
+
+
+@pytest.fixture
+def ctrl_c_works() -> Iterator[None]:
+    """SIGINT raises KeyboardInterrupt, also where the tests run in the background."""
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, previous)
+
+
+@pytest.fixture
+def tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], Path]:
+    """A function that puts a shell script on the path under a tool's name."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+
+    def make(name: str, script: str) -> Path:
+        path = folder / name
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+        return path
+
+    return make
+
+
+@dataclass(frozen=True)
+class Said:
+    """What one command line ended with."""
+
+    status: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def testbed(
+    checkout: Path,
+    account: Account,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> Callable[..., Said]:
+    """A function that runs a `testbed` command line in the checkout, in this process."""
+    monkeypatch.chdir(checkout)
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setattr(cli, "_state", {"level": 0})
+
+    def run(*words: str) -> Said:
+        monkeypatch.setattr(sys, "argv", ["testbed", *words])
+        status: Any = 0
+        try:
+            cli.main()
+        except SystemExit as end:
+            status = end.code or 0
+        said = capfd.readouterr()
+        return Said(status, said.out, said.err)
+
+    return run

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The order of a run: fair to every arm, and the same again from the same seed."""
+
+from collections import Counter
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from testbed.model.plan import Plan, Trial
+
+ARMS = st.lists(
+    st.sampled_from(["none", "netfilter", "xdp", "netfilter-logging", "xdp-bounded-csum"]),
+    min_size=1, max_size=5, unique=True,
+)  # fmt: skip
+TRIALS = st.integers(1, 41)
+SEEDS = st.integers(0, 2**31 - 1)
+
+
+@given(ARMS, TRIALS, SEEDS)
+def test_every_arm_once_a_block(arms: list[str], trials: int, seed: int) -> None:
+    plan = Plan.shuffled(arms, trials, seed)
+    assert len(plan.blocks) == trials
+    assert all(sorted(block) == sorted(arms) for block in plan.blocks)
+    assert len(plan) == len(list(plan)) == trials * len(arms)
+    assert plan.seed == seed
+
+
+@given(ARMS, TRIALS, SEEDS)
+def test_blocks_come_as_an_order_and_its_mirror(arms: list[str], trials: int, seed: int) -> None:
+    blocks = Plan.shuffled(arms, trials, seed).blocks
+    for first, second in zip(blocks[::2], blocks[1::2], strict=False):
+        assert second == first[::-1]
+
+
+@given(ARMS, st.integers(1, 20).map(lambda pairs: 2 * pairs), SEEDS)
+def test_a_drift_weighs_on_every_arm_alike(arms: list[str], trials: int, seed: int) -> None:
+    """The mean time index of every arm is the same, so a linear drift cancels out."""
+    times: Counter[str] = Counter()
+    for time, trial in enumerate(Plan.shuffled(arms, trials, seed)):
+        times[trial.arm] += time
+    assert len(set(times.values())) == 1
+
+
+@given(ARMS, TRIALS, SEEDS)
+def test_same_seed_same_order(arms: list[str], trials: int, seed: int) -> None:
+    once, again = (Plan.shuffled(arms, trials, seed) for _ in range(2))
+    assert once == again
+    assert list(once) == list(again)
+
+
+def test_the_seed_decides_the_order() -> None:
+    orders = {Plan.shuffled(["none", "netfilter", "xdp"], 5, seed).blocks for seed in range(20)}
+    assert len(orders) > 10
+
+
+def test_a_known_order() -> None:
+    """Guards recorded seeds: they must give the same order in every later version."""
+    assert Plan.shuffled(["none", "netfilter", "xdp"], 3, seed=7).blocks == (
+        ("xdp", "none", "netfilter"),
+        ("netfilter", "none", "xdp"),
+        ("xdp", "none", "netfilter"),
+    )
+
+
+def test_source_ports_and_folders_as_in_the_original() -> None:
+    trials = list(Plan.shuffled(["none", "xdp"], 5, seed=1))
+    for arm in ("none", "xdp"):
+        own = [trial for trial in trials if trial.arm == arm]
+        assert [trial.source_port for trial in own] == [10000, 10001, 10002, 10003, 10004]
+        assert [trial.folder for trial in own] == [f"{n:02d}-{arm}" for n in range(1, 6)]
+    assert [trial.position for trial in trials] == [1, 2] * 5
+    assert Trial(10_001, 1, "xdp", 0).source_port == 10000
+
+
+@given(ARMS, TRIALS, SEEDS)
+def test_a_block_sends_one_traffic_and_no_two_blocks_the_same(
+    arms: list[str], trials: int, seed: int
+) -> None:
+    plan = Plan.shuffled(arms, trials, seed)
+    seeds = {(trial.block, trial.seed) for trial in plan}
+    assert len(seeds) == len({seed for _, seed in seeds}) == trials
+    folders = [trial.folder for trial in plan]
+    assert len(set(folders)) == len(folders)
