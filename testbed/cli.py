@@ -58,7 +58,7 @@ def _lab() -> "Lab":
 
 @app.command()
 def up() -> None:
-    """Bring both machines up, set up and with every arm built; does only what is left to do."""
+    """Bring both machines up, set up and with the fair arms built; does only what is left to do."""
     from testbed import verbs
 
     verbs.up(_lab())
@@ -187,7 +187,7 @@ def box_show(json: JsonOption = False) -> None:
 
 @box_app.command("remove")
 def box_remove() -> None:
-    """Delete every box of this account."""
+    """Delete every box of this account; the machines must be gone."""
     from testbed import verbs
 
     verbs.box_remove(_lab())

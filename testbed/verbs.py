@@ -103,7 +103,7 @@ def up(lab: Lab) -> dict[str, Guest]:
 def _prepare(lab: Lab, guest: Guest, arms: Sequence[Arm]) -> None:
     deploy.set_up(guest, lab.checkout, lab.config)
     if guest.role == "server":
-        deploy.build_arms(guest, arms, lab.config)
+        deploy.build_arms(guest, arms, lab.checkout, lab.config)
 
 
 def bench(lab: Lab, names: Sequence[str], seed: int | None, command: Sequence[str]) -> Path:
@@ -121,7 +121,8 @@ def bench(lab: Lab, names: Sequence[str], seed: int | None, command: Sequence[st
             ThreadPoolExecutor(len(guests)) as pool,
         ):
             list(pool.map(lambda guest: _prepare(lab, guest, arms), guests.values()))
-        cleanup.sweep(guests["server"], guests["client"], arms, lab.config.network)
+        every = arm_manifest.choose(lab.arms_dir, arm_manifest.known(lab.arms_dir))
+        cleanup.sweep(guests["server"], guests["client"], every, lab.config.network)
 
         plan = Plan.shuffled(
             [arm.name for arm in arms],
@@ -272,9 +273,9 @@ def box_show(lab: Lab, *, as_json: bool) -> None:
 
 
 def box_remove(lab: Lab) -> None:
-    """Delete every box that no machine uses."""
+    """Delete every box of this account, wherever Vagrant and libvirt keep a copy."""
     with lab.alone("box remove"):
-        for path in lab.machines.boxes.remove():
+        for path in lab.machines.remove_boxes():
             print(f"removed {path}")
 
 

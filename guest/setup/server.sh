@@ -27,9 +27,11 @@ ethtool -G lab0 rx 4096 2> /dev/null || true
 sysctl -qw net.core.netdev_max_backlog=16384 net.core.rmem_max=33554432
 
 ip netns list | grep -qw "$namespace" || ip netns add "$namespace"
-if ! ip link show sslab-host > /dev/null 2>&1; then
+if ! ip -n "$namespace" link show sslab-app > /dev/null 2>&1; then
+    ip link delete sslab-host 2> /dev/null || true # its other end was in another namespace
     ip link add sslab-host type veth peer name sslab-app netns "$namespace"
 fi
+ip -4 -o address show dev sslab-host | grep -q " $gateway/24 " || ip -4 address flush dev sslab-host
 ip address replace "$gateway/24" dev sslab-host
 ip link set sslab-host up
 ip -n "$namespace" link set lo up

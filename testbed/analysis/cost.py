@@ -5,9 +5,10 @@
     idle_rate = the same over the idle window, a second of it        (CPU-seconds per second)
     cost     = (busy - idle_rate * wall) / delivered packets
 
-Why idle and not the busy columns: a kernel without VIRT_CPU_ACCOUNTING_GEN and
-IRQ_TIME_ACCOUNTING (Debian's) fills user, system and softirq by looking once a tick (4 ms) at
-what runs, so work that is in step with the tick, or shorter than it, is missed or counted double.
+Why idle and not the busy columns: Debian's kernel is built without IRQ_TIME_ACCOUNTING, and its
+VIRT_CPU_ACCOUNTING_GEN stays inactive unless the command line says nohz_full=. It then fills user,
+system and softirq by looking once a tick (4 ms) at what runs, so work that is in step with the
+tick, or shorter than it, is missed or counted double.
 Idle and iowait of a tickless kernel are sums of exact intervals in nanoseconds
 (kernel/time/tick-sched.c, get_cpu_idle_time_us; fs/proc/stat.c, get_idle_time).
 

@@ -44,6 +44,8 @@ class ClientTrial:
     send_errors: int
     duration_ms: float
     late_sends: int | None
+    control_sent: int
+    """START, END and CLOSE datagrams, repeats too; 0 when not recorded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,10 +66,12 @@ class ServerTrial:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
-    """Counters of the server around a trial, as `snapshot.py` read them, by namespace."""
+    """What `snapshot.py` read in the server before or after a trial; counters by namespace."""
 
     snmp: Mapping[str, Mapping[str, int]]
     netstat: Mapping[str, Mapping[str, int]]
+    kmsg_sequence: int | None
+    """Of the last record in the kernel log."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +103,16 @@ class Trial:
         if self.hits_before is None or self.hits_after is None:
             return None
         return sum(self.hits_after) - sum(self.hits_before)
+
+    @property
+    def kernel_log_lines(self) -> int | None:
+        """Records the kernel logged: by their numbers, for its ring buffer forgets the oldest
+        when there are many; the lines in the file when a number is missing or ran backwards."""
+        first = self.before.kmsg_sequence if self.before else None
+        last = self.after.kmsg_sequence if self.after else None
+        if first is not None and last is not None and last >= first:
+            return last - first
+        return None if self.kernel_log is None else len(self.kernel_log)
 
     @property
     def delivered_share(self) -> float | None:

@@ -41,7 +41,7 @@ def trial_row(trial: Trial) -> dict[str, Any]:
         "hook_hits": trial.hook_hits,
         "udp_in_csum_errors": counted(trial, "UdpInCsumErrors"),
         "rcvbuf_errors": counted(trial, "UdpRcvbufErrors"),
-        "kernel_log_lines": len(trial.kernel_log) if trial.kernel_log is not None else None,
+        "kernel_log_lines": trial.kernel_log_lines,
         "cpu_count": traffic.cpu_count if traffic else None,
         "wall_s": _rounded(traffic.wall_s, 6) if traffic else None,
         "busy_s": _rounded(traffic.busy_s, 6) if traffic else None,

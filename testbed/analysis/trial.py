@@ -110,7 +110,18 @@ def _client(node: Node) -> ClientTrial:
         send_errors=sum(errors.integer(k) for k in errors.mapping()) if errors else 0,
         duration_ms=trial.number("duration_ms"),
         late_sends=trial.optional_integer("late_sends"),
+        control_sent=_control_sent(trial),
     )
+
+
+def _control_sent(trial: Node) -> int:
+    """Without a count of its own: what was tried for START and for END, and one CLOSE."""
+    sent = trial.optional_integer("control_sent")
+    if sent is not None:
+        return sent
+    start = trial.optional_integer("start_attempts")
+    end = trial.optional_integer("end_attempts")
+    return 0 if start is None or end is None else start + end + 1
 
 
 def _server(node: Node, token: str | None) -> ServerTrial:
@@ -157,7 +168,11 @@ def _network(node: Node) -> Network:
             if (text := group.find(space)) is not None
         }
 
-    return Network(snmp=by_namespace("snmp"), netstat=by_namespace("netstat"))
+    return Network(
+        snmp=by_namespace("snmp"),
+        netstat=by_namespace("netstat"),
+        kmsg_sequence=node.optional_integer("kmsg_sequence"),
+    )
 
 
 def _mode(root: Path, name: str, arm: Arm) -> str | None:

@@ -10,7 +10,7 @@ from testbed.analysis.records import Arm, Run
 
 _REASONS = {
     "checksum": "its packets were dropped for wrong UDP checksums",
-    "hits": "its hook did not handle the packets offered",
+    "hits": "its hook's counter does not fit what was sent and what arrived",
     "mode": "it was not attached as its label says",
     "logging": "it wrote the kernel log while it was timed",
     "cost": "its CPU time per packet could not be computed",

@@ -122,7 +122,7 @@ def _trial(run: Run, trial: Trial, excluded: dict[str, tuple[str, ...]]) -> dict
         "cost": wording.cost_text(cost),
         "why_no_cost": cost.reason if cost else "",
         "csum": wording.count(counted(trial, "UdpInCsumErrors")),
-        "log": wording.count(len(trial.kernel_log) if trial.kernel_log is not None else None),
+        "log": wording.count(trial.kernel_log_lines),
         "excluded": trial.arm in excluded,
         "problems": trial.problems,
     }

@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import fabric
@@ -210,12 +210,17 @@ def _line(argv: Sequence[str], cwd: str | None) -> str:
     return f"cd {shlex.quote(cwd)} && {line}" if cwd is not None else line
 
 
+def is_source(path: PurePath) -> bool:
+    """Whether a file or folder is a source: not hidden, not a cache, not built by make."""
+    hidden = any(part == "__pycache__" or part.startswith(".") for part in path.parts)
+    products = (".o", ".ko", ".mod", ".mod.c", ".symvers", ".order", ".skel.h")
+    return not hidden and not path.name.endswith(products) and path.name != "loader"
+
+
 def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
-    """Leave out what is built or cached here; own everything as root."""
-    name = Path(member.name).name
-    built = name == "__pycache__" or name.endswith((".o", ".ko", ".mod", ".cmd", ".skel.h"))
-    hidden = name.startswith(".") and name != "."
-    if built or hidden or member.name.startswith("./box"):
+    """Leave out what is no source, and the box's recipe; own everything as root."""
+    path = PurePath(member.name)
+    if path.parts[:1] == ("box",) or not is_source(path):
         return None
     member.uid = member.gid = 0
     member.uname = member.gname = "root"

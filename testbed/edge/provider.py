@@ -106,6 +106,22 @@ class Provider:
             if name.startswith(self.prefix):
                 self._virsh("vol-delete", name, "--pool", pool)
 
+    def remove_boxes(self, pool: str) -> list[str]:
+        """Delete Vagrant's boxes of ours, and the pool's copies that no disk rests on."""
+        gone = []
+        boxes = Path(self.environment["VAGRANT_HOME"]) / "boxes"
+        for folder in sorted(boxes.glob("testbed-*")):
+            shutil.rmtree(folder)
+            gone.append(str(folder))
+        names = [line.split()[0] for line in self._virsh("vol-list", pool).splitlines() if line]
+        xml = {name: self._virsh("vol-dumpxml", name, "--pool", pool) for name in names}
+        for name in names:
+            used = any(f"/{name}</path>" in text for other, text in xml.items() if other != name)
+            if "_vagrant_box_image_" in name and not used:
+                self._virsh("vol-delete", name, "--pool", pool)
+                gone.append(name)
+        return gone
+
     def up(self) -> None:
         """Create and boot both machines side by side; raises MachineError with the log's end."""
         boot = functools.partial(self._vagrant.up, provider="libvirt", provision=False)

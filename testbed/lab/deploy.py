@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from testbed.edge.guest import SOURCES, Guest
+from testbed.edge.guest import SOURCES, Guest, is_source
 from testbed.model.arm import Arm, placeholders
 from testbed.model.config import Config
 from testbed.model.errors import ArmError, GuestError, MachineError
@@ -51,18 +51,18 @@ def _prove_nic(guest: Guest, model: str) -> None:
         )
 
 
-def source_stamp(folder: Path) -> str:
-    """Return a hash over what is pushed: every source below `folder` but the box's recipe."""
+def source_stamp(*folders: Path) -> str:
+    """Return a hash over the sources below `folders`: all but the box's recipe and build products."""
     digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
-        relative = path.relative_to(folder)
-        hidden = any(part.startswith((".", "__pycache__")) for part in relative.parts)
-        if path.is_file() and relative.parts[0] != "box" and not hidden:
-            digest.update(str(relative).encode() + b"\0" + path.read_bytes() + b"\0")
+    for folder in folders:
+        for path in sorted(folder.rglob("*")):
+            relative = path.relative_to(folder)
+            if path.is_file() and relative.parts[0] != "box" and is_source(relative):
+                digest.update(str(relative).encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
 
 
-def build_arms(server: Guest, arms: Sequence[Arm], config: Config) -> None:
+def build_arms(server: Guest, arms: Sequence[Arm], checkout: Path, config: Config) -> None:
     """Build arms in the server against its own kernel, side by side, unless that was done.
 
     Raises ArmError with the compiler's own words.
@@ -72,12 +72,13 @@ def build_arms(server: Guest, arms: Sequence[Arm], config: Config) -> None:
         return
     kernel = server.run(["uname", "-r"]).stdout.strip()
     with ThreadPoolExecutor(len(built)) as pool:
-        list(pool.map(lambda arm: _build(server, arm, config, kernel), built))
+        list(pool.map(lambda arm: _build(server, arm, checkout, config, kernel), built))
 
 
-def _build(server: Guest, arm: Arm, config: Config, kernel: str) -> None:
+def _build(server: Guest, arm: Arm, checkout: Path, config: Config, kernel: str) -> None:
     folder = f"{SOURCES}/arms/{arm.name}"
-    wanted = f"{kernel} {_arm_stamp(server, arm)}"
+    sources = checkout / "guest/arms"
+    wanted = f"{kernel} {source_stamp(sources / 'include', sources / arm.name)}"
     if server.run(["cat", f"{folder}/{STAMP}"], check=False).stdout.strip() == wanted:
         return
     commands = arm.resolve(arm.commands.build, placeholders(config.network, folder))
@@ -90,13 +91,3 @@ def _build(server: Guest, arm: Arm, config: Config, kernel: str) -> None:
             detail=error.detail or error.message,
         ) from error
     server.write(f"{folder}/{STAMP}", wanted)
-
-
-def _arm_stamp(server: Guest, arm: Arm) -> str:
-    """Hash the arm's sources and the shared headers as the server has them, no build product."""
-    line = (
-        "cd /opt/testbed/guest/arms && find include " + arm.name + " -type f "
-        r"\( -name '*.[ch]' -o -name '*.toml' -o -name '*.mk' -o -name '*.sh' -o -name Makefile \) "
-        r"! -name '*.skel.h' ! -name '*.mod.c' | sort | xargs sha256sum | sha256sum"
-    )
-    return server.shell(line, ["hash", arm.name], check=True, timeout_s=30).stdout.split()[0]

@@ -140,5 +140,5 @@ def _advice(log: str) -> str:
     if "unshare" in log or "uid_map" in log or "subuid" in log:
         return "unprivileged user namespaces are needed: ./lab sets them up (package uidmap)"
     if "No space left" in log:
-        return "the disk is full: the build needs 4 GB in TMPDIR (default /var/tmp)"
+        return "the disk is full: the build needs 6 GB in TMPDIR (default /var/tmp)"
     return "the last lines above are the tool's own; `testbed -v box build` shows the command"

@@ -64,7 +64,7 @@ def server(config: Config) -> list[str]:
     return start_unit(
         "testbed-server", argv, "--service-type=notify", "--property=NotifyAccess=all",
         f"--property=StandardOutput=truncate:{SCRATCH}/server.txt",
-        "--setenv=PYTHONUNBUFFERED=1", limit_s=bench.settle_s + bench.idle_s + bench.duration_s + 90,
+        limit_s=bench.settle_s + bench.idle_s + bench.duration_s + 90,
     )  # fmt: skip
 
 
@@ -72,8 +72,8 @@ def client(config: Config, destination: tuple[str, int], source_port: int, seed:
     """Return the command that prepares one trial, sends it after GO, and ends with it."""
     bench = config.bench
     argv = [
-        "python3", f"{SOURCES}/client.py", "--go", GO, "--host", destination[0], "--port", str(destination[1]),
-        "--trials", "1", "--bind-port-base", str(source_port), "--seed", str(seed),
+        "python3", f"{SOURCES}/client.py", "--go", GO, "--trials", "1",
+        "--host", destination[0], "--port", str(destination[1]), "--bind-port-base", str(source_port), "--seed", str(seed),
         "--rate", str(bench.rate_pps), "--duration", str(bench.duration_s),
         "--payload", str(bench.payload_bytes), "--jitter", str(bench.jitter),
         "--json", f"{SCRATCH}/client.json",

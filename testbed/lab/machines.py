@@ -79,12 +79,16 @@ class Machines:
         self.account.make_dir(self.project)
         states = provider.states()
         old = self.settings()
-        wanted = self._settings(box, chosen, old if _running(states) else None)
-        if _running(states) and old is not None and _same_machines(old, wanted):
+        wanted = self._settings(box, chosen, old if len(states) == len(ROLES) else None)
+        fits = old is not None and len(states) == len(ROLES) and _same_machines(old, wanted)
+        if fits and _running(states):
             guests = self.guests()
             with ThreadPoolExecutor(len(guests)) as pool:
                 list(pool.map(prepare, guests.values()))
             return guests
+        if fits and self._ports_free(wanted, states):
+            with self.terminal.step("starting the machines", expect_s=_boot_s(chosen) / 2):
+                return self._boot(provider, prepare)
         if states:
             with self.terminal.step("removing machines that no longer fit", expect_s=5):
                 self._stage(old or wanted)
@@ -150,6 +154,30 @@ class Machines:
         """Return {role: state}; an absent machine is `not created`."""
         found = self.provider.states() if self.project.exists() else {}
         return {role: found.get(role, "not created") for role in ROLES}
+
+    def remove_boxes(self) -> list[str]:
+        """Delete every box: the built ones, Vagrant's copies, and libvirt's when unused.
+
+        Raises MachineError while machines of this checkout exist, since they rest on one.
+        """
+        if self.provider.states():
+            raise MachineError(
+                "the machines still use the box", hint="run `testbed down --destroy` first"
+            )
+        pool = "testbed"
+        gone = [str(path) for path in self.boxes.remove()]
+        self.provider.ensure_pool(pool, self.account.data_dir / "pool")
+        return gone + self.provider.remove_boxes(pool)
+
+    @staticmethod
+    def _ports_free(settings: Mapping[str, Any], states: Mapping[str, str]) -> bool:
+        """Whether halted machines can have the ports they had."""
+        return all(
+            host.port_is_free(settings["ports"][f"{role}_ssh"])
+            and host.port_is_free(settings["ports"][f"{role}_link"], socket.SOCK_DGRAM)
+            for role, state in states.items()
+            if state != "running"
+        )
 
     def accelerator(self) -> Accelerator:
         """Return what the running machines were started with."""

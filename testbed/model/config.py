@@ -30,15 +30,38 @@ def _host_cpus() -> int:
     return os.cpu_count() or 1
 
 
+def _server_cpus() -> int:
+    """The original's server had 4; more virtual CPUs than real ones only wait for each other."""
+    return max(2, min(4, _host_cpus()))
+
+
+def _client_cpus() -> int:
+    return 2 if _host_cpus() > 2 else 1
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class MachineConfig(_Section):
-    """One virtual machine."""
+Cpus = Annotated[int, Field(ge=1, le=64)]
+MemoryMb = Annotated[int, Field(ge=256, le=65536)]
 
-    cpus: Annotated[int, Field(ge=1, le=64)] = 1
-    memory_mb: Annotated[int, Field(ge=256, le=65536)] = 512
+
+class ServerMachine(_Section):
+    """The server's virtual machine."""
+
+    cpus: Cpus = Field(default_factory=_server_cpus)
+    memory_mb: MemoryMb = 1024
+
+
+class ClientMachine(_Section):
+    """The client's virtual machine."""
+
+    cpus: Cpus = Field(default_factory=_client_cpus)
+    memory_mb: MemoryMb = 512
+
+
+MachineConfig = ServerMachine | ClientMachine
 
 
 class MachinesConfig(_Section):
@@ -47,14 +70,8 @@ class MachinesConfig(_Section):
     accelerator: Literal["auto", "kvm", "emulation"] = "auto"
     nic_model: NicModel = "e1000"
     boot_timeout_s: Annotated[int, Field(ge=10, le=3600)] = 300
-    # The original's server had 4 CPUs. More virtual CPUs than real ones would make
-    # the guest's CPUs wait for each other, so a small host gets fewer.
-    server: MachineConfig = Field(
-        default_factory=lambda: MachineConfig(cpus=max(2, min(4, _host_cpus())), memory_mb=1024)
-    )
-    client: MachineConfig = Field(
-        default_factory=lambda: MachineConfig(cpus=2 if _host_cpus() > 2 else 1, memory_mb=512)
-    )
+    server: ServerMachine = Field(default_factory=ServerMachine)
+    client: ClientMachine = Field(default_factory=ClientMachine)
 
 
 class NetworkConfig(_Section):

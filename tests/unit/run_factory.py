@@ -75,7 +75,12 @@ class RunRecipe:
     csum_errors: Mapping[str, int] = field(default_factory=dict)
     rcvbuf_errors: Mapping[str, int] = field(default_factory=dict)
     log_lines: Mapping[str, int] = field(default_factory=dict)
+    log_lines_kept: int | None = None
+    """What the ring buffer still had of them; None: all."""
+    control_sent: int | None = 3
+    """None: client.json does not say."""
     hits_share: Mapping[str, float] = field(default_factory=dict)
+    hits_of_none: int = 0
     mode: Mapping[str, str] = field(default_factory=dict)
     log_text: str = "lab: a kernel message"
     missing: tuple[str, ...] = ()
@@ -150,7 +155,7 @@ def _plan(recipe: RunRecipe, blocks: list[list[str]]) -> dict[str, Any]:
 
 
 def _facts(recipe: RunRecipe) -> dict[str, Any]:
-    guest = {
+    guest: dict[str, Any] = {
         "schema": 1,
         "os_release": {"PRETTY_NAME": "Debian GNU/Linux 12 (bookworm)"},
         "uname": {"release": "6.1.0-41-amd64", "machine": "x86_64", "nodename": "server"},
@@ -236,7 +241,7 @@ def _trial(root: Path, recipe: RunRecipe, rng: random.Random, turn: _Turn) -> No
     before = snaps.at(start, busy_s=0.006)
     after = snaps.at(end, busy_s=busy_s)
     token = f"{rng.getrandbits(64):016x}"
-    server_trial = {
+    server_trial: dict[str, Any] = {
         "trial": 1, "token": token, "peer": f"192.168.64.7:{9999 + block}",
         "offered": recipe.offered, "received": unique, "unique": unique, "duplicates": 0,
         "reordered": 0, "lost": recipe.offered - unique, "foreign": 0, "bytes": unique * 1000,
@@ -246,7 +251,7 @@ def _trial(root: Path, recipe: RunRecipe, rng: random.Random, turn: _Turn) -> No
         "duration_ms": round(wall_s * 1e3 - 1.2, 2),
         "socket_drops": recipe.rcvbuf_errors.get(arm, 0), "before": before, "after": after,
     }  # fmt: skip
-    client_trial = {
+    client_trial: dict[str, Any] = {
         "trial": 1, "token": token, "source_port": 9999 + block, "seed": rng.getrandbits(31),
         "rate_pps": 10000, "payload_bytes": 1000, "jitter": 0.1, "planned": recipe.offered,
         "offered": recipe.offered, "send_errors": {}, "started_monotonic_ns": start,
@@ -260,7 +265,9 @@ def _trial(root: Path, recipe: RunRecipe, rng: random.Random, turn: _Turn) -> No
                    "duration_ms": server_trial["duration_ms"]},
         "succeeded": share >= 0.99,
     }  # fmt: skip
-    envelope = {"schema": 1, "complete": True, "python": "3.11.2"}
+    if recipe.control_sent is not None:
+        client_trial["control_sent"] = recipe.control_sent
+    envelope: dict[str, Any] = {"schema": 1, "complete": True, "python": "3.11.2"}
     _write(
         root,
         f"{folder}/server.json",
@@ -283,7 +290,7 @@ def _trial(root: Path, recipe: RunRecipe, rng: random.Random, turn: _Turn) -> No
         f"{folder}/mpstat.json",
         _mpstat(recipe, rng, (clock_ns, start, end), busy_s / wall_s),
     )
-    hits = round(recipe.offered * hits_share)
+    hits = recipe.hits_of_none if arm == "none" else round(recipe.offered * hits_share) + 3
     _write(
         root,
         f"{folder}/trial.json",
@@ -295,8 +302,8 @@ def _trial(root: Path, recipe: RunRecipe, rng: random.Random, turn: _Turn) -> No
             "trial": block,
             "source_port": 9999 + block,
             "destination": "10.0.1.2:8083" if arm == "none" else "192.168.64.2:8080",
-            "hits_before": None if arm == "none" else [0] * recipe.cpu_count,
-            "hits_after": None if arm == "none" else [hits] + [0] * (recipe.cpu_count - 1),
+            "hits_before": None if not hits else [0] * recipe.cpu_count,
+            "hits_after": None if not hits else [hits] + [0] * (recipe.cpu_count - 1),
             "mpstat_started_utc_ns": BOOT_UTC_NS + clock_ns,
             "windows_s": {"settle": SETTLE_S, "idle": IDLE_S, "drain": DRAIN_S},
             "timeline": [
@@ -311,15 +318,16 @@ def _trial(root: Path, recipe: RunRecipe, rng: random.Random, turn: _Turn) -> No
         "RcvbufErrors": recipe.rcvbuf_errors.get(arm, 0),
         "InCsumErrors": recipe.csum_errors.get(arm, 0),
     }
-    _write(root, f"{folder}/before.json", _snapshot(clock_ns, dict.fromkeys(counted, 0)))
-    _write(root, f"{folder}/after.json", _snapshot(end + 300_000_000, counted))
+    _write(root, f"{folder}/before.json", _snapshot(clock_ns, dict.fromkeys(counted, 0), 899))
+    after_all = _snapshot(end + 300_000_000, counted, 899 + logged)
+    _write(root, f"{folder}/after.json", after_all)
     if arm != "none":
         default = manifest_of(arm)["expect"]["mode"]
         _write(root, f"{folder}/verify.json", {"mode": recipe.mode.get(arm, default)})
     records = [
         {"seq": 900 + i, "monotonic_us": start // 1000 + 50 * i, "level": 6,
          "text": recipe.log_text}
-        for i in range(logged)
+        for i in range(logged - (recipe.log_lines_kept or logged), logged)
     ]  # fmt: skip
     lines = "".join(json.dumps(record) + "\n" for record in records)
     (root / folder / "kernel-log.jsonl").write_text(lines, encoding="utf-8")
@@ -390,7 +398,7 @@ def _mpstat(
     return {"sysstat": {"hosts": [host]}}
 
 
-def _snapshot(monotonic_ns: int, udp: dict[str, int]) -> dict[str, Any]:
+def _snapshot(monotonic_ns: int, udp: dict[str, int], kmsg_sequence: int) -> dict[str, Any]:
     def snmp(values: dict[str, int]) -> str:
         names = " ".join(values)
         return (
@@ -408,5 +416,5 @@ def _snapshot(monotonic_ns: int, udp: dict[str, int]) -> dict[str, Any]:
         "stat": "cpu 1 0 1 100 0 0 0 0 0 0\ncpu0 1 0 1 100 0 0 0 0 0 0\n",
         "snmp": {"root": snmp(base), "namespace": snmp(inside)},
         "netstat": {"root": netstat, "namespace": netstat},
-        "kmsg_sequence": 899,
+        "kmsg_sequence": kmsg_sequence,
     }

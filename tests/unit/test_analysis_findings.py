@@ -44,6 +44,13 @@ FAULTS = {
     ),
     "no more than idle": (RunRecipe(cost_us={"none": -5.0}), "cost", Verdict.INVALID, "none"),
     "a detached hook": (RunRecipe(hits_share={"xdp": 0.6}), "hits", Verdict.INVALID, "xdp"),
+    "a hook that counts double": (
+        RunRecipe(hits_share={"xdp": 2.0}),
+        "hits",
+        Verdict.INVALID,
+        "xdp",
+    ),
+    "a hit where no hook is": (RunRecipe(hits_of_none=1), "hits", Verdict.INVALID, "none"),
     "a wrong mode": (RunRecipe(mode={"xdp": "native"}), "mode", Verdict.INVALID, "xdp"),
     "a logging hook": (
         RunRecipe(log_lines={"netfilter": 11}),
@@ -87,6 +94,33 @@ def test_every_check_has_a_fault_that_trips_it() -> None:
 def test_every_check_is_documented() -> None:
     for check in CHECKS:
         assert all((check.what, check.why, check.threshold, check.source))
+
+
+@pytest.mark.parametrize("control_sent", [3, None])
+def test_control_datagrams_are_no_surplus_at_a_low_rate(
+    tmp_path: Path, control_sent: int | None
+) -> None:
+    assert troubles(tmp_path, RunRecipe(offered=1000, control_sent=control_sent)) == []
+
+
+def test_what_the_link_lost_before_the_hook_is_not_the_hooks_fault(tmp_path: Path) -> None:
+    recipe = RunRecipe(delivered_share={"xdp": 0.994}, hits_share={"xdp": 0.995})
+    assert {(f.code, f.verdict) for f in troubles(tmp_path, recipe)} == {
+        ("delivery", Verdict.SUSPECT)
+    }
+
+
+def test_a_hook_that_missed_a_packet_in_a_hundred(tmp_path: Path) -> None:
+    (found, *_) = troubles(tmp_path, RunRecipe(hits_share={"xdp": 0.99}))
+    assert (found.code, found.verdict) == ("hits", Verdict.INVALID)
+    assert found.statement == "the hook handled 13,863 packets, but 14,000 arrived"
+
+
+def test_log_lines_are_counted_where_the_ring_buffer_forgot_them(tmp_path: Path) -> None:
+    recipe = RunRecipe(log_lines={"netfilter": 28_000}, log_lines_kept=5)
+    (found, *_) = troubles(tmp_path, recipe)
+    assert (found.code, found.statement) == ("logging", "28,000 kernel log lines")
+    assert [e.observed for e in found.evidence] == [28_000, 5]
 
 
 def test_ten_log_lines_a_trial_are_let_pass(tmp_path: Path) -> None:

@@ -17,13 +17,14 @@ class Tty(StringIO):
         return True
 
 
-@pytest.fixture
-def tty(monkeypatch: pytest.MonkeyPatch) -> Tty:
-    """A terminal with colours in place of stderr."""
+def tty(monkeypatch: pytest.MonkeyPatch, **environment: str) -> Tty:
+    """Put a terminal in place of stderr; in the test, for pytest puts its own there before."""
     stream = Tty()
     monkeypatch.setattr(sys, "stderr", stream)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("NO_COLOR", raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
     return stream
 
 
@@ -63,13 +64,14 @@ def test_a_trial_is_a_line_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None
     assert capsys.readouterr().err == "trial 4/15  block 2  xdp                  about 61 s left\n"
 
 
-def test_a_terminal_gets_one_line_that_moves(tty: Tty) -> None:
+def test_a_terminal_gets_one_line_that_moves(monkeypatch: pytest.MonkeyPatch) -> None:
+    stderr = tty(monkeypatch)
     terminal = Terminal()
     with terminal.step("booting", expect_s=50):
         pass
     terminal.trial(1, 2, 1, "xdp", 3)
     terminal.trial(2, 2, 1, "none", 1)
-    text = re.sub(r"\d+\.\d s", "T", tty.getvalue())
+    text = re.sub(r"\d+\.\d s", "T", stderr.getvalue())
     assert text == (
         "\r\x1b[2K… booting (0 s, about 50 s left)"
         "\r\x1b[2K\x1b[32m✓\x1b[0m booting (T)\n"
@@ -78,25 +80,25 @@ def test_a_terminal_gets_one_line_that_moves(tty: Tty) -> None:
     )
 
 
-def test_no_color(tty: Tty, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NO_COLOR", "1")
+def test_no_color(monkeypatch: pytest.MonkeyPatch) -> None:
+    stderr = tty(monkeypatch, NO_COLOR="1")
     Terminal().warn("careful")
     with Terminal().step("x"):
         pass
-    assert "\x1b[3" not in tty.getvalue()
-    assert tty.getvalue().startswith("! careful\n")
+    assert "\x1b[3" not in stderr.getvalue()
+    assert stderr.getvalue().startswith("! careful\n")
 
 
-def test_a_dumb_terminal_gets_plain_lines(tty: Tty, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TERM", "dumb")
-    monkeypatch.setenv("NO_COLOR", "1")
+def test_a_dumb_terminal_gets_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    stderr = tty(monkeypatch, NO_COLOR="1", TERM="dumb")
     with Terminal().step("booting"):
         pass
-    assert "\r" not in tty.getvalue()
+    assert re.fullmatch(r"… booting\n✓ booting \(\d\.\d s\)\n", stderr.getvalue())
 
 
-def test_the_running_line_stops_with_a_failing_step(tty: Tty) -> None:
+def test_the_running_line_stops_with_a_failing_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    stderr = tty(monkeypatch)
     with pytest.raises(KeyboardInterrupt), Terminal().step("booting"):
         raise KeyboardInterrupt
-    assert tty.getvalue().count("booting") == 2
-    assert tty.getvalue().endswith(" s)\n")
+    assert stderr.getvalue().count("booting") == 2
+    assert stderr.getvalue().endswith(" s)\n")

@@ -1,0 +1,281 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Two pretended machines below the real `Guest`: they record every command and keep its effect.
+
+A machine knows which units run, which hooks are loaded, which files were written. Like
+the real ones, the client's unit ends when it has sent, and it sends when `go` comes.
+"""
+
+import base64
+import io
+import json
+import os
+import shlex
+import signal
+import subprocess
+import tarfile
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from testbed.edge.guest import Guest
+
+# Nothing here takes time: who still waits after this is waiting for something that never comes.
+PATIENCE_S = 1.0
+SNAPSHOT = {"schema": 1, "kmsg_sequence": 41}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One remote command line; `lane` tells the loop's own thread from those beside it."""
+
+    lane: str
+    number: int
+    line: str
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What goes wrong at the `number`-th command line of a lane, once.
+
+    `lost` breaks the connection before the command has an effect, `broken` after it,
+    `ctrl-c` is a real SIGINT to this process, `refused` is exit status 1.
+    """
+
+    lane: str
+    number: int
+    kind: str
+
+
+@dataclass
+class World:
+    """Both machines; `steps` is what was run on them, in the order in which it began."""
+
+    fault: Fault | None = None
+    steps: list[Step] = field(default_factory=list)
+    stuck: list[str] = field(default_factory=list)
+    machines: dict[str, "Machine"] = field(default_factory=dict)
+    guests: dict[str, Guest] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        for role in ("client", "server"):
+            self.machines[role] = Machine(role, self)
+            self.guests[role] = Guest(role, 22, Path("/key"), _connection=self.machines[role])
+
+    def lanes(self) -> dict[str, list[str]]:
+        """Return the command lines of each lane."""
+        found: dict[str, list[str]] = {}
+        for step in self.steps:
+            found.setdefault(step.lane, []).append(step.line)
+        return found
+
+    def note(self, role: str, line: str) -> str | None:
+        """Record a line; return the kind of fault that strikes it."""
+        main = threading.current_thread() is threading.main_thread()
+        lane = role if main else f"{role}, beside"
+        with self.lock:
+            number = sum(step.lane == lane for step in self.steps)
+            self.steps.append(Step(lane, number, line))
+        struck = self.fault is not None and (lane, number) == (self.fault.lane, self.fault.number)
+        return self.fault.kind if self.fault and struck else None
+
+    @property
+    def units(self) -> set[str]:
+        """Return the units that run in either machine."""
+        return {f"{m.role}: {unit}" for m in self.machines.values() for unit in m.units}
+
+    @property
+    def hooks(self) -> set[str]:
+        """Return the arms that are loaded in the server."""
+        return self.machines["server"].hooks
+
+
+@dataclass
+class Machine:
+    """One pretended machine; stands in for fabric's connection."""
+
+    role: str
+    world: World
+    units: set[str] = field(default_factory=set)
+    hooks: set[str] = field(default_factory=set)
+    files: dict[str, str] = field(default_factory=dict)
+    pushed: list[list[str]] = field(default_factory=list)
+    logs: bool = False
+    changed: threading.Condition = field(default_factory=threading.Condition)
+    went: bool = False
+
+    def run(self, line: str, **options: Any) -> Any:
+        """Answer a command line as fabric does."""
+        assert options["warn"]
+        assert not options["pty"]
+        kind = self.world.note(self.role, line)
+        if kind == "lost":
+            raise OSError("connection lost")
+        if kind == "refused":
+            return SimpleNamespace(return_code=1, stdout="", stderr="its own words\n")
+        if kind == "ctrl-c":
+            os.kill(os.getpid(), signal.SIGINT)
+        status, out = self._all(shlex.split(line), broken=kind == "broken")
+        if kind == "broken":
+            raise OSError("connection broken")
+        return SimpleNamespace(return_code=status, stdout=out, stderr="" if status == 0 else "no\n")
+
+    def put(self, stream: Any, _path: str) -> None:
+        """Take a tar."""
+        with tarfile.open(fileobj=stream) as tar:
+            self.pushed.append(tar.getnames())
+
+    def close(self) -> None:
+        """End the connection."""
+
+    def _all(self, words: list[str], *, broken: bool) -> tuple[int, str]:
+        out, folder, argv = "", "", list[str]()
+        for word in [*words, "&&"]:
+            if word != "&&":
+                argv.append(word)
+                continue
+            if argv[0] == "cd":
+                folder = argv[1].rpartition("/")[2]
+            else:
+                status, said = self._one(argv, folder, broken=broken)
+                out += said
+                if status != 0:
+                    return status, out
+            argv = []
+        return 0, out
+
+    def _one(self, argv: list[str], arm: str, *, broken: bool) -> tuple[int, str]:
+        text = " ".join(argv)
+        if argv[0] == "systemd-run":
+            return self._start(argv, broken=broken), ""
+        if argv[:2] == ["systemctl", "stop"]:
+            with self.changed:
+                self.units -= {unit.removesuffix(".service") for unit in argv[2:]}
+                self.changed.notify_all()
+            return 0, ""
+        if "echo go >" in text:
+            return self._go(), ""
+        if "snapshot.py" in text:
+            return 0, self._snapshot(argv)
+        if argv[0] == "tar" and "base64" in argv:
+            return 0, self._trial_files()
+        if argv[0] == "printf" and ">" in argv:
+            self.files[argv[-1]] = argv[2]
+            return 0, ""
+        if argv[0] == "cat" and argv[1] in self.files:
+            return 0, self.files[argv[1]]
+        plain = {
+            "date": "1700000000000000000\n", "uname": "6.1.0-test\n",
+            "readlink": "../../../bus/pci/drivers/e1000\n", "find": "0123abcd  -\n",
+        }  # fmt: skip
+        if argv[0] in plain:
+            return 0, plain[argv[0]]
+        return self._arm(arm, argv)
+
+    def _arm(self, arm: str, argv: list[str]) -> tuple[int, str]:
+        words = set(argv)
+        if words & {"insmod", "load"}:
+            self.hooks.add(arm)
+        elif words & {"unload"} or "rmmod" in argv[-1]:
+            self.hooks.discard(arm)
+        elif argv[0] == "cat" and argv[1].endswith("/hits") or "count" in words:
+            return 0, json.dumps({"hits": [7, 0]})
+        elif argv[0] == "printf":
+            return 0, '{"mode": "none"}\n'
+        elif "verify" in words and arm.startswith("xdp"):
+            return (0, '{"mode": "generic"}\n') if arm in self.hooks else (1, "")
+        elif any("verify-module.sh" in word for word in argv):
+            return (0, '{"mode": "module"}\n') if arm in self.hooks else (1, "")
+        elif argv[0] == "cat":
+            return 1, ""
+        return 0, ""
+
+    def _start(self, argv: list[str], *, broken: bool) -> int:
+        unit = next(w for w in argv if w.startswith("--unit=")).removeprefix("--unit=")
+        with self.changed:
+            self.units.add(unit)
+            self.changed.notify_all()
+            if unit != "testbed-client" or broken:
+                return 0
+            begun = self.changed.wait_for(
+                lambda: self.went or unit not in self.units, timeout=PATIENCE_S
+            )
+            if not begun:
+                self.world.stuck.append("the client waits for `go`")
+                return 1
+            self.went = False
+            ended = unit in self.units
+            self.units.discard(unit)
+            return 0 if ended else 1
+
+    def _go(self) -> int:
+        """Open the named pipe for writing: that takes until somebody reads it."""
+        with self.changed:
+            reader = f"testbed-{self.role}"
+            if not self.changed.wait_for(lambda: reader in self.units, timeout=PATIENCE_S):
+                return 124
+            self.went = self.role == "client"
+            self.changed.notify_all()
+        return 0
+
+    def _snapshot(self, argv: list[str]) -> str:
+        if "--kernel-log" in argv:
+            return '{"seq": 42, "monotonic_us": 1, "level": 6, "text": "x"}\n'
+        if "--facts" in argv:
+            return '{"schema": 1, "facts": true}'
+        later = self.logs and any("testbed-mpstat" in step.line for step in self.world.steps)
+        return json.dumps({**SNAPSHOT, "kmsg_sequence": 42 if later else 41})
+
+    def _trial_files(self) -> str:
+        names = ("client",) if self.role == "client" else ("server", "mpstat")
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+            for name in [f"{n}.json" for n in names] + [f"{names[0]}.txt", f"{names[0]}.err"]:
+                member = tarfile.TarInfo(f"./{name}")
+                content = json.dumps({"of": name}).encode()
+                member.size = len(content)
+                tar.addfile(member, io.BytesIO(content))
+        return base64.b64encode(buffer.getvalue()).decode()
+
+
+@dataclass
+class LocalShell:
+    """In place of a connection: runs each line in this computer's `sh -c`."""
+
+    folder: Path
+    lines: list[str] = field(default_factory=list)
+
+    def run(self, line: str, **_: Any) -> Any:
+        """Run a line as sshd would let the login shell run it."""
+        self.lines.append(line)
+        done = subprocess.run(
+            ["sh", "-c", line], cwd=self.folder, capture_output=True, check=False
+        )
+        return SimpleNamespace(
+            return_code=done.returncode,
+            stdout=done.stdout.decode(errors="replace"),
+            stderr=done.stderr.decode(errors="replace"),
+        )
+
+
+@dataclass
+class Answering:
+    """In place of a connection: every line gets the same answer, or the same exception."""
+
+    answer: Any
+    lines: list[str] = field(default_factory=list)
+
+    def run(self, line: str, **_: Any) -> Any:
+        """Answer."""
+        self.lines.append(line)
+        if isinstance(self.answer, BaseException):
+            raise self.answer
+        status, out, err = self.answer
+        return SimpleNamespace(return_code=status, stdout=out, stderr=err)
+
+
+def guest(connection: Any, role: str = "server") -> Guest:
+    """Return a guest that talks to a pretended connection."""
+    return Guest(role, 22, Path("/key"), _connection=connection)

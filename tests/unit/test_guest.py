@@ -1,0 +1,272 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A guest: every word arrives as one word, every failure says what, where and what next."""
+
+import base64
+import io
+import socket
+import tarfile
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import paramiko
+import pytest
+from fakes import Answering, LocalShell, guest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from invoke.exceptions import CommandTimedOut
+
+from testbed.edge.guest import Guest
+from testbed.model.errors import ExitCode, GuestError, MachineError
+
+HOSTILE = [
+    "; touch x", "$(touch x)", "`touch x`", "&& touch x", "| touch x", "> x", "a\nb\ntouch x\n",
+    "'", '"', "'\"'\"'", "\\", "\\n", "$HOME", "${IFS}", "*", "?", "~", "!", "#", "", " ", "\t",
+    "--flag", "-n", "%s %d", "äöü €", "日本語", "🙂", "\x07\x1b[31m", "a=b", "{1,2}", "(", "<<EOF",
+]  # fmt: skip
+WORDS = st.text(
+    st.characters(codec="utf-8", exclude_characters="\0", exclude_categories=["Cs"]), max_size=20
+)
+SAY = ["sh", "-c", 'printf "%s\\0" "$@"', "say"]  # prints each of its arguments, ended by NUL
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Guest:
+    """A guest whose commands run in an empty folder of this computer."""
+    return guest(LocalShell(tmp_path))
+
+
+def tar_of(*members: tuple[str, bytes, bytes]) -> str:
+    """Return a tar, as `fetch` gets it, of members (name, type, content)."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        for name, kind, content in members:
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = kind, "/etc/passwd"
+            member.size = len(content) if kind == tarfile.REGTYPE else 0
+            tar.addfile(member, io.BytesIO(content) if member.size else None)
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def test_hostile_words_arrive_as_one_word_each(here: Guest, tmp_path: Path) -> None:
+    assert here.run([*SAY, *HOSTILE]).stdout.split("\0")[:-1] == HOSTILE
+    both = here.run_all([[*SAY, *HOSTILE], [*SAY, "end"]]).stdout.split("\0")[:-1]
+    assert both == [*HOSTILE, "end"]
+    assert list(tmp_path.iterdir()) == []
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(WORDS, min_size=1, max_size=5))
+def test_any_words_arrive_as_they_are(words: list[str]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        there = guest(LocalShell(Path(folder)))
+        said = there.run_all([[*SAY, *words], [*SAY, *words]]).stdout
+    assert said.split("\0")[:-1] == words * 2
+
+
+@settings(max_examples=60, deadline=None)
+@given(WORDS)
+def test_write_writes_exactly_the_text(text: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a file; touch x"
+        guest(LocalShell(Path(folder))).write(str(path), text)
+        assert path.read_bytes() == text.encode()
+        assert [p.name for p in Path(folder).iterdir()] == [path.name]
+
+
+def test_a_folder_with_a_hostile_name(here: Guest, tmp_path: Path) -> None:
+    for name in ("a b", "$(touch x)", "'; touch x; '"):
+        (tmp_path / name).mkdir()
+        assert here.run(["pwd"], cwd=str(tmp_path / name)).stdout == f"{tmp_path / name}\n"
+        said = here.run_all([["pwd"], ["pwd"]], cwd=str(tmp_path / name)).stdout
+        assert said == f"{tmp_path / name}\n" * 2
+    assert not (tmp_path / "x").exists()
+
+
+def test_commands_stop_at_the_first_that_fails(here: Guest, tmp_path: Path) -> None:
+    with pytest.raises(GuestError) as caught:
+        here.run_all([["echo", "one"], ["ls", "/no/such"], ["touch", "x"]])
+    assert caught.value.message.startswith("server: exit status 2: ")
+    assert "No such file" in caught.value.detail
+    assert not (tmp_path / "x").exists()
+    with pytest.raises(GuestError):
+        here.run(["touch", "x"], cwd="/no/such/folder")
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_failure_names_role_status_and_command() -> None:
+    with pytest.raises(GuestError) as caught:
+        guest(Answering((3, "out", "its own words\n")), "client").run(["a", "b c"])
+    assert caught.value.message == "client: exit status 3: a 'b c'"
+    assert caught.value.detail == "its own words"
+    assert caught.value.exit_code is ExitCode.GUEST
+    with pytest.raises(GuestError) as caught:
+        guest(Answering((3, "only stdout", ""))).run(["a"])
+    assert caught.value.detail == "only stdout"
+    assert guest(Answering((3, "", ""))).run(["a"], check=False).status == 3
+
+
+@pytest.mark.parametrize(
+    "broken", [OSError("reset"), EOFError("reset"), paramiko.SSHException("reset")]
+)
+def test_a_broken_connection(broken: Exception) -> None:
+    with pytest.raises(GuestError) as caught:
+        guest(Answering(broken)).run(["a", "b c"], check=False)
+    assert caught.value.message == "server: the connection broke during: a 'b c' (reset)"
+    assert caught.value.hint == "`testbed status` tells whether the machine still runs"
+
+
+def test_a_command_without_an_end() -> None:
+    late = CommandTimedOut(result=None, timeout=5)  # type: ignore[no-untyped-call]
+    with pytest.raises(GuestError) as caught:
+        guest(Answering(late)).run(["sleep", "9"], timeout_s=5, check=False)
+    assert caught.value.message == "server: no end after 5 s: sleep 9"
+    assert caught.value.hint == "`testbed ssh server` lets you look"
+
+
+def test_ctrl_c_is_not_swallowed() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        guest(Answering(KeyboardInterrupt())).run(["a"])
+
+
+def test_nothing_runs_before_the_connection() -> None:
+    with pytest.raises(GuestError, match="^server: not connected$"):
+        Guest("server", 22, Path("/key")).run(["a"])
+
+
+def test_json() -> None:
+    assert guest(Answering((0, '{"a": [1]}\n', ""))).json(["x"]) == {"a": [1]}
+    with pytest.raises(GuestError) as caught:
+        guest(Answering((0, "Traceback …", ""))).json(["python3", "x.py"])
+    assert caught.value.message == "server: no JSON from: python3 x.py"
+    assert caught.value.detail == "Traceback …"
+
+
+def test_fetch_brings_plain_files(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_bytes(b"{}\n")
+    (tmp_path / "bytes").write_bytes(bytes(range(256)) * 300)
+    (tmp_path / "empty").write_bytes(b"")
+    there = guest(LocalShell(Path("/")))
+    assert there.fetch(str(tmp_path)) == {
+        "a.json": b"{}\n", "bytes": bytes(range(256)) * 300, "empty": b"",
+    }  # fmt: skip
+
+
+def test_fetch_lets_no_guest_choose_where_a_file_goes() -> None:
+    plain, link = tarfile.REGTYPE, tarfile.SYMTYPE
+    text = tar_of(
+        ("./good.json", plain, b"{}"),
+        ("../evil", plain, b"x"),
+        ("./../evil", plain, b"x"),
+        ("/etc/evil", plain, b"x"),
+        ("./sub/evil", plain, b"x"),
+        ("./sub/../../evil", plain, b"x"),
+        ("./soft", link, b""),
+        ("./hard", tarfile.LNKTYPE, b""),
+        ("./fifo", tarfile.FIFOTYPE, b""),
+        ("./device", tarfile.CHRTYPE, b""),
+        ("./folder", tarfile.DIRTYPE, b""),
+    )
+    assert guest(Answering((0, text, ""))).fetch("/x") == {"good.json": b"{}"}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["", "no base64!", "AAAA", tar_of(("./a", tarfile.REGTYPE, b"x" * 9999))[:80]],
+    ids=["nothing", "no base64", "no tar", "half a tar"],
+)
+def test_fetch_of_something_that_is_no_tar(answer: str) -> None:
+    """As when the folder is gone because the guest was started again in mid-trial."""
+    with pytest.raises(GuestError):
+        guest(Answering((0, answer, ""))).fetch("/run/testbed/trial")
+
+
+def test_fetch_of_a_missing_folder(here: Guest, tmp_path: Path) -> None:
+    with pytest.raises(GuestError):
+        here.fetch(str(tmp_path / "gone"))
+
+
+def test_push_sends_sources_and_nothing_else(tmp_path: Path) -> None:
+    source, target = tmp_path / "guest", tmp_path / "target"
+    keep = ("client.py", "arms/xdp/redirect.bpf.c", "arms/xdp/Makefile")
+    built = ("box/setup.sh", "__pycache__/a.pyc", "arms/x.o", "arms/x.ko", "arms/xdp/redirect.skel.h",
+             ".git/config", "arms/.cache")  # fmt: skip
+    for name in (*keep, *built):
+        path = source / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    sent: list[bytes] = []
+
+    class Connection(LocalShell):
+        def put(self, stream: Any, path: str) -> None:
+            assert path == "/run/testbed-push.tar.gz"
+            sent.append(stream.read())
+            (tmp_path / "pushed").write_bytes(sent[0])
+
+        def run(self, line: str, **_: Any) -> Any:
+            return super().run(line.replace("/run/testbed-push.tar.gz", str(tmp_path / "pushed")))
+
+    guest(Connection(tmp_path)).push(source, str(target))
+    found = {str(p.relative_to(target)) for p in target.rglob("*") if p.is_file()}
+    assert found == set(keep)
+    with tarfile.open(fileobj=io.BytesIO(sent[0])) as tar:
+        assert {(m.uid, m.gid, m.uname, m.gname) for m in tar} == {(0, 0, "root", "root")}
+    assert not (tmp_path / "pushed").exists()
+
+
+def test_a_machine_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    with pytest.raises(MachineError) as caught:
+        Guest("server", port, Path("/no/key")).connect(timeout_s=0.05)
+    assert caught.value.message.startswith(
+        f"the server does not answer SSH at 127.0.0.1:{port} (NoValidConnectionsError: "
+    )
+    assert caught.value.hint == (
+        "`testbed down --destroy` and `testbed up` start it afresh; "
+        "its console is in `testbed logs`"
+    )
+    assert caught.value.exit_code is ExitCode.MACHINE
+
+
+def attempts(monkeypatch: pytest.MonkeyPatch, *outcomes: object) -> list[float]:
+    """Let attempts to connect end as told, one after the other; return what each was given."""
+    limits: list[float] = []
+    left = list(outcomes)
+
+    def open_one(_: Guest, timeout_s: float) -> object:
+        limits.append(timeout_s)
+        outcome = left.pop(0)
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
+
+    monkeypatch.setattr(Guest, "_open", open_one)
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    return limits
+
+
+def test_connecting_waits_for_a_starting_sshd(monkeypatch: pytest.MonkeyPatch) -> None:
+    tries = attempts(monkeypatch, OSError("refused"), EOFError(), paramiko.SSHException(), "open")
+    assert Guest("client", 1, Path("/key")).connect(60)._connection == "open"
+    assert len(tries) == 4
+
+
+def test_a_wrong_key_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    tries = attempts(monkeypatch, paramiko.AuthenticationException("denied"), "open")
+    with pytest.raises(MachineError, match=r"AuthenticationException: denied"):
+        Guest("client", 1, Path("/key")).connect(60)
+    assert len(tries) == 1
+
+
+def test_connecting_ends_when_it_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    given_up = threading.Event()
+    given_up.set()
+    tries = attempts(monkeypatch, OSError("refused"), "open")
+    with pytest.raises(MachineError):
+        Guest("client", 1, Path("/key")).connect(60, given_up=given_up)
+    assert len(tries) == 1

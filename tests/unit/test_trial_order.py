@@ -1,0 +1,281 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The method, command by command: what a trial runs on which machine, and in which order.
+
+A change of this order is a change of the experiment, so it has to be made here, too.
+`server, beside` and `client, beside` are the threads that prepare, fetch and undo.
+"""
+
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes import World
+
+from testbed.edge.store import RunDir
+from testbed.edge.terminal import Terminal
+from testbed.lab.trials import Experiment
+from testbed.model import arm as arms
+from testbed.model.arm import Arm
+from testbed.model.config import Config
+from testbed.model.errors import ArmError, GuestError
+from testbed.model.plan import Plan
+
+ARMS = Path(__file__).parents[2] / "guest/arms"
+QUICK = Config.model_validate({"bench": {"settle_s": 0, "idle_s": 0.2, "drain_s": 0}})
+
+XDP_LOADER = "cd /opt/testbed/guest/arms/xdp && ./loader"
+SNAPSHOT = (
+    "python3 /opt/testbed/guest/snapshot.py --namespace sslab-ns "
+    "--interface lab0 --interface sslab-host"
+)
+SCRATCH = "rm -rf /run/testbed/trial && mkdir -p /run/testbed/trial && mkfifo /run/testbed/trial/go"
+GO = "timeout 10 sh -c 'echo go > /run/testbed/trial/go'"
+FETCH = "tar -C /run/testbed/trial -cz . | base64 -w0"
+STOP_ALL = "systemctl stop testbed-client.service testbed-mpstat.service testbed-server.service"
+MPSTAT = (
+    "systemd-run --quiet --collect --unit=testbed-mpstat --property=RuntimeMaxSec=900 "
+    "--property=TimeoutStopSec=5 "
+    "--property=StandardError=append:/run/testbed/trial/mpstat.err "
+    "--property=StandardOutput=truncate:/run/testbed/trial/mpstat.json "
+    "--property=KillSignal=SIGINT --setenv=LC_ALL=C mpstat -P ALL -o JSON 1"
+)
+
+# What one trial with the arm `xdp` runs, lane by lane; <…> stands for a unit's start.
+XDP = {
+    "server": [
+        f"{XDP_LOADER} load --interface lab0 --mode generic --match-address 192.168.64.2 "
+        "--match-port 8080 --target-address 10.0.1.2 --target-port 8083",
+        f"{XDP_LOADER} verify --interface lab0 --mode generic",
+        SNAPSHOT,
+        f"{XDP_LOADER} count --interface lab0",
+        f"date +%s%N && {MPSTAT} && {GO}",
+        f"{XDP_LOADER} count --interface lab0",
+        SNAPSHOT,
+        "systemctl stop testbed-mpstat.service testbed-server.service",
+        f"{XDP_LOADER} verify --interface lab0 --mode generic",
+    ],
+    "server, beside": [
+        f"{SCRATCH} && <testbed-server>",
+        FETCH,
+        STOP_ALL,
+        f"{XDP_LOADER} unload --interface lab0",
+    ],
+    "client": [GO],
+    "client, beside": [SCRATCH, "<testbed-client>", FETCH, STOP_ALL],
+}
+# Across the lanes: what has begun, or ended, before the next may begin.
+BEFORE = [
+    ("client, beside", SCRATCH),
+    ("client, beside", "<testbed-client>"),
+    ("client", GO),
+    ("server", "count"),
+    ("server", "systemctl stop testbed-mpstat.service"),
+    ("client, beside", FETCH),
+    ("client, beside", STOP_ALL),
+    ("server", "verify"),
+]
+
+
+def short(line: str) -> str:
+    """Give the start of a server's or client's unit as <its name>; that is another test's."""
+    head, sign, unit = line.partition("systemd-run --quiet --collect --unit=")
+    name = unit.split()[0] if sign else ""
+    return line if name in {"", "testbed-mpstat"} else f"{head}<{name}>"
+
+
+def experiment(
+    world: World, folder: Path, *names: str, trials: int = 1, config: Config = QUICK
+) -> Experiment:
+    chosen: dict[str, Arm] = {arm.name: arm for arm in arms.choose(ARMS, names)}
+    return Experiment(
+        config, Plan.shuffled(names, trials, 1), chosen, world.guests, RunDir(folder), Terminal(-1)
+    )
+
+
+def run(world: World, folder: Path, *names: str, trials: int = 1) -> dict[str, list[str]]:
+    experiment(world, folder, *names, trials=trials).run()
+    assert world.stuck == []
+    return {lane: [short(line) for line in lines] for lane, lines in world.lanes().items()}
+
+
+def test_every_command_of_a_trial(tmp_path: Path) -> None:
+    world = World()
+    lanes = run(world, tmp_path, "xdp")
+    assert lanes == XDP
+    assert (world.units, world.hooks) == (set(), set())
+
+
+def test_what_waits_for_what(tmp_path: Path) -> None:
+    world = World()
+    run(world, tmp_path, "xdp")
+    steps = [(step.lane, short(step.line)) for step in world.steps]
+    at = 0
+    for lane, words in BEFORE:
+        found = [
+            place for place, step in enumerate(steps)
+            if place >= at and step[0] == lane and words in step[1]
+        ]  # fmt: skip
+        assert found, f"{words!r} ({lane}) does not come after the one before it: {steps}"
+        at = found[0] + 1
+    first = {name: min(i for i, s in enumerate(steps) if name in s[1]) for name in (
+        "<testbed-server>", "snapshot.py", "testbed-mpstat --prop", "loader load", "loader verify",
+    )}  # fmt: skip
+    assert first["loader load"] < first["loader verify"] < first["snapshot.py"]
+    assert first["<testbed-server>"] < first["snapshot.py"] < first["testbed-mpstat --prop"]
+    assert first["testbed-mpstat --prop"] < steps.index(("client", GO))
+
+
+def test_without_a_hook_the_same_but_for_the_hook(tmp_path: Path) -> None:
+    lanes = run(World(), tmp_path, "none")
+    verify = lanes["server"].pop(0)
+    assert verify.startswith("cd /opt/testbed/guest/arms/none && sh -c ")
+    assert verify.endswith(" && printf '{\"mode\": \"none\"}\n'")
+    hook = "/arms/xdp && ./loader"
+    expected = {lane: [line for line in lines if hook not in line] for lane, lines in XDP.items()}
+    assert lanes == expected
+
+
+def test_the_servers_and_the_clients_words(tmp_path: Path) -> None:
+    world = World()
+    run(world, tmp_path, "xdp")
+    (server,) = (s.line for s in world.steps if "--unit=testbed-server" in s.line)
+    words = shlex.split(server)
+    program = words[words.index("ip") :]
+    assert program == [
+        "ip", "netns", "exec", "sslab-ns", "python3", "/opt/testbed/guest/server.py",
+        "--trials", "1", "--go", "/run/testbed/trial/go", "--host", "10.0.1.2", "--port", "8083",
+        "--rcvbuf", str(16 << 20), "--idle-s", "0.2", "--timeout-s", "31.4",
+        "--json", "/run/testbed/trial/server.json",
+    ]  # fmt: skip
+    assert "--service-type=notify" in words
+    (client,) = (s.line for s in world.steps if "--unit=testbed-client" in s.line)
+    words = shlex.split(client)
+    program = words[words.index("python3") :]
+    assert program == [
+        "python3", "/opt/testbed/guest/client.py", "--go", "/run/testbed/trial/go",
+        "--host", "192.168.64.2", "--port", "8080", "--trials", "1", "--bind-port-base", "10000",
+        "--seed", "1001", "--rate", "10000.0", "--duration", "1.4", "--payload", "1000",
+        "--jitter", "0.1", "--json", "/run/testbed/trial/client.json",
+    ]  # fmt: skip
+    assert "--service-type=oneshot" in words
+
+
+def test_every_unit_has_an_end_of_its_own(tmp_path: Path) -> None:
+    """If this computer dies, nothing runs on in the guests for ever."""
+    world = World()
+    run(world, tmp_path, "none")
+    starts = [s.line for s in world.steps if "systemd-run" in s.line]
+    limits = [word for line in starts for word in shlex.split(line) if "RuntimeMaxSec=" in word]
+    assert len(starts) == len(limits) == 3
+    assert all(0 < int(word.rpartition("=")[2]) <= 900 for word in limits)
+
+
+def test_trials_follow_the_plan(tmp_path: Path) -> None:
+    world = World()
+    run(world, tmp_path, "none", "netfilter", "xdp", trials=3)
+    plan = Plan.shuffled(["none", "netfilter", "xdp"], 3, 1)
+    ports = [
+        shlex.split(s.line)[shlex.split(s.line).index("--bind-port-base") + 1]
+        for s in world.steps if "--unit=testbed-client" in s.line
+    ]  # fmt: skip
+    assert ports == ["10000"] * 3 + ["10001"] * 3 + ["10002"] * 3
+    verified = [s.line.split("/")[5].split()[0] for s in world.steps if "load" in s.line.split()
+                or "insmod" in s.line or "'{\"mode\"" in s.line]  # fmt: skip
+    assert verified == [trial.arm for trial in plan]
+    folders = sorted(path.name for path in (tmp_path / "raw").iterdir())
+    assert folders == sorted(trial.folder for trial in plan)
+
+
+def test_the_files_of_a_trial(tmp_path: Path) -> None:
+    run(World(), tmp_path, "xdp")
+    folder = tmp_path / "raw/01-xdp"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "after.json", "before.json", "client.json", "client.txt", "kernel-log.jsonl",
+        "mpstat.json", "server.json", "server.txt", "trial.json", "verify.json",
+    ]  # fmt: skip
+    record = json.loads((folder / "trial.json").read_text())
+    timeline = record.pop("timeline")
+    assert record == {
+        "schema": 1, "block": 1, "position": 1, "arm": "xdp", "trial": 1, "source_port": 10000,
+        "destination": "192.168.64.2:8080", "hits_before": [7, 0], "hits_after": [7, 0],
+        "client_status": 0, "mpstat_started_utc_ns": 1700000000000000000,
+        "windows_s": {"settle": 0.0, "idle": 0.2, "drain": 0.0}, "error": None,
+    }  # fmt: skip
+    assert [mark["event"] for mark in timeline] == [
+        "load", "counters before", "idle", "traffic", "counters after", "collect", "undo", "end",
+    ]  # fmt: skip
+    times = [mark["host_monotonic_ns"] for mark in timeline]
+    assert times == sorted(times)
+    assert json.loads((folder / "verify.json").read_text()) == {"mode": "generic"}
+    assert (folder / "kernel-log.jsonl").read_bytes() == b""
+
+
+def test_the_kernel_log_is_read_when_there_is_something_in_it(tmp_path: Path) -> None:
+    world = World()
+    world.machines["server"].logs = True
+    run(world, tmp_path, "xdp")
+    asked = [s.line for s in world.steps if "--kernel-log" in s.line]
+    assert asked == ["python3 /opt/testbed/guest/snapshot.py --kernel-log --after 41"]
+    assert (tmp_path / "raw/01-xdp/kernel-log.jsonl").read_text().startswith('{"seq": 42')
+
+
+def answer(monkeypatch: pytest.MonkeyPatch, world: World, words: str, out: str) -> None:
+    """Let the server answer `out` to every line that has `words` in it."""
+    machine = world.machines["server"]
+    real = machine._arm
+
+    def instead(arm: str, argv: list[str]) -> tuple[int, str]:
+        done = real(arm, argv)
+        return (0, out) if words in argv else done
+
+    monkeypatch.setattr(machine, "_arm", instead)
+
+
+@pytest.mark.parametrize(
+    ("words", "out", "said"),
+    [
+        ("verify", '{"mode": "native"}',
+         "arm xdp: mode is 'native', its manifest says 'generic'"),
+        ("verify", "{}", "arm xdp: mode is None, its manifest says 'generic'"),
+        ("verify", "Segmentation fault", "arm xdp: `verify` printed no JSON object"),
+        ("verify", "[]", "arm xdp: `verify` printed no JSON object"),
+        ("count", "nonsense", "arm xdp: `count` printed no JSON object"),
+        ("count", "{}", None),
+        ("count", '{"hits": "many"}', None),
+        ("count", '{"hits": null}', None),
+    ],
+)  # fmt: skip
+def test_an_arm_that_does_not_keep_its_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str, out: str, said: str | None
+) -> None:
+    world = World()
+    answer(monkeypatch, world, words, out)
+    with pytest.raises(ArmError) as caught:
+        experiment(world, tmp_path, "xdp").run()
+    if said is not None:
+        assert caught.value.message == said
+    assert (world.units, world.hooks) == (set(), set())
+
+
+def test_an_arm_that_stays_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    hooks: Any = world.hooks
+    world.machines["server"].hooks = type("Sticky", (set,), {"discard": lambda *_: None})(hooks)
+    with pytest.raises(ArmError) as caught:
+        experiment(world, tmp_path, "xdp").run()
+    assert caught.value.message == "arm xdp is still loaded after its unload commands"
+    assert caught.value.hint == (
+        "the next trial would measure it too; `testbed down --destroy` clears it"
+    )
+
+
+def test_a_server_that_died_in_mid_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    monkeypatch.setattr(world.machines["server"], "_trial_files", world.machines["client"]._trial_files)
+    with pytest.raises(GuestError) as caught:
+        experiment(world, tmp_path, "xdp").run()
+    assert caught.value.message == "server.json is missing after the trial: testbed-server died"
+    assert (world.units, world.hooks) == (set(), set())
+    assert not (tmp_path / "raw").exists()
