@@ -196,7 +196,8 @@ def box_remove() -> None:
 def main() -> None:
     """Run the command line; never show a traceback for what a user can cause."""
     try:
-        app(standalone_mode=False)
+        # Without its standalone mode click returns the code of typer.Exit.
+        sys.exit(app(standalone_mode=False) or 0)
     except TestbedError as error:
         _complain(error.message, error.hint, error.detail)
         sys.exit(int(error.exit_code))

@@ -223,7 +223,7 @@ def runs(lab: Lab, *, as_json: bool) -> None:
         print(f"{row['run']}  {state:<10}  {row['trials']} x {', '.join(row['arms'])}")
 
 
-def ssh(lab: Lab, role: str, command: Sequence[str]) -> int:
+def ssh(lab: Lab, role: str, command: list[str]) -> int:
     """Run ssh to one machine as root; return its exit status."""
     settings = _settings(lab, role)
     argv = [
@@ -232,7 +232,8 @@ def ssh(lab: Lab, role: str, command: Sequence[str]) -> int:
         "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
         "root@127.0.0.1",
     ]  # fmt: skip
-    return subprocess.call([*argv, "--", shlex.join(command)] if command else argv)
+    words = command[1:] if command[:1] == ["--"] else command
+    return subprocess.call([*argv, shlex.join(words)] if words else argv)
 
 
 def vagrant(lab: Lab, arguments: Sequence[str]) -> int:

@@ -5,9 +5,11 @@ import os
 import shutil
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NoReturn
 
 import pytest
@@ -16,6 +18,7 @@ from testbed import cli
 from testbed.edge.account import Account
 from testbed.edge.provider import Provider, _Vagrant
 from testbed.edge.terminal import Terminal
+from testbed.lab import trials
 
 PROJECT = Path(__file__).resolve().parents[1]
 BUILT = ("*.o", "*.ko", "*.mod", "*.mod.c", "*.cmd", "*.skel.h", "loader", "__pycache__", ".*")
@@ -87,6 +90,23 @@ def tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str]
         return path
 
     return make
+
+
+@pytest.fixture
+def waited(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Hardly any time passes; what the trial loop waited for is noted.
+
+    Nor is anything pressed to the disk: that files are whole is another test's.
+    """
+    seconds: list[float] = []
+
+    def sleep(wanted: float) -> None:
+        seconds.append(wanted)
+        time.sleep(min(wanted, 0.01))
+
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+    monkeypatch.setattr(trials, "time", SimpleNamespace(**{**vars(time), "sleep": sleep}))
+    return seconds
 
 
 @dataclass(frozen=True)

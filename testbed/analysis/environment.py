@@ -10,6 +10,15 @@ from testbed.analysis.records import Run
 UNKNOWN = "unknown"
 NO_DRIVER_XDP = ("e1000", "e1000e")
 """Linux drivers without any XDP support of their own (drivers/net/ethernet/intel)."""
+OFFLOADS = (
+    "rx-checksumming",
+    "generic-receive-offload",
+    "large-receive-offload",
+    "tx-checksumming",
+)
+ACCOUNTING = ("HZ", "IRQ_TIME_ACCOUNTING", "VIRT_CPU_ACCOUNTING_GEN")
+PASSING = ("schema", "monotonic_ns", "utc_ns", "uptime_s")
+"""Facts that always change and tell nothing."""
 
 
 def fact(run: Run, document: str, *keys: str) -> str:
@@ -64,33 +73,82 @@ def overview(run: Run) -> list[tuple[str, str]]:
     reason = fact(run, "host", "accelerator_reason")
     speed = accelerator(run) + (f" ({reason})" if reason not in (UNKNOWN, "") else "")
     guest = "server-before"
-    hz = fact(run, guest, "kernel_config", "HZ")
-    return [
+    build = fact(run, guest, "uname", "version")
+    rows = [
         ("Acceleration", speed),
-        ("Server kernel", kernel(run)),
+        ("Host", _host(run)),
+        ("Server kernel", kernel(run) + ("" if build == UNKNOWN else f" ({build})")),
         ("Server system", fact(run, guest, "os_release", "PRETTY_NAME")),
         ("Server CPUs", f"{server_cpus(run)} \u00d7 {fact(run, guest, 'cpus', 'model')}"),
         ("NIC driver (lab0)", f"server {nic_driver(run)}, client {nic_driver(run, 'client')}"),
-        ("Tick", hz if hz == UNKNOWN else f"{hz} Hz"),
+        ("Offloads (server)", _known(run, guest, ("nics", "lab0", "features"), OFFLOADS)),
+        ("Tick", _known(run, guest, ("kernel_config",), ACCOUNTING)),
         ("Clock source", fact(run, guest, "clocksource", "current")),
     ]
+    return [(name, value) for name, value in rows if value]
+
+
+def _known(run: Run, document: str, path: tuple[str, ...], names: tuple[str, ...]) -> str:
+    """ "HZ 250, NO_HZ_FULL y": those of the names that are recorded."""
+    known = ((name, fact(run, document, *path, name)) for name in names)
+    return ", ".join(f"{name} {value}" for name, value in known if value != UNKNOWN)
+
+
+def _host(run: Run) -> str:
+    """ "2 × A CPU, Linux 6.1.0, QEMU 7.2.22, …", whatever of it is recorded."""
+    host = run.facts.get("host", {})
+    versions = host.get("versions")
+    said = {**host, **versions} if isinstance(versions, Mapping) else host
+    cpus = (
+        f"{host['cores']} \u00d7 {host['cpu_model']}" if {"cores", "cpu_model"} <= set(host) else ""
+    )
+    programs = (name for name in ("qemu", "libvirt", "vagrant") if said.get(name))
+    parts = [
+        cpus,
+        f"Linux {host['kernel']}" if host.get("kernel") else "",
+        *(_versioned(name, str(said[name])) for name in programs),
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def _versioned(program: str, text: str) -> str:
+    """A version alone gets the program's name; "QEMU 7.2" has it already."""
+    return f"{program} {text}" if text[:1].isdigit() else text
 
 
 def details(run: Run) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Every facts file as rows of "a.b.c", value. The "after" files only where they differ."""
+    """Every facts file as (title, rows of "a.b.c" and value), the server's before the client's.
+
+    Of an "after" file only what changed, of NIC features none: the file has them.
+    """
     groups = []
-    for name, document in run.facts.items():
-        rows = [
-            (key, value) for key, value in _flat("", document) if ".features." not in f".{key}."
-        ]
+    for name in sorted(run.facts, key=_place):
+        rows = _rows(run.facts[name])
         before = run.facts.get(name.removesuffix("-after") + "-before")
-        if name.endswith("-after") and before is not None:
-            known = set(_flat("", before))
+        machine, _, when = name.partition("-")
+        title = f"{machine.capitalize()} {when}".strip() + (" the run" if when else "")
+        if when == "after" and before is not None:
+            known = set(_rows(before))
             rows = [row for row in rows if row not in known]
-        groups.append((name, rows))
+            title += ": what changed"
+        groups.append((title, rows))
     if run.config:
-        groups.append(("configuration", list(_flat("", run.config))))
+        groups.append(("Configuration", list(_flat("", run.config))))
     return groups
+
+
+def _place(name: str) -> tuple[int, bool, str]:
+    machine, _, when = name.partition("-")
+    known = ("host", "server", "client")
+    return known.index(machine) if machine in known else len(known), when == "after", name
+
+
+def _rows(document: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [
+        (key, value)
+        for key, value in _flat("", document)
+        if value and ".features." not in key and key not in PASSING
+    ]
 
 
 def _flat(prefix: str, value: Any) -> Iterator[tuple[str, str]]:

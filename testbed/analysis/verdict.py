@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from testbed.analysis import wording
 from testbed.analysis.comparison import Comparison, excluded_arms
 from testbed.analysis.findings import DELIVERED_INVALID, Finding, Verdict, worst
-from testbed.analysis.records import Arm, Run
+from testbed.analysis.grouping import grouped
+from testbed.analysis.records import Arm, Run, Trial
 
 _REASONS = {
     "checksum": "its packets were dropped for wrong UDP checksums",
@@ -48,12 +49,12 @@ def opening(
     excluded = excluded_arms(run, findings)
     reasons = tuple(_why_excluded(run, run.arm(arm), codes) for arm, codes in excluded.items())
     if status is Verdict.INVALID:
-        lossy = [name for name, codes in excluded.items() if "delivery" in codes]
+        lossy = sum(_is_short(trial) for trial in run.trials)
         named = ", ".join(run.arm(name).title for name in excluded)
         if lossy:
             headline = (
-                f"No ratio is printed: {len(lossy)} of {len(run.arms)} arms delivered less than "
-                f"{DELIVERED_INVALID:.0%} of the packets."
+                f"No ratio is printed: in {lossy} of {len(run.trials)} trials less than "
+                f"{DELIVERED_INVALID * 100:.0f}\u00a0% of the packets arrived."
             )
         elif any(c.ratio for c in comparisons):
             headline = f"Compared without {named}, whose numbers do not mean what they seem to."
@@ -76,25 +77,29 @@ def opening(
 def _why_excluded(run: Run, arm: Arm, codes: tuple[str, ...]) -> str:
     parts = []
     if "delivery" in codes:
-        trials = [t for t in run.trials_of(arm.name) if t.client and t.server]
-        offered = sum(t.client.offered for t in trials if t.client)
-        unique = sum(t.server.unique for t in trials if t.server)
-        percent = wording.share(unique / offered if offered else None)
-        parts.append(f"delivered {unique:,} of {offered:,} packets ({percent} %)")
+        parts.append(_delivered(run, arm))
     parts += [_REASONS.get(code, f"check “{code}” failed") for code in codes if code != "delivery"]
     return f"{arm.title}: " + "; ".join(parts) + "."
 
 
+def _is_short(trial: Trial) -> bool:
+    share = trial.delivered_share
+    return share is not None and share < DELIVERED_INVALID
+
+
+def _delivered(run: Run, arm: Arm) -> str:
+    """What the short trials of an arm delivered: all of them together when all are short."""
+    trials = [t for t in run.trials_of(arm.name) if t.client and t.server]
+    short = [t for t in trials if _is_short(t)]
+    offered = sum(t.client.offered for t in short if t.client)
+    unique = sum(t.server.unique for t in short if t.server)
+    percent = wording.share(unique / offered if offered else None)
+    numbers = ", ".join(str(t.number) for t in short)
+    where = "" if len(short) == len(trials) else f" in trial{'s'[: len(short) > 1]} {numbers}"
+    return f"delivered {unique:,} of {offered:,} packets ({percent}\u00a0%){where}"
+
+
 def _suspicions(run: Run, findings: tuple[Finding, ...]) -> tuple[str, ...]:
-    said: list[str] = []
-    for finding in findings:
-        if finding.verdict is not Verdict.SUSPECT:
-            continue
-        arm = finding.scope.arm
-        who = f"{run.arm(arm).title}: " if arm else ""
-        sentence = f"{who}{finding.statement}."
-        if sentence not in said:
-            said.append(sentence)
-    if len(said) > 6:
-        said = [*said[:6], f"And {len(said) - 6} more, below."]
-    return tuple(said)
+    groups = grouped(run, findings)
+    said = [f"{line}." for group in groups for line in group.lines]
+    return (*said[:6], f"And {len(said) - 6} more, below.") if len(said) > 7 else tuple(said)

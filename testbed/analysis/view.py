@@ -10,7 +10,8 @@ from urllib.parse import quote
 from testbed.analysis import environment, wording
 from testbed.analysis.comparison import Comparison, costs_by_block, excluded_arms
 from testbed.analysis.cost import cost_of
-from testbed.analysis.findings import CHECKS, Finding, Verdict, counted
+from testbed.analysis.findings import CHECKS, Finding, counted
+from testbed.analysis.grouping import grouped
 from testbed.analysis.mpstat import render_mpstat_text
 from testbed.analysis.plots import Drawing
 from testbed.analysis.plots.comparison import ordered
@@ -44,18 +45,20 @@ def view_of(
         "run": run,
         "opening": opening(run, findings, comparisons),
         "facts": _byline(run),
-        "arms": [_arm(run, arm, excluded) for arm in ordered(run)],
-        "comparisons": [_comparison(run, c) for c in comparisons if c.ratio is not None],
+        "arms": [_arm(run, arm, excluded, comparisons) for arm in ordered(run)],
+        "against_none": any(not c.is_headline and c.ratio for c in comparisons),
+        "comparisons": [_comparison(run, c) for c in comparisons if c.ratio and c.is_headline],
         "void_comparisons": [_comparison(run, c) for c in comparisons if c.ratio is None],
         "trials": [_trial(run, trial, excluded) for trial in run.trials],
         "traffic": _traffic(run),
-        "findings": _groups(run, findings),
+        "findings": grouped(run, findings),
         "checks": [_check(check.code, findings) | {"check": check} for check in CHECKS],
         "figures": figures,
         "generic_xdp": wording.generic_xdp_note(run),
         "overview": environment.overview(run),
         "details": environment.details(run),
         "command": shlex.join(run.command),
+        "seed": "" if run.seed is None or "--seed" in run.command else str(run.seed),
         "commit": _member(run, "git").get("commit", ""),
         "dirty": bool(_member(run, "git").get("dirty")),
         "recorder": _member(run, "versions").get("testbed", ""),
@@ -80,13 +83,19 @@ def _byline(run: Run) -> list[tuple[str, str]]:
     ]
 
 
-def _arm(run: Run, arm: Arm, excluded: dict[str, tuple[str, ...]]) -> dict[str, Any]:
+def _arm(
+    run: Run,
+    arm: Arm,
+    excluded: dict[str, tuple[str, ...]],
+    comparisons: tuple[Comparison, ...],
+) -> dict[str, Any]:
     trials = run.trials_of(arm.name)
     known = [t for t in trials if t.client and t.server]
     offered = sum(t.client.offered for t in known if t.client)
     unique = sum(t.server.unique for t in known if t.server)
     costs = list(costs_by_block(run, arm.name).values())
     spread = coefficient_of_variation(costs)
+    against = next((c for c in comparisons if c.arm == arm.name and not c.is_headline), None)
     return {
         "arm": arm,
         "mode": wording.mode_text(run, arm),
@@ -98,7 +107,9 @@ def _arm(run: Run, arm: Arm, excluded: dict[str, tuple[str, ...]]) -> dict[str, 
         "short": offered > 0 and unique / offered < 0.99,
         "cost": wording.significant(geometric_mean(costs)),
         "spread": wording.DASH if spread is None else f"{spread * 100:.1f}",
+        "against_none": _comparison(run, against) if against else None,
         "excluded": excluded.get(arm.name, ()),
+        "cpus": max((t.mpstat.cpu_count for t in trials if t.mpstat), default=0),
         "mpstat": [
             (t.number, f"derived/mpstat/{t.block:02d}-{arm.name}.txt", render_mpstat_text(t.mpstat))
             for t in trials
@@ -134,12 +145,19 @@ def _traffic(run: Run) -> list[tuple[str, str]]:
     if client is None:
         return []
     seconds = client.planned / client.rate_pps if client.rate_pps else 0
-    hops = {t.destination for t in run.trials if t.destination}
+    hops: dict[str, list[str]] = {}
+    for trial in run.trials:
+        if trial.destination and trial.arm not in hops.setdefault(trial.destination, []):
+            hops[trial.destination].append(trial.arm)
+    sent_to = "; ".join(f"{hop} ({', '.join(sorted(arms))})" for hop, arms in sorted(hops.items()))
     return [
-        ("Rate", f"{client.rate_pps:,.0f} packets/s, gaps jittered by ±{client.jitter:.0%}"),
+        (
+            "Rate",
+            f"{client.rate_pps:,.0f} packets/s, gaps vary by ±{client.jitter * 100:.0f}\u00a0%",
+        ),
         ("Trial", f"{client.planned:,} packets, {seconds:.3g} s"),
         ("Payload", f"{client.payload_bytes:,} bytes of UDP payload, random"),
-        ("Sent to", ", ".join(sorted(hops)) or environment.UNKNOWN),
+        ("Sent to", sent_to or environment.UNKNOWN),
     ]
 
 
@@ -154,39 +172,6 @@ def _comparison(run: Run, comparison: Comparison) -> dict[str, Any]:
         "verdict": comparison.verdict,
         "suspect": comparison.suspect,
     }
-
-
-def _groups(run: Run, findings: tuple[Finding, ...]) -> list[dict[str, Any]]:
-    """Findings of one check, verdict and arm together; the gravest first."""
-    groups: dict[tuple[str, Verdict, str | None], list[Finding]] = {}
-    for finding in findings:
-        if finding.verdict is not Verdict.VALID:
-            key = (finding.code, finding.verdict, finding.scope.arm)
-            groups.setdefault(key, []).append(finding)
-    numbers = {(t.arm, t.block): t.number for t in run.trials}
-    ranked = sorted(groups.items(), key=lambda item: -item[0][1].severity)
-    return [
-        {
-            "code": code,
-            "verdict": verdict.value,
-            "where": run.arm(arm).title if arm else "the run",
-            "lines": _lines(found, numbers),
-            "advice": found[0].advice,
-        }
-        for (code, verdict, arm), found in ranked
-    ]
-
-
-def _lines(findings: list[Finding], numbers: dict[tuple[str, int], int]) -> list[tuple[str, str]]:
-    """(which trials, statement), trials that say the same in one line; "" is not a trial."""
-    trials: dict[str, list[str]] = {}
-    for finding in findings:
-        number = numbers.get((finding.scope.arm or "", finding.scope.block or 0))
-        trials.setdefault(finding.statement, []).extend([] if number is None else [str(number)])
-    return [
-        (f"Trial{'s' if len(n) > 1 else ''} {', '.join(n)}" if n else "", statement)
-        for statement, n in trials.items()
-    ]
 
 
 def _check(code: str, findings: tuple[Finding, ...]) -> dict[str, Any]:

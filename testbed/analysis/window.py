@@ -1,15 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """mpstat's samples on the time axis of a trial, and their overlap with the traffic.
 
-mpstat tells the time of day to the second; the run directory tells when it started, on the
-server's clock. Sample k is taken to cover k…k+1 s after that: late by the start-up of one
-process, which is small against a second. Nothing here carries the headline; that is cost.py.
+mpstat tells the time of day to the second; the run directory tells when it was started, on the
+server's clock. Sample k covers k…k+1 s after its first reading, which comes later by what starting
+a process takes, under emulation 0.1 to 0.3 s: at least so late that every sample ends in the second
+mpstat stamped on it. Nothing here carries the headline; that is cost.py.
 """
 
+import re
 from dataclasses import dataclass
 
 from testbed.analysis.mpstat import BUSY_COLUMNS, INTERVAL_S, Row
 from testbed.analysis.records import Trial
+
+QUARTER_S = 900
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,12 +36,30 @@ def bars_of(trial: Trial) -> tuple[Bar, ...]:
 
 
 def traffic_window_s(trial: Trial) -> tuple[float, float] | None:
-    """START to END in seconds since mpstat's start; None when a clock is missing."""
+    """START to END in seconds since mpstat's first reading; None when a clock is missing."""
     if trial.server is None or trial.mpstat_started_utc_ns is None:
         return None
-    start = (trial.server.before.utc_ns - trial.mpstat_started_utc_ns) / 1e9
+    start = (trial.server.before.utc_ns - trial.mpstat_started_utc_ns) / 1e9 - _delay_s(trial)
     length = (trial.server.after.monotonic_ns - trial.server.before.monotonic_ns) / 1e9
     return start, start + length
+
+
+def _delay_s(trial: Trial) -> float:
+    """The least delay of mpstat's first reading that its stamps allow; below a second.
+
+    The stamps are local time, whose distance from UTC is a multiple of a quarter of an hour.
+    """
+    if trial.mpstat is None or trial.mpstat_started_utc_ns is None:
+        return 0.0
+    delay = 0.0
+    for index, sample in enumerate(trial.mpstat.samples):
+        match = re.match(r"\d+:(\d\d):(\d\d)", sample.timestamp)
+        if match is None:
+            return 0.0
+        ends = trial.mpstat_started_utc_ns / 1e9 + (index + 1) * INTERVAL_S
+        stamped = int(match[1]) * 60 + int(match[2])
+        delay = max(delay, (stamped - ends + QUARTER_S / 2) % QUARTER_S - QUARTER_S / 2)
+    return delay if delay < 1 else 0.0
 
 
 def percent_in_traffic(trial: Trial, columns: tuple[str, ...] = BUSY_COLUMNS) -> float | None:

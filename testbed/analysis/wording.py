@@ -4,7 +4,7 @@
 A number carries the digits its uncertainty supports, an unknown one is a dash.
 """
 
-from math import floor, log10
+from math import ceil, floor, log10
 
 from testbed.analysis.comparison import Comparison
 from testbed.analysis.cost import Cost
@@ -34,10 +34,10 @@ def milliseconds(value: float | None) -> str:
 
 
 def cost_text(cost: Cost | None) -> str:
-    """Down to the uncertainty's first digit: 315.5 at 0.7, 315 at 2, 5.24 at 0.05."""
+    """Only digits that stand for at least the uncertainty: 315 at 0.7, 315 at 2, 5.2 at 0.05."""
     if cost is None or cost.cost_us is None or not cost.uncertainty_us:
         return DASH
-    decimals = max(0, -floor(log10(cost.uncertainty_us)))
+    decimals = max(0, -ceil(log10(cost.uncertainty_us)))
     return f"{cost.cost_us:,.{decimals}f}"
 
 
@@ -69,23 +69,29 @@ def interval_text(ratio: Ratio | None) -> str:
 
 
 def answer(run: Run, comparison: Comparison) -> str:
-    """One comparison in one sentence."""
+    """One comparison in one sentence, the verdict first; two when the verdict is open."""
     ratio = comparison.ratio
     arm, reference = run.arm(comparison.arm).title, run.arm(comparison.reference).title
     if ratio is None:
-        return f"{arm} against {reference}: invalid."
-    blocks = f"{ratio.block_count} block" + ("" if ratio.block_count == 1 else "s")
-    interval = (
-        f"95 % interval {interval_text(ratio)}, {blocks}"
-        if ratio.low is not None
-        else f"{blocks}, too few for an interval"
+        return f"Invalid: “{arm}” is not compared with “{reference}”."
+    said = (
+        f"{comparison.verdict[0].upper()}{comparison.verdict[1:]}: “{arm}” took "
+        f"{ratio_text(ratio)} times the CPU time per delivered packet of “{reference}”"
     )
-    said = {"lower": "lower.", "higher": "higher.", "inconclusive": "inconclusive."}
-    verdict = said.get(comparison.verdict, f"{comparison.verdict}.")
+    if ratio.low is None or ratio.high is None:
+        return f"{said} in one block. One block has no interval: use --trials 5 or more."
+    blocks = f"{ratio.block_count} blocks"
+    if comparison.verdict != "inconclusive":
+        return f"{said} (95\u00a0% interval {interval_text(ratio)}, {blocks})."
     return (
-        f"CPU time per delivered packet, “{arm}” over “{reference}”: "
-        f"{ratio_text(ratio)} ({interval}): {verdict}"
-    ).replace(" %", "\u00a0%")
+        f"{said} in these {blocks}, but the 95\u00a0% interval, {interval_text(ratio)}, reaches "
+        f"from {_percent(ratio.low)} to {_percent(ratio.high)}. The trials vary too much to say "
+        "which takes less."
+    )
+
+
+def _percent(ratio: float) -> str:
+    return f"{abs(ratio - 1) * 100:.0f}\u00a0% {'less' if ratio < 1 else 'more'}"
 
 
 def generic_xdp_note(run: Run) -> str:

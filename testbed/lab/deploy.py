@@ -52,7 +52,7 @@ def _prove_nic(guest: Guest, model: str) -> None:
 
 
 def source_stamp(*folders: Path) -> str:
-    """Return a hash over the sources below `folders`: all but the box's recipe and build products."""
+    """Return a hash over the sources below `folders`, without the box's recipe."""
     digest = hashlib.sha256()
     for folder in folders:
         for path in sorted(folder.rglob("*")):

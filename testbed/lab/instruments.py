@@ -13,6 +13,7 @@ from testbed.model.errors import GuestError
 
 SCRATCH = "/run/testbed/trial"
 GO = f"{SCRATCH}/go"
+MPSTAT_STARTED = f"{SCRATCH}/mpstat-started"
 RECEIVE_BUFFER_BYTES = 16 << 20
 UNITS = ("testbed-client", "testbed-mpstat", "testbed-server")
 
@@ -38,9 +39,13 @@ def go() -> list[str]:
 
 
 def mpstat() -> list[str]:
-    """Return the command that starts mpstat; SIGINT alone makes it close its JSON."""
+    """Return the command that starts mpstat; SIGINT alone makes it close its JSON.
+
+    mpstat prints local time without date or zone, so the moment it starts is noted.
+    """
+    line = f"date +%s%N > {MPSTAT_STARTED}; exec mpstat -P ALL -o JSON 1"
     return start_unit(
-        "testbed-mpstat", ["mpstat", "-P", "ALL", "-o", "JSON", "1"],
+        "testbed-mpstat", ["sh", "-c", line],
         f"--property=StandardOutput=truncate:{SCRATCH}/mpstat.json",
         "--property=KillSignal=SIGINT", "--setenv=LC_ALL=C", limit_s=900,
     )  # fmt: skip
@@ -73,7 +78,8 @@ def client(config: Config, destination: tuple[str, int], source_port: int, seed:
     bench = config.bench
     argv = [
         "python3", f"{SOURCES}/client.py", "--go", GO, "--trials", "1",
-        "--host", destination[0], "--port", str(destination[1]), "--bind-port-base", str(source_port), "--seed", str(seed),
+        "--host", destination[0], "--port", str(destination[1]),
+        "--bind-port-base", str(source_port), "--seed", str(seed),
         "--rate", str(bench.rate_pps), "--duration", str(bench.duration_s),
         "--payload", str(bench.payload_bytes), "--jitter", str(bench.jitter),
         "--json", f"{SCRATCH}/client.json",

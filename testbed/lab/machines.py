@@ -7,6 +7,7 @@
 import json
 import shutil
 import socket
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -107,9 +108,11 @@ class Machines:
     def _boot(self, provider: Provider, prepare: Callable[[Guest], None]) -> dict[str, Guest]:
         """Run Vagrant here, where Ctrl-C arrives, and prepare the machines beside it."""
         given_up = Event()
+        answered: dict[str, float] = {}  # when each could first be used; read by bench/
 
         def reach(guest: Guest) -> Guest:
             guest.connect(self.config.machines.boot_timeout_s, given_up=given_up)
+            answered[guest.role] = time.time()
             prepare(guest)
             return guest
 
@@ -123,7 +126,9 @@ class Machines:
                 for guest in guests.values():
                     guest.close()
                 raise
-            return {role: future.result() for role, future in reached.items()}
+            prepared = {role: future.result() for role, future in reached.items()}
+        self.account.write(self.project / "answered.json", json.dumps(answered) + "\n")
+        return prepared
 
     def guests(self) -> dict[str, Guest]:
         """Return both guests, connected; raises MachineError when they are not up."""

@@ -54,7 +54,8 @@ class Experiment:
         bench = self.config.bench
         record = Record(trial, destination=hook.arm.destination(hook.values))
 
-        with ExitStack() as undo, ThreadPoolExecutor(2) as beside:
+        # Undoing comes before the threads are waited for: it ends what they wait for.
+        with ThreadPoolExecutor(2) as beside, ExitStack() as undo:
             undo.callback(clean, server, client, hook)
             record.mark("load")
             receiving = beside.submit(self._prepare_server)
@@ -69,7 +70,7 @@ class Experiment:
             record.hits_before = hook.hits()
 
             record.mark("idle")
-            record.mpstat_started_utc_ns = self._start_measuring()
+            server.run_all([instruments.mpstat(), instruments.go()])
             time.sleep(record.window("idle", bench.idle_s))
 
             record.mark("traffic")
@@ -86,6 +87,7 @@ class Experiment:
             record.mark("collect")
             instruments.stop(server, "testbed-mpstat", "testbed-server")
             files = self._collect()
+            record.mpstat_started_utc_ns = int(files.pop("mpstat-started"))
             record.mark("undo")
         hook.prove_gone()
         record.mark("end")
@@ -101,11 +103,6 @@ class Experiment:
         """Start the server; it has its socket and waits for `go`."""
         commands = [*instruments.clean_scratch(), instruments.server(self.config)]
         self.guests["server"].run_all(commands)
-
-    def _start_measuring(self) -> int:
-        """Start mpstat, let the server measure the idle window; return the server's time, ns."""
-        commands = [["date", "+%s%N"], instruments.mpstat(), instruments.go()]
-        return int(self.guests["server"].run_all(commands).stdout.split()[0])
 
     def _send(self, record: "Record") -> int:
         """Prepare the client, and send at `go`; return 0, or 1 when not all of it arrived."""
@@ -131,9 +128,9 @@ class Experiment:
         with ThreadPoolExecutor(2) as pool:
             parts = pool.map(lambda g: g.fetch(instruments.SCRATCH), self.guests.values())
         files = {name: content for part in parts for name, content in part.items()}
-        for name in ("client.json", "server.json", "mpstat.json"):
+        for name in ("client.json", "server.json", "mpstat.json", "mpstat-started"):
             if not files.get(name):
-                unit = f"testbed-{name.removesuffix('.json')}"
+                unit = f"testbed-{name.removesuffix('.json').removesuffix('-started')}"
                 guest = self.guests["client" if unit == "testbed-client" else "server"]
                 raise GuestError(
                     f"{name} is missing after the trial: {unit} died",

@@ -14,6 +14,7 @@ import signal
 import subprocess
 import tarfile
 import threading
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,7 +23,12 @@ from typing import Any
 from testbed.edge.guest import Guest
 
 # Nothing here takes time: who still waits after this is waiting for something that never comes.
-PATIENCE_S = 1.0
+PATIENCE_S = 0.3
+SAYS = {
+    "date": "1700000000000000000\n",
+    "uname": "6.1.0-test\n",
+    "readlink": "../../../bus/pci/drivers/e1000\n",
+}
 SNAPSHOT = {"schema": 1, "kmsg_sequence": 41}
 
 
@@ -103,6 +109,8 @@ class Machine:
     files: dict[str, str] = field(default_factory=dict)
     pushed: list[list[str]] = field(default_factory=list)
     logs: bool = False
+    slow_to_prepare_s: float = 0.0
+    piped: bool = False
     changed: threading.Condition = field(default_factory=threading.Condition)
     went: bool = False
 
@@ -147,32 +155,35 @@ class Machine:
         return 0, out
 
     def _one(self, argv: list[str], arm: str, *, broken: bool) -> tuple[int, str]:
-        text = " ".join(argv)
-        if argv[0] == "systemd-run":
-            return self._start(argv, broken=broken), ""
-        if argv[:2] == ["systemctl", "stop"]:
-            with self.changed:
-                self.units -= {unit.removesuffix(".service") for unit in argv[2:]}
-                self.changed.notify_all()
-            return 0, ""
-        if "echo go >" in text:
-            return self._go(), ""
-        if "snapshot.py" in text:
-            return 0, self._snapshot(argv)
-        if argv[0] == "tar" and "base64" in argv:
-            return 0, self._trial_files()
-        if argv[0] == "printf" and ">" in argv:
-            self.files[argv[-1]] = argv[2]
-            return 0, ""
-        if argv[0] == "cat" and argv[1] in self.files:
-            return 0, self.files[argv[1]]
-        plain = {
-            "date": "1700000000000000000\n", "uname": "6.1.0-test\n",
-            "readlink": "../../../bus/pci/drivers/e1000\n", "find": "0123abcd  -\n",
-        }  # fmt: skip
-        if argv[0] in plain:
-            return 0, plain[argv[0]]
-        return self._arm(arm, argv)
+        said = (0, "")
+        match argv:
+            case ["systemd-run", *_]:
+                said = self._start(argv, broken=broken), ""
+            case ["systemctl", "stop", *units]:
+                self._stop(units)
+            case ["timeout", *_, word] if word.startswith("echo go >"):
+                said = self._go(), ""
+            case ["mkfifo", _]:
+                time.sleep(self.slow_to_prepare_s)
+                self.piped = True
+            case ["python3", program, *_] if program.endswith("/snapshot.py"):
+                said = 0, self._snapshot(argv)
+            case ["tar", *_, "base64", "-w0"]:
+                said = 0, self._trial_files()
+            case ["printf", "%s", text, ">", path]:
+                self.files[path] = text
+            case ["cat", path] if path in self.files:
+                said = 0, self.files[path]
+            case [tool, *_] if tool in SAYS:
+                said = 0, SAYS[tool]
+            case _:
+                said = self._arm(arm, argv)
+        return said
+
+    def _stop(self, units: list[str]) -> None:
+        with self.changed:
+            self.units -= {unit.removesuffix(".service") for unit in units}
+            self.changed.notify_all()
 
     def _arm(self, arm: str, argv: list[str]) -> tuple[int, str]:
         words = set(argv)
@@ -180,7 +191,7 @@ class Machine:
             self.hooks.add(arm)
         elif words & {"unload"} or "rmmod" in argv[-1]:
             self.hooks.discard(arm)
-        elif argv[0] == "cat" and argv[1].endswith("/hits") or "count" in words:
+        elif argv[-1].endswith("/hits") or "count" in words:
             return 0, json.dumps({"hits": [7, 0]})
         elif argv[0] == "printf":
             return 0, '{"mode": "none"}\n'
@@ -212,6 +223,8 @@ class Machine:
 
     def _go(self) -> int:
         """Open the named pipe for writing: that takes until somebody reads it."""
+        if self.slow_to_prepare_s and not self.piped:
+            return 2
         with self.changed:
             reader = f"testbed-{self.role}"
             if not self.changed.wait_for(lambda: reader in self.units, timeout=PATIENCE_S):
@@ -250,9 +263,7 @@ class LocalShell:
     def run(self, line: str, **_: Any) -> Any:
         """Run a line as sshd would let the login shell run it."""
         self.lines.append(line)
-        done = subprocess.run(
-            ["sh", "-c", line], cwd=self.folder, capture_output=True, check=False
-        )
+        done = subprocess.run(["sh", "-c", line], cwd=self.folder, capture_output=True, check=False)
         return SimpleNamespace(
             return_code=done.returncode,
             stdout=done.stdout.decode(errors="replace"),

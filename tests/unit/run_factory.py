@@ -10,6 +10,7 @@ import json
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,7 @@ class RunRecipe:
     """None: client.json does not say."""
     hits_share: Mapping[str, float] = field(default_factory=dict)
     hits_of_none: int = 0
+    mpstat_delay_ns: int = 0
     mode: Mapping[str, str] = field(default_factory=dict)
     log_text: str = "lab: a kernel message"
     missing: tuple[str, ...] = ()
@@ -387,7 +389,8 @@ def _mpstat(
         row = {k: round(busy * s * rng.uniform(0.9, 1.1), 2) for k, s in shares.items()}
         row |= {"nice": 0.0, "iowait": 0.0, "steal": 0.0, "guest": 0.0, "gnice": 0.0}
         row["idle"] = round(100 - sum(row.values()), 2)
-        stamp = f"05:47:{second + 10:02d}"
+        ended_s = (BOOT_UTC_NS + hi + recipe.mpstat_delay_ns) // 10**9
+        stamp = f"{datetime.fromtimestamp(ended_s, timezone.utc):%H:%M:%S}"
         cpus = ["all", *(str(i) for i in range(recipe.cpu_count))]
         statistics.append({"timestamp": stamp, "cpu-load": [{"cpu": c} | row for c in cpus]})
     host = {

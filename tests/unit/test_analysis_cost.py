@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cost per packet, statistics, comparison verdicts."""
 
+import json
 import math
 import random
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from run_factory import RunRecipe, make_run
 
 from testbed.analysis.comparison import SMALLEST_EFFECT, compare, verdict_on
-from testbed.analysis.cost import busy_between, cost_of
+from testbed.analysis.cost import Cost, busy_between, cost_of
 from testbed.analysis.counters import parse_stat
 from testbed.analysis.findings import check_run
 from testbed.analysis.records import Snap
@@ -22,6 +23,7 @@ from testbed.analysis.statistics import (
     student_t,
 )
 from testbed.analysis.window import percent_in_traffic, traffic_window_s
+from testbed.analysis.wording import cost_text
 
 
 def snap(at_s: float, idle: int, iowait: int = 0, cpus: int = 2, read_s: float = 0.0) -> Snap:
@@ -80,6 +82,39 @@ def test_mpstat_is_cut_to_the_traffic(tmp_path: Path) -> None:
     busy, soft = percent_in_traffic(trial), percent_in_traffic(trial, ("soft",))
     assert busy is not None and soft is not None
     assert 0 < soft < busy < 400
+
+
+def test_mpstat_is_moved_to_where_its_stamps_say(tmp_path: Path) -> None:
+    """BOOT_UTC_NS + clock is a whole second: a delay of 0.4 s shows in no stamp, one of 1 s would
+    be a second late in all of them. Started at .9 s, a delay of 0.4 s is at least 0.1 s."""
+    root = make_run(tmp_path, RunRecipe(mpstat_delay_ns=400_000_000))
+    trial = load_run(root).trials_of("xdp")[0]
+    assert traffic_window_s(trial) == pytest.approx((1.65, 3.06), abs=0.02)
+    path = root / trial.folder / "trial.json"
+    document = json.loads(path.read_text())
+    document["mpstat_started_utc_ns"] += 900_000_000
+    path.write_text(json.dumps(document))
+    for file in (root / trial.folder).glob("mpstat.json"):
+        late = json.loads(file.read_text())
+        for sample in late["sysstat"]["hosts"][0]["statistics"]:
+            second = int(sample["timestamp"][-2:])
+            sample["timestamp"] = f"{sample['timestamp'][:-2]}{second + 1:02d}"
+        file.write_text(json.dumps(late))
+    window = traffic_window_s(load_run(root).trials_of("xdp")[0])
+    assert window == pytest.approx((1.65 - 0.9 - 0.1, 3.06 - 0.9 - 0.1), abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("cost", "uncertainty", "text"),
+    [(315.52, 0.7, "316"), (315.52, 2.0, "316"), (5.243, 0.05, "5.2"), (1234.0, 0.1, "1,234.0")],
+)
+def test_a_cost_has_the_digits_its_uncertainty_allows(
+    cost: float, uncertainty: float, text: str
+) -> None:
+    traffic = busy_between(snap(0, 0), snap(1, 100))
+    assert traffic is not None
+    measured = Cost(traffic=traffic, idle=None, cost_us=cost, uncertainty_us=uncertainty, reason="")
+    assert cost_text(measured) == text
 
 
 def test_geometric_mean_and_spread() -> None:

@@ -96,6 +96,32 @@ def test_every_check_is_documented() -> None:
         assert all((check.what, check.why, check.threshold, check.source))
 
 
+def test_what_a_wrong_checksum_drops_is_not_the_receivers_fault(tmp_path: Path) -> None:
+    """The kernel counts such packets among the socket's drops, too."""
+    root = make_run(tmp_path, RunRecipe(csum_errors={"xdp": 900}))
+    for path in root.glob("raw/*-xdp/server.json"):
+        path.write_text(path.read_text().replace('"socket_drops": 0', '"socket_drops": 900'))
+    assert {f.code for f in check_run(load_run(root)) if f.verdict is not Verdict.VALID} == {
+        "checksum"
+    }
+
+
+@pytest.mark.parametrize(
+    ("hits_share", "where"),
+    [
+        (1.0, ", the rest was lost after the hook"),
+        (0.998, ", the rest never reached the hook"),
+        (0.999, ", 14 of the rest never reached the hook"),
+    ],
+)
+def test_a_loss_is_placed_before_or_after_the_hook(
+    tmp_path: Path, hits_share: float, where: str
+) -> None:
+    recipe = RunRecipe(delivered_share={"xdp": 0.998}, hits_share={"xdp": hits_share})
+    (found, *_) = troubles(tmp_path, recipe)
+    assert found.statement == f"13,972 of 14,000 packets arrived (99.80\u00a0%){where}"
+
+
 @pytest.mark.parametrize("control_sent", [3, None])
 def test_control_datagrams_are_no_surplus_at_a_low_rate(
     tmp_path: Path, control_sent: int | None

@@ -77,7 +77,6 @@ def test_the_files(tmp_path: Path) -> None:
         "derived/trials.csv",
         "derived/findings.json",
         "plots/comparison.svg",
-        "plots/delivery.svg",
         "plots/cpu-none.svg",
         "plots/cpu-netfilter.svg",
         "plots/cpu-xdp.svg",
@@ -108,7 +107,8 @@ def test_the_page_is_sound_and_asks_for_nothing(tmp_path: Path) -> None:
 
 
 def test_figures_are_well_formed_and_say_what_they_show(tmp_path: Path) -> None:
-    files = rendered(tmp_path)
+    files = rendered(tmp_path, LOSSY)
+    assert "plots/delivery.svg" in files
     for name, content in files.items():
         if name.endswith(".svg"):
             root = ET.fromstring(content)
@@ -123,8 +123,8 @@ def test_a_valid_run_gives_one_answer_with_its_interval(tmp_path: Path) -> None:
     text = Page(rendered(tmp_path)["report.html"]).text
     assert "VALID Every check holds" in text
     assert re.search(
-        r"“XDP program, generic mode” over “Netfilter kernel module”: "
-        r"\d\.\d+ \(95 % interval \d\.\d+ to \d\.\d+, 5 blocks\): ",
+        r"“XDP program, generic mode” took \d\.\d+ times the CPU time per delivered packet of "
+        r"“Netfilter kernel module” \(95 % interval \d\.\d+ to \d\.\d+, 5 blocks\)\.",
         text,
     )
     assert "e1000, has no XDP of its own" in text
@@ -136,15 +136,42 @@ def test_swapped_data_swaps_the_sentence(tmp_path: Path) -> None:
     for index, (netfilter, xdp) in enumerate(((300.0, 200.0), (200.0, 300.0))):
         recipe = RunRecipe(cost_us={"netfilter": netfilter, "xdp": xdp})
         text = Page(rendered(tmp_path / str(index), recipe)["report.html"]).text
-        match = re.search(r"5 blocks\): (\w+)\.", text)
-        said.append(match[1] if match else "")
-    assert said == ["lower", "higher"]
+        match = re.search(r"(\w+): “XDP program, generic mode” took (0|1)\.", text)
+        said.append(match.groups() if match else ())
+    assert said == [("Lower", "0"), ("Higher", "1")]
+
+
+def test_noise_larger_than_the_effect_is_inconclusive_and_says_how_wide(tmp_path: Path) -> None:
+    text = Page(rendered(tmp_path, RunRecipe(spread=0.15))["report.html"]).text
+    assert re.search(
+        r"Inconclusive: “XDP program, generic mode” took \d\.\d\d times .* in these 5 blocks, "
+        r"but the 95 % interval, 0\.\d\d to 1\.\d\d, reaches from \d+ % less to \d+ % more\.",
+        text,
+    )
+
+
+def test_one_block_has_no_interval_and_says_so(tmp_path: Path) -> None:
+    text = Page(rendered(tmp_path, RunRecipe(trials=1))["report.html"]).text
+    assert "in one block. One block has no interval: use --trials 5 or more." in text
+
+
+def test_every_hook_stands_against_no_hook(tmp_path: Path) -> None:
+    files = rendered(tmp_path)
+    assert "Ratio to no hook" in Page(files["report.html"]).text
+    number = r"\d+(?:\.\d+)?"
+    for title, ratio in (
+        ("No hook", "1 \\|"),
+        ("Netfilter kernel module", rf"1\.\d+ \| {number} to {number} \| \w+"),
+        ("XDP program, generic mode", rf"1\.\d+ \| {number} to {number} \| \w+"),
+    ):
+        row = rf"^\| {title} \| \w+ \| {number} \| {number} \| {ratio}"
+        assert re.search(row, files["report.md"], re.M), title
 
 
 def test_loss_is_said_first_and_no_ratio_is_printed(tmp_path: Path) -> None:
     files = rendered(tmp_path, LOSSY)
     text = Page(files["report.html"]).text
-    assert "INVALID No ratio is printed: 1 of 3 arms delivered less than 99% " in text
+    assert "INVALID No ratio is printed: in 5 of 15 trials less than 99 % of the packets" in text
     assert "delivered 5 of 70,000 packets (0.01 %)" in text
     assert text.index("delivered 5 of") < text.index("CPU time per delivered packet")
     for page in (text, files["report.md"]):
@@ -154,13 +181,48 @@ def test_loss_is_said_first_and_no_ratio_is_printed(tmp_path: Path) -> None:
     assert json.loads(files["derived/findings.json"])["comparisons"] == []
 
 
+def test_one_short_trial_is_named_with_its_own_numbers(tmp_path: Path) -> None:
+    root = make_run(tmp_path)
+    path = root / "raw/03-none/server.json"
+    document = json.loads(path.read_text())
+    document["trials"][0]["unique"] = 13_847
+    path.write_text(json.dumps(document))
+    text = Page(render_report(load_run(root))["report.html"]).text
+    assert "in 1 of 15 trials less than 99 % of the packets arrived" in text
+    assert "No hook: delivered 13,847 of 14,000 packets (98.91 %) in trial 3." in text
+
+
+def test_findings_alike_are_said_once(tmp_path: Path) -> None:
+    recipe = RunRecipe(
+        delivered_share={"xdp": 0.998}, mode={"xdp": "native"}, log_lines={"netfilter": 11}
+    )
+    text = Page(rendered(tmp_path, recipe)["report.html"]).text
+    assert "XDP program, generic mode, all 5 trials: 13,972 of 14,000 packets arrived" in text
+    assert "Netfilter kernel module, all 5 trials: 11 kernel log lines." in text
+    assert text.count("The label would be false") == 1
+
+
+def test_of_findings_that_differ_in_degree_the_worst_is_named(tmp_path: Path) -> None:
+    root = make_run(tmp_path)
+    for block, unique in ((2, 13_980), (4, 13_950)):
+        path = root / f"raw/{block:02d}-xdp/server.json"
+        document = json.loads(path.read_text())
+        document["trials"][0]["unique"] = unique
+        path.write_text(json.dumps(document))
+    text = Page(render_report(load_run(root))["report.html"]).text
+    assert (
+        "XDP program, generic mode, 2 of 5 trials (2, 4); the worst, trial 4: "
+        "13,950 of 14,000 packets arrived (99.64 %), the rest was lost after the hook."
+    ) in text
+
+
 def test_an_exhibit_beside_fair_arms_is_not_ranked_by_the_axis(tmp_path: Path) -> None:
     arms = ("none", "netfilter", "xdp", "netfilter-logging")
     recipe = RunRecipe(arms=arms, log_lines={"netfilter-logging": 50})
     files = rendered(tmp_path, recipe)
     text = Page(files["report.html"]).text
     assert "Compared without Netfilter module that logs every packet" in text
-    assert "over “Netfilter kernel module”" in text
+    assert "per delivered packet of “Netfilter kernel module”" in text
     assert "% of no hook" not in files["plots/comparison.svg"]
 
 

@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Loading a run directory: sound, interrupted, damaged."""
 
+import hashlib
 import json
 from pathlib import Path
 
 import pytest
 from run_factory import RunRecipe, make_run
 
+from testbed.analysis.report import render_report
 from testbed.analysis.run import load_run
+from testbed.analysis.sample import write_sample
 from testbed.model.errors import ParseError, RunError
 
 
@@ -112,3 +115,23 @@ def test_a_truncated_manifest_names_its_line(tmp_path: Path) -> None:
     (root / "manifest.json").write_text(text[:40])
     with pytest.raises(ParseError, match=r"manifest\.json: line"):
         load_run(root)
+
+
+def test_a_sample_is_small_and_gives_the_same_numbers(tmp_path: Path) -> None:
+    recipe = RunRecipe(log_lines={"xdp": 500})
+    root, sample = make_run(tmp_path, recipe), tmp_path / "sample"
+    write_sample(root, sample)
+    whole, thinned = render_report(load_run(root)), render_report(load_run(sample))
+    assert {k: v for k, v in thinned.items() if k.startswith("plots/")} == {
+        k: v for k, v in whole.items() if k.startswith("plots/")
+    }
+    assert thinned["derived/trials.csv"] == whole["derived/trials.csv"]
+    assert "a copy for the repository" in thinned["report.html"]
+    assert "a copy for the repository" not in whole["report.html"]
+    manifest = json.loads((sample / "manifest.json").read_text())
+    for name, digest in manifest["files"].items():
+        assert hashlib.sha256((sample / name).read_bytes()).hexdigest() == digest
+    files = [p for p in sample.rglob("*") if p.is_file()]
+    assert len(manifest["files"]) == len(files) - 1
+    size = sum(p.stat().st_size for p in files) + sum(len(v.encode()) for v in thinned.values())
+    assert size < 300_000

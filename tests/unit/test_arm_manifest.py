@@ -77,7 +77,11 @@ def test_placeholders_follow_the_configuration() -> None:
         ("exhibit = false", 'exhibit = "no way"', "exhibit: Input should be a valid boolean"),
         ("exhibit = false", "exhibitt = false", "exhibit: Field required"),
         ('hook = "xdp"', 'hook = "xdp"\nhooc = 1', "hooc: Extra inputs are not permitted"),
-        ('build = [["make"]]', 'build = ["make"]', "commands.build.0: Input should be a valid list"),
+        (
+            'build = [["make"]]',
+            'build = ["make"]',
+            "commands.build.0: Input should be a valid list",
+        ),
         ("verify = [[", "verify = []\nold = [[", "commands.verify: List should have at least 1"),
     ],
 )
@@ -147,7 +151,12 @@ def test_choose_keeps_the_order_and_takes_each_once() -> None:
 
 @pytest.mark.parametrize(
     ("name", "advice"),
-    [("xpd", "did you mean xdp? "), ("netfiler", "did you mean netfilter? "), ("qqqq", ""), ("", "")],
+    [
+        ("xpd", "did you mean xdp? "),
+        ("netfiler", "did you mean netfilter? "),
+        ("qqqq", ""),
+        ("", ""),
+    ],
 )
 def test_unknown_arm(name: str, advice: str) -> None:
     with pytest.raises(UsageError) as caught:

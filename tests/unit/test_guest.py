@@ -132,7 +132,7 @@ def test_ctrl_c_is_not_swallowed() -> None:
 
 
 def test_nothing_runs_before_the_connection() -> None:
-    with pytest.raises(GuestError, match="^server: not connected$"):
+    with pytest.raises(GuestError, match=r"^server: not connected$"):
         Guest("server", 22, Path("/key")).run(["a"])
 
 
@@ -191,8 +191,8 @@ def test_fetch_of_a_missing_folder(here: Guest, tmp_path: Path) -> None:
 def test_push_sends_sources_and_nothing_else(tmp_path: Path) -> None:
     source, target = tmp_path / "guest", tmp_path / "target"
     keep = ("client.py", "arms/xdp/redirect.bpf.c", "arms/xdp/Makefile")
-    built = ("box/setup.sh", "__pycache__/a.pyc", "arms/x.o", "arms/x.ko", "arms/xdp/redirect.skel.h",
-             ".git/config", "arms/.cache")  # fmt: skip
+    built = ("box/setup.sh", "__pycache__/a.pyc", "arms/x.o", "arms/x.ko",
+             "arms/xdp/redirect.skel.h", ".git/config", "arms/.cache")  # fmt: skip
     for name in (*keep, *built):
         path = source / name
         path.parent.mkdir(parents=True, exist_ok=True)

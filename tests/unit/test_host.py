@@ -19,7 +19,7 @@ from testbed.model.errors import ExitCode, HostError
 
 # The shell keeps the signal ignored in what it starts, too.
 DEAF = "trap '' TERM; echo $$ > pids; sleep 60 & echo $! >> pids; wait; wait"
-DEAF_CHILD = f"sh -c \"{DEAF.replace('$', chr(92) + '$')}\" & wait"
+DEAF_CHILD = f'sh -c "{DEAF.replace("$", chr(92) + "$")}" & wait'
 PLAIN = "echo $$ > pids; sleep 60 & echo $! >> pids; wait"
 
 

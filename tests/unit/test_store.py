@@ -202,9 +202,7 @@ def test_a_write_never_shows_half_a_file(run: RunDir, monkeypatch: pytest.Monkey
     seen: list[bytes] = []
     sync = os.fsync
     path = run.path / "plan.json"
-    monkeypatch.setattr(
-        store.os, "fsync", lambda fd: (seen.append(path.read_bytes()), sync(fd))[1]
-    )
+    monkeypatch.setattr(store.os, "fsync", lambda fd: (seen.append(path.read_bytes()), sync(fd))[1])
     old = path.read_bytes()
     run.write("plan.json", "new")
     assert seen == [old]

@@ -23,6 +23,7 @@ from testbed.model.errors import ArmError, GuestError
 from testbed.model.plan import Plan
 
 ARMS = Path(__file__).parents[2] / "guest/arms"
+pytestmark = pytest.mark.usefixtures("waited")
 QUICK = Config.model_validate({"bench": {"settle_s": 0, "idle_s": 0.2, "drain_s": 0}})
 
 XDP_LOADER = "cd /opt/testbed/guest/arms/xdp && ./loader"
@@ -67,8 +68,9 @@ XDP = {
 }
 # Across the lanes: what has begun, or ended, before the next may begin.
 BEFORE = [
-    ("client, beside", SCRATCH),
-    ("client, beside", "<testbed-client>"),
+    ("server, beside", "<testbed-server>"),
+    ("server", SNAPSHOT),
+    ("server", "testbed-mpstat --prop"),
     ("client", GO),
     ("server", "count"),
     ("server", "systemctl stop testbed-mpstat.service"),
@@ -76,6 +78,10 @@ BEFORE = [
     ("client, beside", STOP_ALL),
     ("server", "verify"),
 ]
+
+
+def pairs(words: list[str]) -> dict[str, str]:
+    return dict(zip(words[::2], words[1::2], strict=True))
 
 
 def short(line: str) -> str:
@@ -86,16 +92,16 @@ def short(line: str) -> str:
 
 
 def experiment(
-    world: World, folder: Path, *names: str, trials: int = 1, config: Config = QUICK
+    world: World, folder: Path, *names: str, count: int = 1, config: Config = QUICK
 ) -> Experiment:
     chosen: dict[str, Arm] = {arm.name: arm for arm in arms.choose(ARMS, names)}
     return Experiment(
-        config, Plan.shuffled(names, trials, 1), chosen, world.guests, RunDir(folder), Terminal(-1)
+        config, Plan.shuffled(names, count, 1), chosen, world.guests, RunDir(folder), Terminal(-1)
     )
 
 
-def run(world: World, folder: Path, *names: str, trials: int = 1) -> dict[str, list[str]]:
-    experiment(world, folder, *names, trials=trials).run()
+def run(world: World, folder: Path, *names: str, count: int = 1) -> dict[str, list[str]]:
+    experiment(world, folder, *names, count=count).run()
     assert world.stuck == []
     return {lane: [short(line) for line in lines] for lane, lines in world.lanes().items()}
 
@@ -119,19 +125,20 @@ def test_what_waits_for_what(tmp_path: Path) -> None:
         ]  # fmt: skip
         assert found, f"{words!r} ({lane}) does not come after the one before it: {steps}"
         at = found[0] + 1
-    first = {name: min(i for i, s in enumerate(steps) if name in s[1]) for name in (
-        "<testbed-server>", "snapshot.py", "testbed-mpstat --prop", "loader load", "loader verify",
-    )}  # fmt: skip
-    assert first["loader load"] < first["loader verify"] < first["snapshot.py"]
-    assert first["<testbed-server>"] < first["snapshot.py"] < first["testbed-mpstat --prop"]
-    assert first["testbed-mpstat --prop"] < steps.index(("client", GO))
+
+
+def test_the_client_hears_go_only_when_it_is_prepared(tmp_path: Path) -> None:
+    """A `go` before its named pipe is there would be lost, and the client wait for ever."""
+    world = World()
+    world.machines["client"].slow_to_prepare_s = 0.1
+    run(world, tmp_path, "xdp")
 
 
 def test_without_a_hook_the_same_but_for_the_hook(tmp_path: Path) -> None:
     lanes = run(World(), tmp_path, "none")
     verify = lanes["server"].pop(0)
     assert verify.startswith("cd /opt/testbed/guest/arms/none && sh -c ")
-    assert verify.endswith(" && printf '{\"mode\": \"none\"}\n'")
+    assert verify.endswith(""" && printf '{"mode": "none"}\\n'""")
     hook = "/arms/xdp && ./loader"
     expected = {lane: [line for line in lines if hook not in line] for lane, lines in XDP.items()}
     assert lanes == expected
@@ -142,24 +149,38 @@ def test_the_servers_and_the_clients_words(tmp_path: Path) -> None:
     run(world, tmp_path, "xdp")
     (server,) = (s.line for s in world.steps if "--unit=testbed-server" in s.line)
     words = shlex.split(server)
-    program = words[words.index("ip") :]
-    assert program == [
+    start = words.index("ip")
+    assert words[start : start + 6] == [
         "ip", "netns", "exec", "sslab-ns", "python3", "/opt/testbed/guest/server.py",
-        "--trials", "1", "--go", "/run/testbed/trial/go", "--host", "10.0.1.2", "--port", "8083",
-        "--rcvbuf", str(16 << 20), "--idle-s", "0.2", "--timeout-s", "31.4",
-        "--json", "/run/testbed/trial/server.json",
     ]  # fmt: skip
+    assert pairs(words[start + 6 :]) == {
+        "--trials": "1", "--go": "/run/testbed/trial/go", "--host": "10.0.1.2", "--port": "8083",
+        "--rcvbuf": str(16 << 20), "--idle-s": "0.2", "--timeout-s": "31.4",
+        "--json": "/run/testbed/trial/server.json",
+    }  # fmt: skip
     assert "--service-type=notify" in words
     (client,) = (s.line for s in world.steps if "--unit=testbed-client" in s.line)
     words = shlex.split(client)
-    program = words[words.index("python3") :]
-    assert program == [
-        "python3", "/opt/testbed/guest/client.py", "--go", "/run/testbed/trial/go",
-        "--host", "192.168.64.2", "--port", "8080", "--trials", "1", "--bind-port-base", "10000",
-        "--seed", "1001", "--rate", "10000.0", "--duration", "1.4", "--payload", "1000",
-        "--jitter", "0.1", "--json", "/run/testbed/trial/client.json",
-    ]  # fmt: skip
+    start = words.index("python3")
+    assert words[start + 1] == "/opt/testbed/guest/client.py"
+    assert pairs(words[start + 2 :]) == {
+        "--go": "/run/testbed/trial/go", "--host": "192.168.64.2", "--port": "8080",
+        "--trials": "1", "--bind-port-base": "10000", "--seed": "1001", "--rate": "10000",
+        "--duration": "1.4", "--payload": "1000", "--jitter": "0.1",
+        "--json": "/run/testbed/trial/client.json",
+    }  # fmt: skip
     assert "--service-type=oneshot" in words
+
+
+def test_the_declared_windows_are_waited_for(tmp_path: Path, waited: list[float]) -> None:
+    bench = {"settle_s": 3.0, "idle_s": 2.0, "drain_s": 7.0}
+    config = Config.model_validate({"bench": bench})
+    experiment(World(), tmp_path, "xdp", config=config).run()
+    assert waited[:2] == [3.0, 2.0]
+    assert len(waited) == 3
+    assert 6.0 < waited[2] <= 7.0
+    record = json.loads((tmp_path / "raw/01-xdp/trial.json").read_text())
+    assert record["windows_s"] == {"settle": 3.0, "idle": 2.0, "drain": 7.0}
 
 
 def test_every_unit_has_an_end_of_its_own(tmp_path: Path) -> None:
@@ -174,7 +195,7 @@ def test_every_unit_has_an_end_of_its_own(tmp_path: Path) -> None:
 
 def test_trials_follow_the_plan(tmp_path: Path) -> None:
     world = World()
-    run(world, tmp_path, "none", "netfilter", "xdp", trials=3)
+    run(world, tmp_path, "none", "netfilter", "xdp", count=3)
     plan = Plan.shuffled(["none", "netfilter", "xdp"], 3, 1)
     ports = [
         shlex.split(s.line)[shlex.split(s.line).index("--bind-port-base") + 1]
@@ -273,7 +294,9 @@ def test_an_arm_that_stays_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_a_server_that_died_in_mid_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     world = World()
-    monkeypatch.setattr(world.machines["server"], "_trial_files", world.machines["client"]._trial_files)
+    monkeypatch.setattr(
+        world.machines["server"], "_trial_files", world.machines["client"]._trial_files
+    )
     with pytest.raises(GuestError) as caught:
         experiment(world, tmp_path, "xdp").run()
     assert caught.value.message == "server.json is missing after the trial: testbed-server died"

@@ -5,8 +5,9 @@ A new check is a function Run → findings and one `Check` entry in a module her
 findings.json and the verdict on the run follow from CHECKS.
 """
 
-from testbed.analysis.findings.arrival import ARRIVAL_CHECKS, DELIVERED_INVALID, counted
+from testbed.analysis.findings.arrival import ARRIVAL_CHECKS, DELIVERED_INVALID
 from testbed.analysis.findings.finding import Check, Evidence, Finding, Scope, Verdict, worst
+from testbed.analysis.findings.loss import counted
 from testbed.analysis.findings.same_work import SAME_WORK_CHECKS
 from testbed.analysis.records import Run
 

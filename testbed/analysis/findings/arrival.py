@@ -2,9 +2,9 @@
 """Checks on what was recorded and what arrived."""
 
 from testbed.analysis.cost import cost_of
-from testbed.analysis.counters import difference
 from testbed.analysis.findings.finding import Check, Evidence, Finding, Scope, Verdict, of_trial
-from testbed.analysis.records import Network, Run, Trial
+from testbed.analysis.findings.loss import counted, lost_where, socket_drops
+from testbed.analysis.records import Run, Trial
 
 DELIVERED_INVALID = 0.99
 DELIVERED_SUSPECT = 0.999
@@ -56,7 +56,8 @@ def delivery(run: Run) -> list[Finding]:
                 code="delivery",
                 verdict=verdict,
                 scope=of_trial(trial),
-                statement=f"{unique:,} of {offered:,} packets arrived ({share * 100:.2f} %){also}",
+                statement=f"{unique:,} of {offered:,} packets arrived ({share * 100:.2f}\u00a0%)"
+                f"{also}{lost_where(trial)}",
                 evidence=(
                     Evidence(
                         quantity="delivered share",
@@ -68,6 +69,7 @@ def delivery(run: Run) -> list[Finding]:
                 advice="An arm that loses packets does less work: find where they went "
                 "(the other findings of this arm, then the counters in before/after.json), "
                 "or lower --rate.",
+                degree=1 - share + twice,
             )
         )
     return found
@@ -97,6 +99,7 @@ def checksum(run: Run) -> list[Finding]:
                     ),
                     advice="The arm rewrites packets into ones the receiver rejects: correct its "
                     "checksum update (RFC 1624).",
+                    degree=errors,
                 )
             )
     return found
@@ -107,7 +110,7 @@ def receiver(run: Run) -> list[Finding]:
     for trial in run.trials:
         counts = {
             "UdpRcvbufErrors": counted(trial, "UdpRcvbufErrors"),
-            "socket drops": trial.server.socket_drops if trial.server else None,
+            "socket drops": socket_drops(trial),
         }
         lost = {name: n for name, n in counts.items() if n}
         if lost:
@@ -124,6 +127,7 @@ def receiver(run: Run) -> list[Finding]:
                     ),
                     advice="The receiver was the bottleneck, not the hook: raise its buffer or "
                     "lower --rate.",
+                    degree=sum(lost.values()),
                 )
             )
         elif None in counts.values() and not trial.problems:
@@ -154,27 +158,6 @@ def cost(run: Run) -> list[Finding]:
                 )
             )
     return found
-
-
-def counted(trial: Trial, name: str) -> int | None:
-    """How far a UDP counter moved over the trial, in both namespaces together.
-
-    The server's namespaces count separately. A namespace that only one snapshot has makes the
-    sum unknown.
-    """
-    if trial.before is None or trial.after is None:
-        return None
-    return _sum_of_differences(trial.before, trial.after, name)
-
-
-def _sum_of_differences(before: Network, after: Network, name: str) -> int | None:
-    total = 0
-    for space in before.snmp.keys() | after.snmp.keys():
-        moved = difference(before.snmp.get(space, {}), after.snmp.get(space, {})).get(name)
-        if moved is None:
-            return None
-        total += moved
-    return total if before.snmp and after.snmp else None
 
 
 def _unknown(code: str, trial: Trial, statement: str) -> Finding:
@@ -218,7 +201,7 @@ ARRIVAL_CHECKS = (
         what="Packets lost at the receiving socket.",
         why="Then the program, not the hook, set the pace.",
         threshold="SUSPECT > 0",
-        source="UdpRcvbufErrors (/proc/net/snmp), drops (/proc/net/udp)",
+        source="UdpRcvbufErrors (/proc/net/snmp), drops (/proc/net/udp) less checksum errors",
         look=receiver,
     ),
     Check(

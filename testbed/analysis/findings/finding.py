@@ -54,6 +54,8 @@ class Finding:
     statement: str
     evidence: tuple[Evidence, ...] = ()
     advice: str = ""
+    degree: float = 0.0
+    """How bad, to name the worst among findings of one check; 0: they differ in kind."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -48,6 +48,7 @@ def hits(run: Run) -> list[Finding]:
                 ),
                 advice="The hook was not attached for the whole trial, or matched other traffic "
                 "than the trial's: read verify.json and the timeline in trial.json.",
+                degree=0 if counted is None else max(at_least - counted, counted - at_most, 1),
             )
         )
     return found
@@ -100,6 +101,7 @@ def logging(run: Run) -> list[Finding]:
                 ),
                 advice="Writing the log costs more than the hook: take the log calls out of the "
                 "packet's path.",
+                degree=count,
             )
         )
     return found
@@ -111,7 +113,7 @@ def exhibit(run: Run) -> list[Finding]:
             code="exhibit",
             verdict=Verdict.INVALID,
             scope=Scope(arm=arm.name),
-            statement="an exhibit: it shows what the original measured, and is never ranked",
+            statement="shows what the original measured, and is never ranked",
             evidence=(Evidence(quantity="exhibit", observed="true", bound="false"),),
             advice="Compare the fair arms instead: testbed bench --both.",
         )

@@ -54,7 +54,7 @@ def draw_cpu_time(run: Run, arm: Arm) -> Drawing | None:
     places, length = _places(trials)
     top = 100.0 * max(t.mpstat.cpu_count for t in recorded if t.mpstat)
     enlarged = _round_up(max(_height(trial) for trial in run.trials))
-    limits = {top: f"as the original drew it: 0 to {top:.0f} %"}
+    limits = {top: f"0 to {top:.0f} %: 100 % is one CPU"}
     if enlarged < top * WORTH_ENLARGING:
         limits[enlarged] = f"the same bars on a scale of 0 to {enlarged:g} %"
     figure = new_figure(WIDTH, 432 if len(limits) > 1 else 262)
@@ -79,8 +79,9 @@ def draw_cpu_time(run: Run, arm: Arm) -> Drawing | None:
     )
     panels[-1].tick_params(axis="x", length=0)
     panels[-1].set_xlabel(
-        "one bar: one second; shaded: traffic, START to END; between trials: other arms' turns",
+        "one bar: one second; shaded: the traffic, START to END",
         fontsize=SMALL_PX,
+        loc="left",
     )
     bars = [bar for trial in recorded for bar in bars_of(trial)]
     _legend(panels[0], {c for bar in bars for c in BUSY_COLUMNS if bar.row[c] > 0})
@@ -131,7 +132,7 @@ def _stack(axes: "Axes", trial: Trial, place: float) -> None:
             axes.bar(
                 place + bar.start_s, value, width=bar.end_s - bar.start_s, bottom=bottom,
                 align="edge", color=COLOURS[column], hatch=HATCHES[column],
-                edgecolor="#ffffff", linewidth=0.4, zorder=3,
+                edgecolor="#ffffff", linewidth=0.4, zorder=3, clip_on=False,
             )  # fmt: skip
             bottom += value
 
@@ -165,6 +166,7 @@ def _round_up(value: float) -> float:
 
 def _alternative(arm: Arm, trials: list[Trial], highest: float, top: float) -> str:
     return (
-        f"Stacked CPU use over time from mpstat for {arm.title}: {len(trials)} trials side by "
-        f"side, at most {highest:.0f} % in a second on a scale of 0 to {top:.0f} %."
+        f"Stacked CPU use over time from mpstat for {arm.title}: "
+        + ("one trial, " if len(trials) == 1 else f"{len(trials)} trials side by side, ")
+        + f"at most {highest:.0f} % in a second on a scale of 0 to {top:.0f} %."
     )

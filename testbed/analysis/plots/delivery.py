@@ -18,11 +18,12 @@ from testbed.analysis.records import Run
 WIDTH = 440
 BAR = 9.0
 HEAD = 22.0
+VISIBLE_SHARE = 0.95
 
 
 @styled
 def draw_delivery(run: Run) -> Drawing | None:
-    """None when no trial says both what was offered and what arrived."""
+    """None unless a trial lost enough to be seen in a chart; the page's table has the rest."""
     rows: list[tuple[str, str, list[tuple[int, int]]]] = []
     for index, arm in enumerate(ordered(run)):
         counts = [
@@ -31,13 +32,14 @@ def draw_delivery(run: Run) -> Drawing | None:
             if t.client is not None and t.server is not None
         ]
         rows.append((arm.title, look_of(index, arm)[0], counts))
-    if not any(counts for _, _, counts in rows):
+    every = [pair for _, _, counts in rows for pair in counts]
+    if all(arrived >= VISIBLE_SHARE * sent for sent, arrived in every):
         return None
     height = sum(HEAD + BAR * max(len(counts), 1) + 8 for _, _, counts in rows)
     figure = new_figure(WIDTH, height + 56)
     axes = axes_in(figure, 12, 46, WIDTH - 30, height)
     axes.set_ylim(height, 0)
-    axes.set_xlim(0, max(offered for _, _, counts in rows for offered, _ in counts) * 1.01)
+    axes.set_xlim(0, max(sent for sent, _ in every) * 1.01)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
     axes.grid(axis="x", color=INK, alpha=FAINT, linewidth=0.8)

@@ -1,0 +1,156 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Measure what the project promises about its own speed and size; see README.md beside this.
+
+The machines are taken down and brought up again; run it when nothing else does.
+"""
+
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from testbed.edge import host
+from testbed.edge.terminal import Terminal
+from testbed.verbs import Lab
+
+RUNS = 5
+LAB = Lab.here(Terminal(-1))
+
+
+def seconds(argv: Sequence[str], runs: int = RUNS) -> float:
+    """Return the median wall time of a command, after one run that is not counted."""
+    times = []
+    for _ in range(runs + 1):
+        start = time.perf_counter()
+        subprocess.run(argv, check=False, capture_output=True, cwd=LAB.checkout)
+        times.append(time.perf_counter() - start)
+    return statistics.median(times[1:])
+
+
+def testbed(*words: str) -> list[str]:
+    """Return the command line of testbed."""
+    return [str(Path(sys.executable).with_name("testbed")), *words]
+
+
+def tell(name: str, measured: str, reference: str, ratio: float, promise: str) -> None:
+    """Print one line of the table."""
+    print(f"{name:<8} {measured:<28} {reference:<40} ratio {ratio:6.2f}   {promise}", flush=True)
+
+
+def help_() -> None:
+    ours, theirs = seconds(testbed("--help")), seconds([sys.executable, "-c", "pass"])
+    tell("help", f"{ours:.3f} s", f"python -c pass {theirs:.3f} s", ours / theirs, "<= 0.2 s")
+
+
+def report() -> None:
+    ours = seconds(testbed("-q", "report"))
+    theirs = seconds([sys.executable, "-c", "import pandas, matplotlib.figure"])
+    reference = f"import pandas, matplotlib {theirs:.2f} s"
+    tell("report", f"{ours:.2f} s", reference, ours / theirs, "<= 5 s")
+
+
+def size() -> None:
+    box = LAB.machines.boxes.find()
+    if box is None:
+        sys.exit("no box yet: run `testbed box build`")
+    machines = LAB.config.machines
+    tell("size", f"box {box.size_bytes / 1e6:.0f} MB", "500 MB", box.size_bytes / 5e8, "<= 1")
+    for role, machine in (("client", machines.client), ("server", machines.server)):
+        text = f"{role} {machine.memory_mb} MB"
+        tell("size", text, "1024 MB", machine.memory_mb / 1024, "<= 1")
+
+
+def boot() -> None:
+    """Boot ours, then two plain QEMU processes with the same image, CPUs and memory."""
+    subprocess.run(testbed("down", "--destroy"), check=True)
+    subprocess.run(testbed("-q", "up"), check=True)
+    machines = LAB.machines
+    answered = json.loads((machines.project / "answered.json").read_text())
+    started = [_started(f"guest={machines.provider.prefix}{role}") for role in answered]
+    ours = max(answered.values()) - min(started)
+    subprocess.run(testbed("down", "--destroy"), check=True)
+    theirs = _plain_pair()
+    tell("boot", f"{ours:.1f} s", f"two plain QEMU {theirs:.1f} s", ours / theirs, "<= 1.3")
+    subprocess.run(testbed("-q", "up"), check=True)
+
+
+def _started(pattern: str) -> float:
+    """Return when the process whose command line holds `pattern` started, seconds since 1970."""
+    found = subprocess.run(["pgrep", "-f", pattern], check=True, capture_output=True, text=True)
+    fields = Path(f"/proc/{found.stdout.split()[0]}/stat").read_text().rpartition(")")[2].split()
+    booted = float(Path("/proc/uptime").read_text().split()[0])
+    return time.time() - booted + int(fields[19]) / os.sysconf("SC_CLK_TCK")
+
+
+def _plain_pair() -> float:
+    """Return the seconds from starting two plain QEMU processes until both answer SSH."""
+    box = LAB.machines.boxes.find()
+    if box is None:
+        sys.exit("no box yet: run `testbed box build`")
+    kvm = LAB.machines.accelerator().name == "kvm"
+    with tempfile.TemporaryDirectory() as scratch:
+        with tarfile.open(box.box) as tar:
+            tar.extract("box.img", scratch)
+        processes, ports = [], []
+        start = time.perf_counter()
+        for machine in (LAB.config.machines.client, LAB.config.machines.server):
+            ports.append(host.free_port())
+            argv = [
+                "qemu-system-x86_64", "-machine", "pc", "-accel", "kvm" if kvm else "tcg",
+                "-cpu", "host" if kvm else "max", "-smp", str(machine.cpus),
+                "-m", str(machine.memory_mb), "-display", "none", "-nodefaults", "-snapshot",
+                "-drive", f"file={scratch}/box.img,if=virtio,cache=unsafe",
+                "-netdev", f"user,id=m,restrict=on,hostfwd=tcp:127.0.0.1:{ports[-1]}-:22",
+                "-device", "virtio-net-pci,netdev=m,mac=52:54:00:7b:ed:01,romfile=",
+                "-netdev", "user,id=l,restrict=on", "-device", "e1000,netdev=l",
+            ]  # fmt: skip
+            processes.append(subprocess.Popen(argv))
+        try:
+            for port in ports:
+                _wait_for_ssh(port)
+            return time.perf_counter() - start
+        finally:
+            for process in processes:
+                process.kill()
+                process.wait()
+
+
+def _wait_for_ssh(port: int) -> None:
+    while True:
+        try:
+            with socket.create_connection(("127.0.0.1", port), timeout=5) as link:
+                if link.recv(4) == b"SSH-":
+                    return
+        except OSError:
+            pass
+        time.sleep(0.1)
+
+
+def bench() -> None:
+    start = time.perf_counter()
+    subprocess.run(testbed("-q", "bench", "--both"), check=False)
+    ours = time.perf_counter() - start
+    run = (LAB.results / "latest").resolve()
+    declared = sum(
+        sum(trial["windows_s"].values()) + LAB.config.bench.duration_s
+        for trial in (json.loads(p.read_text()) for p in run.glob("raw/*/trial.json"))
+    )
+    tell("bench", f"{ours:.1f} s", f"declared windows {declared:.1f} s", ours / declared, "<= 2")
+
+
+ALL: dict[str, Callable[[], None]] = {
+    "help": help_, "size": size, "boot": boot, "bench": bench, "report": report
+}  # fmt: skip
+
+
+if __name__ == "__main__":
+    for wanted in sys.argv[1:] or ALL:
+        ALL[wanted]()

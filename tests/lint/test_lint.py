@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The linters, as tests: what they find is a failure with their own words.
+
+Nothing is skipped for a missing tool: the failure names what to install.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[2]
+LONGEST = 260
+# Longer than one idea should be, each with the reason why it is not split.
+KNOWN_LONG = {
+    "testbed/verbs.py": "one function a verb, and the list of all verbs on one page",
+    "tests/unit/run_factory.py": "one whole run directory, written file by file",
+    "tests/unit/test_client_server.py": "one conversation over real sockets, from all its sides",
+    "tests/unit/test_rewrite.py": "one C header, against a model in Python",
+    "tests/unit/test_snapshot.py": "one program of the guests and what it reads",
+    "tests/unit/test_analysis_report.py": "one page, read from all its sides",
+    "tests/unit/test_box.py": "recipe, build and find of one thing share their fixtures",
+    "tests/unit/test_cleanup.py": "one invariant from the smallest step to the whole command",
+    "tests/unit/test_cli.py": "every verb's words and exit codes",
+    "tests/unit/test_guest.py": "one class and everything that a remote side may answer",
+    "tests/unit/test_machines.py": "one decision table, its fixtures are its rows",
+    "tests/unit/test_trial_order.py": "the golden order of a trial, in one place",
+    "tests/unit/fakes.py": "two pretended machines, which know each other's commands",
+}
+SOURCES = {".py", ".sh", ".c", ".h", ".toml", ".j2", ".css", ".service", ".network", ".link",
+           ".conf", ".mk"}  # fmt: skip
+NAMED = {"lab", ".ci/run", "Vagrantfile", "Makefile"}
+SPDX = re.compile(r"SPDX-License-Identifier: [\w.\-]+( (OR|AND) [\w.\-]+)*")
+
+
+@cache
+def tracked() -> tuple[str, ...]:
+    """Return every file that is in git, or will be: not ignored and not deleted."""
+    git = ["git", "-c", f"safe.directory={PROJECT}", "-C", str(PROJECT), "ls-files", "-z"]
+    argv = [*git, "--cached", "--others", "--exclude-standard", "--deduplicate"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return tuple(name for name in done.stdout.split("\0") if name and (PROJECT / name).is_file())
+
+
+def installed(name: str) -> str:
+    """Return the path of a tool that comes with the project's `test` extra."""
+    beside = Path(sys.executable).with_name(name)
+    found = str(beside) if beside.exists() else shutil.which(name)
+    assert found, f"{name} is missing: pip install -e '.[test]'"
+    return found
+
+
+def passes(*argv: str, **environment: str) -> None:
+    done = subprocess.run(
+        argv, cwd=PROJECT, capture_output=True, text=True, check=False,
+        env={**os.environ, **environment},
+    )  # fmt: skip
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+
+
+def test_ruff() -> None:
+    passes(installed("ruff"), "check", "--quiet", ".")
+
+
+def test_types_of_the_tool() -> None:
+    passes(installed("mypy"))
+
+
+def test_types_of_the_guests_programs() -> None:
+    """They run on the guests' Python and have no package, so each is a file of its own."""
+    programs = sorted(name for name in tracked() if re.fullmatch(r"guest/\w+\.py", name))
+    assert "guest/client.py" in programs
+    argv = ("--strict", "--python-version", "3.10", "--config-file", os.devnull)
+    passes(installed("mypy"), *argv, *programs, MYPYPATH="guest")
+
+
+def test_layers() -> None:
+    passes(installed("lint-imports"))
+
+
+def shell_scripts() -> list[str]:
+    """Return every file that a shell runs, by its name or by its first line."""
+    found = []
+    for name in tracked():
+        with (PROJECT / name).open("rb") as file:
+            first = file.readline()
+        if name.endswith(".sh") or re.match(
+            rb"#!\s*/bin/(ba|da)?sh\b|#!/usr/bin/env (ba)?sh", first
+        ):
+            found.append(name)
+    return found
+
+
+def test_shell_scripts() -> None:
+    tool = shutil.which("shellcheck")
+    assert tool, "shellcheck is missing: apt-get install shellcheck"
+    scripts = shell_scripts()
+    assert {"lab", ".ci/run", "guest/box/setup.sh", "guest/setup/server.sh"} <= set(scripts)
+    passes(tool, "--external-sources", *scripts)
+
+
+def test_every_source_names_its_licence() -> None:
+    without = []
+    for name in tracked():
+        if Path(name).suffix not in SOURCES and name not in NAMED and Path(name).name not in NAMED:
+            continue
+        text = (PROJECT / name).read_text(encoding="utf-8")
+        if text and not SPDX.search("\n".join(text.splitlines()[:5])):
+            without.append(name)
+    assert without == []
+
+
+@pytest.mark.parametrize(
+    ("folder", "licence"),
+    [("testbed/", "Apache-2.0"), ("guest/arms/xdp/", "GPL-2.0-only|Apache-2.0")],
+)
+def test_licences_are_the_right_ones(folder: str, licence: str) -> None:
+    names = [name for name in tracked() if name.startswith(folder)]
+    assert names
+    for name in names:
+        text = (PROJECT / name).read_text(encoding="utf-8")
+        if text:
+            top = "\n".join(text.splitlines()[:5])
+            assert re.search(rf"SPDX-License-Identifier: ({licence})\b", top), name
+
+
+def test_no_module_grows_beyond_one_idea() -> None:
+    python = [name for name in tracked() if name.endswith(".py")]
+    lengths = {name: len((PROJECT / name).read_text().splitlines()) for name in python}
+    too_long = {name for name, lines in lengths.items() if lines > LONGEST}
+    assert too_long - set(KNOWN_LONG) == set(), "split it, or say in KNOWN_LONG why not"
+    assert set(KNOWN_LONG) - too_long == set(), "no longer long: take it off KNOWN_LONG"

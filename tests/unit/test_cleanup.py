@@ -1,0 +1,300 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whatever goes wrong, and whenever: nothing runs on, no hook stays, no trial is lost."""
+
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes import Fault, World
+from test_trial_order import ARMS, QUICK, STOP_ALL, XDP, XDP_LOADER, short
+
+from testbed.edge.store import RunDir
+from testbed.edge.terminal import Terminal
+from testbed.lab import cleanup, hostfacts
+from testbed.lab.accelerator import Accelerator
+from testbed.lab.arms import Hook
+from testbed.lab.machines import Machines
+from testbed.lab.trials import Experiment
+from testbed.model import arm as arms
+from testbed.model.config import NetworkConfig
+from testbed.model.errors import ArmError, GuestError, TestbedError
+from testbed.model.plan import Plan
+
+pytestmark = pytest.mark.usefixtures("waited")
+UNLOAD = f"{XDP_LOADER} unload --interface lab0"
+FILES = {
+    "after.json", "before.json", "client.json", "client.txt", "kernel-log.jsonl", "mpstat.json",
+    "server.json", "server.txt", "trial.json", "verify.json",
+}  # fmt: skip
+# The trial before is one without a hook, so its lanes are the same but for the hook's commands.
+EARLIER = {"server": 5, "server, beside": 3, "client": 1, "client, beside": 4}
+STEPS = [(lane, number, line) for lane, lines in XDP.items() for number, line in enumerate(lines)]
+
+
+def two_trials(world: World, folder: Path) -> Experiment:
+    """Return a trial without a hook, and one with `xdp`."""
+    chosen = {arm.name: arm for arm in arms.choose(ARMS, ["none", "xdp"])}
+    plan = Plan(1, (("none", "xdp"),))
+    return Experiment(QUICK, plan, chosen, world.guests, RunDir(folder), Terminal(-1))
+
+
+def test_the_trial_before_has_as_many_steps_as_it_says(tmp_path: Path) -> None:
+    world = World()
+    two_trials(world, tmp_path).run()
+    lanes = world.lanes()
+    assert {lane: len(lines) - len(XDP[lane]) for lane, lines in lanes.items()} == EARLIER
+    assert set(lanes) == set(XDP)
+    for lane, lines in lanes.items():
+        assert [short(line) for line in lines[EARLIER[lane] :]] == XDP[lane]
+
+
+@pytest.mark.usefixtures("ctrl_c_works")
+@pytest.mark.parametrize("kind", ["lost", "broken", "ctrl-c"])
+@pytest.mark.parametrize(
+    ("lane", "number", "line"), STEPS, ids=[f"{lane} {number}" for lane, number, _ in STEPS]
+)
+def test_a_fault_at_any_step_leaves_nothing(
+    tmp_path: Path, lane: str, number: int, line: str, kind: str
+) -> None:
+    world = World(Fault(lane, EARLIER[lane] + number, kind))
+    expected = KeyboardInterrupt if kind == "ctrl-c" else TestbedError
+    with pytest.raises(expected) as caught:
+        two_trials(world, tmp_path).run()
+    assert short(world.lanes()[lane][EARLIER[lane] + number]) == line
+    if isinstance(caught.value, TestbedError):
+        assert f"connection {kind}" in f"{caught.value.message} {caught.value.detail}"
+
+    # Nothing runs and nothing was waited for; the one hook that may stay is the one whose
+    # unloading itself never reached the server.
+    assert world.stuck == []
+    assert world.units == set()
+    assert world.hooks == ({"xdp"} if (line, kind) == (UNLOAD, "lost") else set())
+
+    # Undone in this order: the units of each machine, then the hook.
+    lanes = world.lanes()
+    assert lanes["client, beside"][-1] == STOP_ALL
+    ends = lanes["server, beside"]
+    assert ends[-1] == UNLOAD
+    assert STOP_ALL in ends[EARLIER["server, beside"] :]
+    last_stop = len(ends) - 1 - ends[::-1].index(STOP_ALL)
+    assert last_stop < len(ends) - 1
+
+    # What was finished stays, what was not is no trial.
+    assert {path.name for path in (tmp_path / "raw/01-none").iterdir()} == FILES
+    assert not (tmp_path / "raw/01-xdp/trial.json").exists()
+    assert not (tmp_path / "manifest.json").exists()
+
+
+@pytest.fixture
+def hook() -> Callable[[World], Hook]:
+    """A function that returns the arm `xdp` on the server of a world, loaded."""
+
+    def loaded(world: World) -> Hook:
+        world.hooks.add("xdp")
+        for machine in world.machines.values():
+            machine.units |= {"testbed-client", "testbed-mpstat", "testbed-server"}
+        return Hook(arms.load(ARMS / "xdp"), world.guests["server"], NetworkConfig())
+
+    return loaded
+
+
+def clean(world: World, hook: Hook) -> None:
+    cleanup.clean(world.guests["server"], world.guests["client"], hook)
+
+
+@pytest.mark.parametrize(
+    ("lane", "number", "left_units", "left_hooks", "error"),
+    [
+        ("client, beside", 0, {"client"}, set(), GuestError),
+        ("server, beside", 0, {"server"}, set(), GuestError),
+        ("server, beside", 1, set(), {"xdp"}, ArmError),
+    ],
+    ids=["client's units", "server's units", "hook"],
+)
+def test_each_is_undone_even_if_another_fails(
+    hook: Callable[[World], Hook], lane: str, number: int, left_units: set[str],
+    left_hooks: set[str], error: type[TestbedError],
+) -> None:  # fmt: skip
+    world = World(Fault(lane, number, "lost"))
+    with pytest.raises(error):
+        clean(world, hook(world))
+    assert {unit.partition(":")[0] for unit in world.units} == left_units
+    assert world.hooks == left_hooks
+
+
+@pytest.mark.usefixtures("ctrl_c_works")
+def test_ctrl_c_while_undoing_lets_it_finish_and_is_not_forgotten(
+    hook: Callable[[World], Hook],
+) -> None:
+    world = World(Fault("server, beside", 0, "ctrl-c"))
+    mine = hook(world)
+    with pytest.raises(KeyboardInterrupt):
+        clean(world, mine)
+    assert (world.units, world.hooks) == (set(), set())
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.usefixtures("ctrl_c_works")
+def test_ctrl_c_works_again_after_a_failed_undoing(hook: Callable[[World], Hook]) -> None:
+    world = World(Fault("server, beside", 1, "refused"))
+    with pytest.raises(ArmError) as caught:
+        clean(world, hook(world))
+    assert (caught.value.message, caught.value.detail) == (
+        "arm xdp does not unload", "its own words",
+    )  # fmt: skip
+    with pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.2)
+
+
+def test_undoing_works_in_another_thread(hook: Callable[[World], Hook]) -> None:
+    world = World()
+    thread = threading.Thread(target=clean, args=(world, hook(world)))
+    thread.start()
+    thread.join()
+    assert (world.units, world.hooks) == (set(), set())
+
+
+def test_a_sweep_goes_on_and_tells_what_is_left() -> None:
+    world = World(Fault("server, beside", 1, "refused"))
+    world.hooks.update({"xdp", "netfilter"})
+    server, client = world.guests["server"], world.guests["client"]
+    chosen = arms.choose(ARMS, ["xdp", "netfilter", "none"])
+    left = cleanup.sweep(server, client, chosen, NetworkConfig())
+    assert left == ["xdp: arm xdp does not unload"]
+    assert world.hooks == {"xdp"}
+
+
+# The same through `testbed bench`, with everything that comes before and after the trials.
+
+
+@pytest.fixture
+def bench(
+    testbed: Callable[..., Any], checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Any]:
+    """A function that runs `testbed bench` in a world."""
+    (checkout / "testbed.toml").write_text("[bench]\nsettle_s = 0\nidle_s = 0.2\ndrain_s = 0\n")
+    monkeypatch.setattr(Machines, "accelerator", lambda _: Accelerator("emulation", "no KVM"))
+    monkeypatch.setattr(hostfacts, "collect", lambda _: {"schema": 1})
+    monkeypatch.setattr("testbed.cli._report", lambda *_: None)
+
+    def run(world: World, *words: str) -> Any:
+        monkeypatch.setattr(Machines, "guests", lambda _: world.guests)
+        monkeypatch.setattr(
+            Machines, "states", lambda _: {"client": "running", "server": "running"}
+        )
+        return testbed("-q", "bench", *words, "--trials", "1", "--seed", "7")
+
+    return run
+
+
+def run_of(checkout: Path) -> Path:
+    return (checkout / "results/latest").resolve()
+
+
+def test_a_whole_run(bench: Callable[..., Any], checkout: Path) -> None:
+    world = World()
+    said = bench(world, "--xdp")
+    assert (said.status, said.err) == (0, "")
+    run = run_of(checkout)
+    manifest = json.loads((run / "manifest.json").read_text())
+    assert (manifest["status"], manifest["run_id"]) == ("complete", run.name)
+    assert manifest["accelerator"] == "emulation"
+    assert manifest["command"] == [
+        "testbed", "-q", "bench", "--xdp", "--trials", "1", "--seed", "7",
+    ]  # fmt: skip
+    plan = json.loads((run / "plan.json").read_text())
+    assert (plan["seed"], sorted(plan["blocks"][0])) == (7, ["none", "xdp"])
+    assert sorted(arm["name"] for arm in plan["arms"]) == ["none", "xdp"]
+    there = {str(p.relative_to(run)) for p in run.rglob("*") if p.is_file()} - {"manifest.json"}
+    assert set(manifest["files"]) == there
+    assert {f"raw/01-{arm}/{name}" for arm in ("none", "xdp") for name in FILES} <= there
+    assert {f"facts/{role}-{when}.json" for role in ("client", "server")
+            for when in ("before", "after")} <= there  # fmt: skip
+    assert [len(machine.pushed) for machine in world.machines.values()] == [1, 1]
+    assert (world.units, world.hooks) == (set(), set())
+
+
+def test_the_second_run_pushes_and_builds_nothing(bench: Callable[..., Any]) -> None:
+    world = World()
+    bench(world, "--xdp")
+    before = len(world.steps)
+    assert bench(world, "--xdp").status == 0
+    again = [step.line for step in world.steps[before:]]
+    assert not [line for line in again if line.endswith("&& make")]
+    assert [len(machine.pushed) for machine in world.machines.values()] == [1, 1]
+    assert [line for line in (step.line for step in world.steps[:before]) if "&& make" in line]
+
+
+def step_of(world: World, words: str, nth: int = 0) -> tuple[str, int]:
+    found = [step for step in world.steps if words in step.line]
+    return found[nth].lane, found[nth].number
+
+
+@pytest.mark.usefixtures("ctrl_c_works")
+@pytest.mark.parametrize(("kind", "status"), [("lost", 5), ("ctrl-c", 130)])
+@pytest.mark.parametrize(
+    ("words", "nth"),
+    [("setup/client.sh", 0), ("uname -r", 0), ("--facts", 0), ("--facts", -1), ("snapshot.py", 3)],
+    ids=["setting up", "building", "facts before", "facts after", "in a trial"],
+)
+def test_a_run_that_is_cut_off_is_incomplete(
+    bench: Callable[..., Any], checkout: Path, words: str, nth: int, kind: str, status: int
+) -> None:
+    rehearsal = World()
+    bench(rehearsal, "--xdp")
+    complete = run_of(checkout)
+    world = World(Fault(*step_of(rehearsal, words, nth), kind))
+    said = bench(world, "--xdp")
+    assert said.status == status
+    assert "Traceback" not in said.err
+    assert (world.units, world.hooks, world.stuck) == (set(), set(), [])
+    runs = [p for p in (checkout / "results").iterdir() if p.name not in {"latest", complete.name}]
+    assert not [run for run in runs if (run / "manifest.json").exists()]
+    assert (complete / "manifest.json").exists()
+    assert bench(World(), "--xdp").status == 0, "the lock is still held"
+
+
+def test_a_hook_left_by_a_killed_run_is_not_measured_by_the_next(
+    bench: Callable[..., Any],
+) -> None:
+    """Of any arm: a stale Netfilter hook would take the packets before they get to XDP's test."""
+    world = World()
+    world.hooks.add("netfilter-logging")
+    said = bench(world, "--arms", "xdp")
+    assert said.status != 0 or world.hooks == set()
+
+
+def test_a_source_that_does_not_build(bench: Callable[..., Any], checkout: Path) -> None:
+    rehearsal = World()
+    bench(rehearsal, "--xdp")
+    world = World(Fault(*step_of(rehearsal, "&& make"), "refused"))
+    said = bench(world, "--xdp")
+    assert said.status == 6
+    assert said.err == (
+        "its own words\n"
+        "testbed: arm xdp does not build\n"
+        "  → the compiler's words are above; sources: guest/arms/xdp/\n"
+    )
+    assert bench(World(), "--xdp").status == 0
+    assert len(list((checkout / "results").glob("2*/manifest.json"))) == 2
+
+
+def test_a_program_that_the_verifier_rejects(bench: Callable[..., Any]) -> None:
+    rehearsal = World()
+    bench(rehearsal, "--xdp")
+    world = World(Fault(*step_of(rehearsal, "loader load"), "refused"))
+    said = bench(world, "--xdp")
+    assert said.status == 6
+    assert said.err == (
+        "its own words\n"
+        "testbed: arm xdp does not load\n"
+        "  → the words above are its own; guest/arms/xdp/arm.toml has the commands\n"
+    )
+    assert (world.units, world.hooks, world.stuck) == (set(), set(), [])

@@ -1,0 +1,370 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From what is to what should be: `up` does the difference, and nothing more."""
+
+import json
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from testbed.edge.account import Account, project_id
+from testbed.edge.guest import Guest
+from testbed.edge.terminal import Terminal
+from testbed.lab import accelerator
+from testbed.lab import machines as module
+from testbed.lab.accelerator import Accelerator
+from testbed.lab.box import Box, BoxStore
+from testbed.lab.machines import LAB_MACS, MGMT_MAC, ROLES, Machines
+from testbed.model.config import Config
+from testbed.model.errors import ExitCode, GuestError, HostError, MachineError
+
+RUNNING = {"client": "running", "server": "running"}
+HALTED = {"client": "shut off", "server": "shut off"}
+
+
+@dataclass
+class Pretended:
+    """In place of Vagrant and libvirt: notes what is asked of it."""
+
+    found: dict[str, str] = field(default_factory=dict)
+    boxes: set[str] = field(default_factory=set)
+    asked: list[str] = field(default_factory=list)
+    up_raises: BaseException | None = None
+    prefix: str = "tb-"
+
+    def states(self) -> dict[str, str]:
+        return dict(self.found)
+
+    def up(self) -> None:
+        self.asked.append("up")
+        if self.up_raises is not None:
+            raise self.up_raises
+        self.found = dict(RUNNING)
+
+    def destroy(self) -> None:
+        self.asked.append("destroy")
+        self.found = {}
+
+    def halt(self) -> None:
+        self.asked.append("halt")
+        self.found = dict(HALTED)
+
+    def command(self) -> list[str]:
+        return ["env", "vagrant"]
+
+    def ensure_pool(self, name: str, path: Path) -> None:
+        self.asked.append(f"pool {name} {path.name}")
+
+    def forget(self, pool: str) -> None:
+        self.asked.append(f"forget {pool}")
+
+    def has_box(self, name: str) -> bool:
+        return name in self.boxes
+
+    def add_box(self, name: str, _path: Path) -> None:
+        self.asked.append("add box")
+        self.boxes.add(name)
+
+
+FRESH = ["pool testbed pool", "forget testbed", "add box", "up"]
+AGAIN = ["destroy", "pool testbed pool", "forget testbed", "up"]
+
+
+@pytest.fixture
+def provider(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Pretended:
+    """No machines, a built box, no KVM, guests that answer at once, memory for everything."""
+    pretended = Pretended()
+    box = Box("0123456789ab", tmp_path / "box", 1, "2025", "6.1.0", "00")
+    monkeypatch.setattr(Machines, "provider", pretended)
+    monkeypatch.setattr(BoxStore, "build", lambda *_: box)
+    monkeypatch.setattr(accelerator, "choose", lambda *_: Accelerator("emulation", "no /dev/kvm"))
+    monkeypatch.setattr(Guest, "connect", lambda guest, *_, **__: guest)
+    monkeypatch.setattr(module, "_available_memory_mb", lambda: 100_000)
+    return pretended
+
+
+@pytest.fixture
+def machines(account: Account, checkout: Path, provider: Pretended) -> Callable[..., Machines]:
+    """A function that returns the machines of the checkout, under a configuration."""
+    assert provider.asked == []
+
+    def make(**sections: Any) -> Machines:
+        config = Config.model_validate({"machines": sections})
+        return Machines(config, checkout, account, Terminal(-1))
+
+    return make
+
+
+def up(machines: Machines) -> list[str]:
+    """Bring them up; return the roles that were prepared."""
+    prepared: list[str] = []
+    guests = machines.up(lambda guest: prepared.append(guest.role))
+    assert sorted(guests) == sorted(ROLES)
+    return sorted(prepared)
+
+
+def test_from_nothing(machines: Callable[..., Machines], provider: Pretended) -> None:
+    assert up(machines()) == ["client", "server"]
+    assert provider.asked == FRESH
+
+
+def test_again_does_nothing_but_preparing(
+    machines: Callable[..., Machines], provider: Pretended
+) -> None:
+    up(machines())
+    settings = machines().settings()
+    provider.asked.clear()
+    assert up(machines()) == ["client", "server"]
+    assert provider.asked == []
+    assert machines().settings() == settings
+
+
+def test_halted_machines_are_started(
+    machines: Callable[..., Machines], provider: Pretended
+) -> None:
+    up(machines())
+    settings = machines().settings()
+    provider.asked.clear()
+    provider.found = dict(HALTED)
+    assert up(machines()) == ["client", "server"]
+    assert provider.asked == ["up"]
+    assert machines().settings() == settings
+
+
+def test_halted_machines_whose_port_was_taken_are_made_anew(
+    machines: Callable[..., Machines], provider: Pretended
+) -> None:
+    up(machines())
+    settings = machines().settings()
+    assert settings is not None
+    provider.asked.clear()
+    provider.found = dict(HALTED)
+    with socket.socket() as thief:
+        thief.bind(("127.0.0.1", settings["ports"]["server_ssh"]))
+        thief.listen()
+        up(machines())
+        assert provider.asked == AGAIN
+        again = machines().settings()
+        assert again is not None
+        assert again["ports"]["server_ssh"] != settings["ports"]["server_ssh"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"nic_model": "virtio"},
+        {"server": {"cpus": 3}},
+        {"client": {"memory_mb": 700}},
+    ],
+)
+def test_machines_that_no_longer_fit_are_made_anew(
+    machines: Callable[..., Machines], provider: Pretended, change: dict[str, Any]
+) -> None:
+    up(machines())
+    provider.asked.clear()
+    up(machines(**change))
+    assert provider.asked == AGAIN
+
+
+def test_half_the_machines_are_no_machines(
+    machines: Callable[..., Machines], provider: Pretended
+) -> None:
+    up(machines())
+    provider.asked.clear()
+    provider.found = {"server": "running"}
+    up(machines())
+    assert provider.asked == AGAIN
+
+
+@pytest.mark.parametrize("content", ["{", "null", "[]", "{}", '{"ports": {}}'])
+def test_settings_that_are_damaged(
+    machines: Callable[..., Machines], provider: Pretended, content: str
+) -> None:
+    """Read as none: the machines are made anew instead of the program breaking."""
+    up(machines())
+    (machines().project / "machines.json").write_text(content)
+    provider.asked.clear()
+    assert up(machines()) == ["client", "server"]
+    assert provider.asked == AGAIN
+
+
+def test_what_the_vagrantfile_reads(
+    machines: Callable[..., Machines], checkout: Path, account: Account
+) -> None:
+    mine = machines(server={"cpus": 4, "memory_mb": 900}, boot_timeout_s=99)
+    up(mine)
+    settings = mine.settings()
+    assert settings is not None
+    assert json.loads((checkout / ".testbed/machines.json").read_text()) == settings
+    assert mine.project == account.data_dir / "projects" / project_id(checkout)
+    assert (mine.project / "Vagrantfile").read_text() == (checkout / "Vagrantfile").read_text()
+    assert (mine.project / "machines.json").stat().st_mode & 0o777 == 0o600
+    assert (settings["driver"], settings["cpu_mode"]) == ("qemu", "maximum")
+    assert (settings["nic_model"], settings["boot_timeout_s"]) == ("e1000", 99)
+    assert settings["mgmt_mac"] == MGMT_MAC
+    client, server = settings["machines"]["client"], settings["machines"]["server"]
+    assert (server["address"], server["cpus"], server["memory_mb"]) == ("192.168.64.2", 4, 900)
+    assert (client["address"], client["mac"]) == ("192.168.64.7", LAB_MACS["client"])
+    # One link: what one end sends to is where the other one listens.
+    assert client["peer_port"] == server["local_port"]
+    assert server["peer_port"] == client["local_port"]
+    assert len(set(settings["ports"].values())) == 4
+    assert {client["ssh_port"], server["ssh_port"]}.isdisjoint(
+        {client["local_port"], server["local_port"]}
+    )
+    used = set((checkout / "Vagrantfile").read_text().split('settings["')) - {""}
+    assert {words.partition('"')[0] for words in used if words[0].isalpha()} >= {"box", "machines"}
+
+
+def test_every_setting_that_the_vagrantfile_uses_is_there(
+    machines: Callable[..., Machines], checkout: Path
+) -> None:
+    up(machines())
+    settings = machines().settings()
+    assert settings is not None
+    text = (checkout / "Vagrantfile").read_text()
+    for words in text.replace("settings['", 'settings["').split('settings["')[1:]:
+        assert words.replace("'", '"').partition('"')[0] in settings
+    for words in text.replace("machine['", 'machine["').split('machine["')[1:]:
+        assert words.replace("'", '"').partition('"')[0] in settings["machines"]["server"]
+
+
+def test_two_checkouts_have_machines_of_their_own(
+    machines: Callable[..., Machines], account: Account, tmp_path: Path
+) -> None:
+    other = Machines(Config(), tmp_path, account, Terminal(-1))
+    assert other.project != machines().project
+
+
+def test_too_little_memory(
+    machines: Callable[..., Machines], provider: Pretended, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_available_memory_mb", lambda: 1800)
+    with pytest.raises(HostError) as caught:
+        up(machines(server={"memory_mb": 1024}, client={"memory_mb": 512}))
+    assert caught.value.message == (
+        "too little memory: the two machines need 1836 MB, 1800 MB are available"
+    )
+    assert caught.value.hint == (
+        "close programs, or lower [machines.server] memory_mb in testbed.toml"
+    )
+    assert caught.value.exit_code is ExitCode.HOST
+    assert provider.asked == []
+
+
+def test_running_machines_are_not_counted_twice(
+    machines: Callable[..., Machines], provider: Pretended, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    up(machines())
+    monkeypatch.setattr(module, "_available_memory_mb", lambda: 10)
+    provider.asked.clear()
+    assert up(machines()) == ["client", "server"]
+    assert provider.asked == []
+
+
+def test_no_kvm_is_said(
+    machines: Callable[..., Machines], capsys: pytest.CaptureFixture[str]
+) -> None:
+    up(machines())
+    assert capsys.readouterr().err == (
+        "! no KVM: no /dev/kvm. Emulating the CPUs: slower, same code.\n"
+    )
+    assert machines().accelerator() == Accelerator("emulation", "no /dev/kvm")
+
+
+@pytest.mark.parametrize("states", [{}, HALTED, {"server": "running"}])
+def test_guests_of_machines_that_are_not_up(
+    machines: Callable[..., Machines], provider: Pretended, states: dict[str, str]
+) -> None:
+    up(machines())
+    provider.found = dict(states)
+    with pytest.raises(MachineError) as caught:
+        machines().guests()
+    assert caught.value.message == "the machines are not up"
+    assert caught.value.hint == "run `testbed up` first"
+
+
+def test_states_and_down(machines: Callable[..., Machines], provider: Pretended) -> None:
+    mine = machines()
+    assert mine.states() == {"client": "not created", "server": "not created"}
+    mine.down(destroy=True)
+    assert provider.asked == []
+    up(mine)
+    provider.asked.clear()
+    assert mine.states() == RUNNING
+    mine.down(destroy=False)
+    assert mine.states() == HALTED
+    mine.down(destroy=True)
+    assert mine.states() == {"client": "not created", "server": "not created"}
+    assert provider.asked == ["halt", "destroy"]
+
+
+def test_a_machine_that_does_not_boot(
+    machines: Callable[..., Machines], provider: Pretended, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The failure is Vagrant's, at once, and not that of waiting for SSH."""
+    provider.up_raises = MachineError("vagrant up failed", detail="its words")
+    heard: list[bool] = []
+
+    def wait(guest: Guest, _limit_s: float, given_up: threading.Event) -> Guest:
+        heard.append(given_up.wait(5))
+        raise MachineError(f"the {guest.role} does not answer SSH")
+
+    monkeypatch.setattr(Guest, "connect", wait)
+    with pytest.raises(MachineError, match=r"^vagrant up failed$"):
+        up(machines())
+    assert heard == [True, True]
+
+
+def test_a_guest_that_cannot_be_prepared(machines: Callable[..., Machines]) -> None:
+    def prepare(guest: Guest) -> None:
+        if guest.role == "server":
+            raise GuestError("server: exit status 1")
+
+    with pytest.raises(GuestError):
+        machines().up(prepare)
+    with pytest.raises(GuestError):  # they run now, and it is tried again
+        machines().up(prepare)
+
+
+@pytest.mark.usefixtures("ctrl_c_works")
+@pytest.mark.parametrize("running", [False, True], ids=["after the boot", "on running machines"])
+def test_ctrl_c_while_arms_are_built_does_not_wait_for_the_build(
+    machines: Callable[..., Machines], provider: Pretended, monkeypatch: pytest.MonkeyPatch,
+    *, running: bool,
+) -> None:  # fmt: skip
+    if running:
+        up(machines())
+    closed = threading.Event()
+    seen: list[bool] = []
+    monkeypatch.setattr(Guest, "close", lambda _: closed.set())
+
+    def build(guest: Guest) -> None:
+        if guest.role == "server":
+            while "up" not in provider.asked:
+                time.sleep(0.01)
+            time.sleep(0.05)  # Vagrant has ended, what is left is this build
+            os.kill(os.getpid(), signal.SIGINT)
+            seen.append(closed.wait(0.5))
+
+    with pytest.raises(KeyboardInterrupt):
+        machines().up(build)
+    assert seen == [True], "the connection, and with it the build, was not ended"
+
+
+def test_boxes_in_use_are_not_removed(
+    machines: Callable[..., Machines], provider: Pretended
+) -> None:
+    up(machines())
+    with pytest.raises(MachineError) as caught:
+        machines().remove_boxes()
+    assert caught.value.message == "the machines still use the box"
+    assert caught.value.hint == "run `testbed down --destroy` first"
+    assert "destroy" not in provider.asked

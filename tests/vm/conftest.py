@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Real machines for the tests: a checkout of their own, its pair up once for all of them."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Testbed:
+    """The command line in a checkout of the tests' own."""
+
+    __test__ = False
+    checkout: Path
+
+    def run(self, *words: str, timeout_s: float = 400) -> subprocess.CompletedProcess[str]:
+        """Run `testbed` and return it; its talk goes on to the test's stderr."""
+        done = subprocess.run(
+            [sys.executable, "-m", "testbed", *words],
+            cwd=self.checkout, capture_output=True, text=True, timeout=timeout_s, check=False,
+        )  # fmt: skip
+        print(f"$ testbed {' '.join(words)} -> {done.returncode}\n{done.stderr}", file=sys.stderr)
+        return done
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        """Start `testbed` in a process group of its own, as a terminal would."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "testbed", *words], cwd=self.checkout, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+        )  # fmt: skip
+
+    def guest(self, role: str, line: str) -> str:
+        """Run a shell line in a guest and return what it prints."""
+        done = self.run("ssh", role, "--", "sh", "-c", line)
+        return done.stdout
+
+    @property
+    def latest(self) -> Path:
+        """The newest run directory."""
+        return (self.checkout / "results/latest").resolve()
+
+    def left_over(self) -> list[str]:
+        """Return what a trial may leave in the guests and must not."""
+        units = "systemctl list-units --all --plain --no-legend 'testbed-*' | cut -d' ' -f1"
+        server = self.guest("server", f"{units}; ip link show lab0 | grep -o xdp; "
+                            "grep -o '^redirect_nf[a-z_]*' /proc/modules; pgrep -a python3; "
+                            "ls /sys/fs/bpf/testbed 2>/dev/null")  # fmt: skip
+        client = self.guest("client", f"{units}; pgrep -a python3")
+        return [line for line in (server + client).splitlines() if line.strip()]
+
+
+@pytest.fixture(scope="session")
+def testbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
+    """A copy of this checkout with both machines up; removed in the end."""
+    copy = tmp_path_factory.mktemp("checkout") / "testbed"
+    skip = shutil.ignore_patterns(".git", ".venv", ".testbed", "results", "__pycache__", ".*_cache")
+    shutil.copytree(REPOSITORY, copy, ignore=skip)
+    bed = Testbed(copy)
+    up = bed.run("up", timeout_s=1200)
+    try:
+        assert up.returncode == 0, up.stderr
+        yield bed
+    finally:
+        down = bed.run("down", "--destroy")
+        assert down.returncode == 0, down.stderr
+
+
+@pytest.fixture
+def edited(testbed: Testbed) -> Iterator[Callable[[str, str, str], None]]:
+    """Replace text in a file of the checkout; put back afterwards."""
+    originals: dict[Path, str] = {}
+
+    def edit(name: str, old: str, new: str) -> None:
+        path = testbed.checkout / name
+        text = originals.setdefault(path, path.read_text())
+        assert old in text, f"{name} does not hold {old!r}"
+        path.write_text(text.replace(old, new, 1))
+
+    yield edit
+    for path, text in originals.items():
+        path.write_text(text)
+
+
+def wait_for(condition: Callable[[], bool], *, limit_s: float) -> None:
+    """Wait until `condition` holds, or fail after `limit_s`."""
+    deadline = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.1)
+
+
+def interrupt(process: subprocess.Popen[str]) -> None:
+    """Press Ctrl-C in the process's terminal."""
+    os.killpg(process.pid, signal.SIGINT)
+
+
+def read_json(path: Path) -> Any:
+    """Return the content of a JSON file."""
+    return json.loads(path.read_text())

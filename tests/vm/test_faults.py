@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Things go wrong on real machines: a clear error, the right exit code, nothing left behind."""
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from .conftest import Testbed, interrupt, wait_for
+
+pytestmark = [pytest.mark.vm, pytest.mark.timeout(600)]
+Edit = Callable[[str, str, str], None]
+
+
+def started_run(testbed: Testbed, before: Path, event: str) -> Path | None:
+    """Return the new run once its first trial has begun, else None."""
+    now = testbed.latest
+    if now == before or not (now / "facts/server-before.json").exists():
+        return None
+    return now if event in testbed.guest("server", "systemctl is-active testbed-mpstat") else None
+
+
+def test_a_module_that_does_not_compile(testbed: Testbed, edited: Edit) -> None:
+    edited("guest/arms/netfilter/redirect_nf.c", "#include", "int broken = ;\n#include")
+    done = testbed.run("bench", "--netfilter", "--trials", "1")
+    assert done.returncode == 6
+    assert "arm netfilter does not build" in done.stderr
+    assert "error: expected expression" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert testbed.left_over() == []
+
+
+def test_a_program_that_the_verifier_rejects(testbed: Testbed, edited: Edit) -> None:
+    edited(
+        "guest/arms/xdp/redirect.bpf.c", "return XDP_PASS;",
+        "return *(volatile int *)(long)(ctx->data + 100000);",
+    )  # fmt: skip
+    done = testbed.run("bench", "--xdp", "--trials", "1")
+    assert done.returncode == 6, done.stderr
+    assert "arm xdp does not load" in done.stderr
+    assert "invalid access to packet" in done.stderr or "R1" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (testbed.latest / "manifest.json").exists()
+    assert testbed.left_over() == []
+
+
+def test_the_server_dies_in_mid_trial(testbed: Testbed) -> None:
+    before = testbed.latest
+    process = testbed.start("bench", "--both", "--trials", "1", "--duration", "5")
+    wait_for(lambda: started_run(testbed, before, "active") is not None, limit_s=90)
+    testbed.guest("server", "pkill -KILL -f guest/server.py")
+    _, said = process.communicate(timeout=200)
+    assert process.returncode == 5, said
+    assert "testbed-server died" in said
+    assert "Traceback" not in said
+    assert not (testbed.latest / "manifest.json").exists()
+    assert testbed.left_over() == []
+    page = testbed.run("report")
+    assert page.returncode in (0, 7)
+    assert "INCOMPLETE" in (testbed.latest / "report.html").read_text()
+
+
+def test_ctrl_c_in_mid_trial(testbed: Testbed) -> None:
+    before = testbed.latest
+    process = testbed.start("bench", "--xdp", "--trials", "2", "--duration", "5")
+    wait_for(lambda: started_run(testbed, before, "active") is not None, limit_s=90)
+    interrupt(process)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "Traceback" not in said
+    assert not (testbed.latest / "manifest.json").exists()
+    assert testbed.left_over() == []
+
+
+def test_a_killed_bench_is_swept_by_the_next(testbed: Testbed) -> None:
+    before = testbed.latest
+    process = testbed.start("bench", "--netfilter", "--trials", "1", "--duration", "5")
+    wait_for(lambda: started_run(testbed, before, "active") is not None, limit_s=90)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    done = testbed.run("bench", "--xdp", "--trials", "1")
+    assert done.returncode in (0, 7), done.stderr
+    assert testbed.left_over() == []
+
+
+def test_a_second_command_is_told_who_is_at_work(testbed: Testbed) -> None:
+    before = testbed.latest
+    process = testbed.start("bench", "--xdp", "--trials", "1")
+    wait_for(lambda: testbed.latest != before, limit_s=60)
+    second = testbed.run("up")
+    process.communicate(timeout=100)
+    assert second.returncode == 3
+    assert f"`testbed bench` (process {process.pid})" in second.stderr
+
+
+def test_plain_vagrant_works_on_the_same_machines(testbed: Testbed) -> None:
+    vagrant = shutil.which("vagrant")
+    assert vagrant is not None
+    environment = {**os.environ, "VAGRANT_HOME": str(testbed.checkout / "not-touched")}
+    for words, expected in (
+        (["status"], "running (libvirt)"),
+        (["ssh", "server", "-c", "hostname; sudo id -u"], "server\n0\n"),
+        (["up", "--no-provision"], "already running"),
+    ):
+        done = subprocess.run(
+            [vagrant, *words], cwd=testbed.checkout, env=environment, text=True,
+            capture_output=True, timeout=120, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert expected in done.stdout.replace("\r", "")
+
+
+def test_halted_machines_start_again(testbed: Testbed) -> None:
+    """Last: it takes a boot. The same disks, so the same host key."""
+    key = testbed.guest("server", "cat /etc/ssh/ssh_host_ed25519_key.pub")
+    assert testbed.run("down").returncode == 0
+    stopped = testbed.run("bench", "--both")
+    assert stopped.returncode == 4
+    assert "run `testbed up` first" in stopped.stderr
+    assert testbed.run("up").returncode == 0
+    assert testbed.guest("server", "cat /etc/ssh/ssh_host_ed25519_key.pub") == key
+    assert testbed.run("bench", "--xdp", "--trials", "1").returncode in (0, 7)
