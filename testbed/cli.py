@@ -6,6 +6,7 @@ Only what every command needs is imported here; a verb's libraries load with it.
 
 import os
 import shlex
+import signal
 import sys
 import traceback
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from testbed import __version__
-from testbed.model.errors import ExitCode, TestbedError, UsageError
+from testbed.model.errors import ExitCode, Interrupted, TestbedError, UsageError
 
 if TYPE_CHECKING:
     from testbed.verbs import Lab
@@ -195,13 +196,15 @@ def box_remove() -> None:
 
 def main() -> None:
     """Run the command line; never show a traceback for what a user can cause."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     try:
         # Without its standalone mode click returns the code of typer.Exit.
         sys.exit(app(standalone_mode=False) or 0)
     except TestbedError as error:
         _complain(error.message, error.hint, error.detail)
         sys.exit(int(error.exit_code))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Interrupted):
         print("\ninterrupted: everything that was started has been undone", file=sys.stderr)
         sys.exit(int(ExitCode.INTERRUPTED))
     except typer.Abort:
@@ -215,6 +218,10 @@ def main() -> None:
             sys.exit(int(ExitCode.USAGE))
         _bug()
         sys.exit(int(ExitCode.BUG))
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    raise Interrupted
 
 
 def _complain(message: str, hint: str, detail: str) -> None:

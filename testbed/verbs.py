@@ -26,7 +26,8 @@ from testbed.edge.guest import Guest
 from testbed.edge.store import RunDir
 from testbed.edge.terminal import Terminal
 from testbed.lab import cleanup, deploy, hostfacts, instruments
-from testbed.lab.machines import ROLES, Machines
+from testbed.lab.machines import Machines
+from testbed.lab.settings import ROLES
 from testbed.lab.trials import Experiment
 from testbed.model import arm as arm_manifest
 from testbed.model import config as configuration

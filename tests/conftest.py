@@ -134,10 +134,14 @@ def testbed(
     def run(*words: str) -> Said:
         monkeypatch.setattr(sys, "argv", ["testbed", *words])
         status: Any = 0
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             cli.main()
         except SystemExit as end:
             status = end.code or 0
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
         said = capfd.readouterr()
         return Said(status, said.out, said.err)
 

@@ -19,7 +19,7 @@ import vagrant
 
 from testbed.edge import host
 from testbed.edge.account import Account
-from testbed.model.errors import HostError, MachineError
+from testbed.model.errors import MachineError
 
 URI = "qemu:///session"
 
@@ -187,13 +187,13 @@ class Provider:
                 hint=_advice(words),
                 detail="\n".join(words.splitlines()[-20:]),
             ) from error
-        except HostError as error:
-            raise MachineError(f"{what} failed: {error}", detail=error.detail) from error
 
 
 def _advice(words: str) -> str:
     if "Address already in use" in words or "Could not set up host forwarding" in words:
         return "another program took one of the ports: run the command again, new ones are chosen"
+    if "Timed out while waiting for the machine to boot" in words:
+        return "its console, above, tells how far it came; [machines] boot_timeout_s sets the limit"
     if "Cannot allocate memory" in words:
         return "too little memory: close programs, or lower memory_mb in testbed.toml"
     if "Failed to connect socket" in words:

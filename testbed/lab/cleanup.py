@@ -17,15 +17,17 @@ from testbed.model.errors import TestbedError
 @contextlib.contextmanager
 def uninterrupted() -> Iterator[None]:
     """Let a second Ctrl-C wait until the undoing is done."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
     try:
-        previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        previous = [signal.signal(number, signal.SIG_IGN) for number in numbers]
     except ValueError:  # not in the main thread: signals do not come here
         yield
         return
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, previous)
+        for number, handler in zip(numbers, previous, strict=True):
+            signal.signal(number, handler)
 
 
 def clean(server: Guest, client: Guest, hook: Hook) -> None:

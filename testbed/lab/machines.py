@@ -6,7 +6,6 @@
 
 import json
 import shutil
-import socket
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -15,20 +14,16 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-from testbed.edge import host
 from testbed.edge.account import Account, project_id
 from testbed.edge.guest import Guest
 from testbed.edge.provider import Provider
 from testbed.edge.terminal import Terminal
-from testbed.lab import accelerator
+from testbed.lab import accelerator, settings
 from testbed.lab.accelerator import Accelerator
 from testbed.lab.box import Box, BoxStore
-from testbed.model.config import Config, MachineConfig
+from testbed.lab.settings import ROLES
+from testbed.model.config import Config
 from testbed.model.errors import HostError, MachineError
-
-ROLES = ("client", "server")
-MGMT_MAC = "52:54:00:7b:ed:01"  # the box names this NIC mgmt0
-LAB_MACS = {"client": "52:54:00:7b:ed:07", "server": "52:54:00:7b:ed:02"}
 
 
 @dataclass(frozen=True)
@@ -81,13 +76,13 @@ class Machines:
         states = provider.states()
         old = self.settings()
         wanted = self._settings(box, chosen, old if len(states) == len(ROLES) else None)
-        fits = old is not None and len(states) == len(ROLES) and _same_machines(old, wanted)
+        fits = old is not None and len(states) == len(ROLES) and settings.same_machines(old, wanted)
         if fits and _running(states):
             guests = self.guests()
             with ThreadPoolExecutor(len(guests)) as pool:
                 list(pool.map(prepare, guests.values()))
             return guests
-        if fits and self._ports_free(wanted, states):
+        if fits and settings.ports_are_free(wanted, states):
             with self.terminal.step("starting the machines", expect_s=_boot_s(chosen) / 2):
                 return self._boot(provider, prepare)
         if states:
@@ -121,7 +116,9 @@ class Machines:
             reached = {role: pool.submit(reach, guest) for role, guest in guests.items()}
             try:
                 provider.up()
-            except BaseException:
+            except BaseException as error:
+                if isinstance(error, MachineError):
+                    error.detail += self._consoles()
                 given_up.set()
                 for guest in guests.values():
                     guest.close()
@@ -129,6 +126,14 @@ class Machines:
             prepared = {role: future.result() for role, future in reached.items()}
         self.account.write(self.project / "answered.json", json.dumps(answered) + "\n")
         return prepared
+
+    def _consoles(self) -> str:
+        """Return the last words of both machines' consoles."""
+        said = ""
+        for path in sorted(self.project.glob("*-console.log")):
+            lines = path.read_text(errors="replace").splitlines()[-8:]
+            said += f"\n--- {path}\n" + "\n".join(lines)
+        return said
 
     def guests(self) -> dict[str, Guest]:
         """Return both guests, connected; raises MachineError when they are not up."""
@@ -140,10 +145,10 @@ class Machines:
         return guests
 
     def _unconnected(self) -> dict[str, Guest]:
-        settings = self.settings()
-        if settings is None:
+        current = self.settings()
+        if current is None:
             raise MachineError("the machines are not up", hint="run `testbed up` first")
-        key, machines = Path(settings["private_key"]), settings["machines"]
+        key, machines = Path(current["private_key"]), current["machines"]
         return {role: Guest(role, int(machines[role]["ssh_port"]), key) for role in ROLES}
 
     def down(self, *, destroy: bool) -> None:
@@ -174,16 +179,6 @@ class Machines:
         self.provider.ensure_pool(pool, self.account.data_dir / "pool")
         return gone + self.provider.remove_boxes(pool)
 
-    @staticmethod
-    def _ports_free(settings: Mapping[str, Any], states: Mapping[str, str]) -> bool:
-        """Whether halted machines can have the ports they had."""
-        return all(
-            host.port_is_free(settings["ports"][f"{role}_ssh"])
-            and host.port_is_free(settings["ports"][f"{role}_link"], socket.SOCK_DGRAM)
-            for role, state in states.items()
-            if state != "running"
-        )
-
     def accelerator(self) -> Accelerator:
         """Return what the running machines were started with."""
         settings = self.settings() or {}
@@ -205,45 +200,22 @@ class Machines:
     def _settings(
         self, box: Box, chosen: Accelerator, old: Mapping[str, Any] | None
     ) -> dict[str, Any]:
-        """Return what the Vagrantfile reads; ports are kept while the machines run."""
-        ports = old["ports"] if old else _free_ports()
-        network, machines = self.config.network, self.config.machines
-        common: dict[str, MachineConfig] = {"client": machines.client, "server": machines.server}
-        addresses = {"client": network.client_address, "server": network.server_address}
+        """Return what the Vagrantfile shall read; ports are kept while the machines exist."""
+        ports = old["ports"] if old else settings.free_ports()
         return {
-            "accelerator": chosen.name,
-            "accelerator_reason": chosen.reason,
-            "driver": chosen.driver,
-            "cpu_mode": chosen.cpu_mode,
-            "nic_model": machines.nic_model,
-            "boot_timeout_s": machines.boot_timeout_s,
+            **settings.of_the_pair(self.config, self.project, ports),
+            **settings.of_this_host(self.account, chosen),
             "prefix": self.provider.prefix,
             "private_key": str(self.boxes.private_key),
-            "mgmt_mac": MGMT_MAC,
             "box": {"name": box.name, "url": f"file://{box.box}"},
-            "pool": {"name": "testbed", "path": str(self.account.data_dir / "pool")},
             "command": self.provider.command(),
-            "ports": ports,
-            "machines": {
-                role: {
-                    "address": addresses[role],
-                    "mac": LAB_MACS[role],
-                    "cpus": common[role].cpus,
-                    "memory_mb": common[role].memory_mb,
-                    "ssh_port": ports[f"{role}_ssh"],
-                    "local_port": ports[f"{role}_link"],
-                    "peer_port": ports["server_link" if role == "client" else "client_link"],
-                    "console": str(self.project / f"{role}-console.log"),
-                }
-                for role in ROLES
-            },
         }
 
-    def _stage(self, settings: Mapping[str, Any]) -> None:
+    def _stage(self, wanted: Mapping[str, Any]) -> None:
         """Put settings and Vagrantfile where the machines' account reads them."""
         self.account.make_dir(self.account.data_dir / "pool")
         self.account.make_dir(self.account.data_dir / "vagrant.d")
-        text = json.dumps(settings, indent=2) + "\n"
+        text = json.dumps(wanted, indent=2) + "\n"
         self.account.write(self.project / "machines.json", text)
         shutil.copy(self.checkout / "Vagrantfile", self.project / "Vagrantfile")
         self.account.own(self.project)
@@ -254,17 +226,6 @@ class Machines:
 
 def _running(states: Mapping[str, str]) -> bool:
     return all(states.get(role) == "running" for role in ROLES)
-
-
-def _same_machines(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
-    """Whether the running machines are what the configuration asks for now."""
-    keys = ("driver", "cpu_mode", "nic_model", "box", "machines", "private_key")
-    return all(old.get(key) == new[key] for key in keys)
-
-
-def _free_ports() -> dict[str, int]:
-    kinds = {"ssh": socket.SOCK_STREAM, "link": socket.SOCK_DGRAM}
-    return {f"{role}_{use}": host.free_port(kind) for role in ROLES for use, kind in kinds.items()}
 
 
 def _available_memory_mb() -> int:

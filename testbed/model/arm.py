@@ -132,7 +132,7 @@ def _try_placeholders(arm: Arm, path: Path) -> None:
         arm.destination(values)
         for items in commands.values():
             arm.resolve(items, values)
-    except (KeyError, ValueError, IndexError) as error:
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise ConfigError(
             f"{path}: a command uses the unknown placeholder {error}",
             hint=f"known: {', '.join(values)}; a literal brace is written twice",

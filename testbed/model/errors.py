@@ -21,6 +21,14 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130
 
 
+class Interrupted(BaseException):
+    """Ctrl-C or SIGTERM.
+
+    Not KeyboardInterrupt: the SSH library catches that one, passes it to the remote
+    command and goes on waiting.
+    """
+
+
 class TestbedError(Exception):
     """A failure with one line on what happened, one on what to do, and the evidence.
 

@@ -25,10 +25,10 @@ from testbed.edge.guest import Guest
 # Nothing here takes time: who still waits after this is waiting for something that never comes.
 PATIENCE_S = 0.3
 SAYS = {
-    "date": "1700000000000000000\n",
     "uname": "6.1.0-test\n",
     "readlink": "../../../bus/pci/drivers/e1000\n",
 }
+STARTED = b"1700000000000000000\n"
 SNAPSHOT = {"schema": 1, "kmsg_sequence": 41}
 
 
@@ -242,12 +242,14 @@ class Machine:
         return json.dumps({**SNAPSHOT, "kmsg_sequence": 42 if later else 41})
 
     def _trial_files(self) -> str:
-        names = ("client",) if self.role == "client" else ("server", "mpstat")
+        names = ["client.json", "client.txt", "client.err"]
+        if self.role == "server":
+            names = ["server.json", "server.txt", "server.err", "mpstat.json", "mpstat-started"]
         buffer = io.BytesIO()
         with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
-            for name in [f"{n}.json" for n in names] + [f"{names[0]}.txt", f"{names[0]}.err"]:
+            for name in names:
                 member = tarfile.TarInfo(f"./{name}")
-                content = json.dumps({"of": name}).encode()
+                content = STARTED if name == "mpstat-started" else b'{"of": "a trial"}'
                 member.size = len(content)
                 tar.addfile(member, io.BytesIO(content))
         return base64.b64encode(buffer.getvalue()).decode()

@@ -233,24 +233,19 @@ def test_every_failure_gives_its_code(
     assert (said.out, said.err) == ("", "their words\ntestbed: it broke\n  → do this\n")
 
 
-def test_ctrl_c(testbed: Testbed, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("ctrl_c_works")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_undoes_and_ends(
+    testbed: Testbed, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
     def press(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
+        os.kill(os.getpid(), number)
+        time.sleep(0.2)
 
     monkeypatch.setattr(verbs, "status", press)
     said = testbed("status")
     assert (said.status, said.out) == (130, "")
     assert said.err == "\ninterrupted: everything that was started has been undone\n"
-
-
-@pytest.mark.usefixtures("ctrl_c_works")
-def test_ctrl_c_of_the_terminal(testbed: Testbed, monkeypatch: pytest.MonkeyPatch) -> None:
-    def press(*_: object, **__: object) -> None:
-        os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(0.2)
-
-    monkeypatch.setattr(verbs, "status", press)
-    assert testbed("status").status == 130
 
 
 def test_a_bug_leaves_a_report(

@@ -21,7 +21,8 @@ from testbed.lab import accelerator
 from testbed.lab import machines as module
 from testbed.lab.accelerator import Accelerator
 from testbed.lab.box import Box, BoxStore
-from testbed.lab.machines import LAB_MACS, MGMT_MAC, ROLES, Machines
+from testbed.lab.machines import Machines
+from testbed.lab.settings import LAB_MACS, MGMT_MAC, ROLES
 from testbed.model.config import Config
 from testbed.model.errors import ExitCode, GuestError, HostError, MachineError
 

@@ -40,7 +40,8 @@ MPSTAT = (
     "--property=TimeoutStopSec=5 "
     "--property=StandardError=append:/run/testbed/trial/mpstat.err "
     "--property=StandardOutput=truncate:/run/testbed/trial/mpstat.json "
-    "--property=KillSignal=SIGINT --setenv=LC_ALL=C mpstat -P ALL -o JSON 1"
+    "--property=KillSignal=SIGINT --setenv=LC_ALL=C "
+    "sh -c 'date +%s%N > /run/testbed/trial/mpstat-started; exec mpstat -P ALL -o JSON 1'"
 )
 
 # What one trial with the arm `xdp` runs, lane by lane; <…> stands for a unit's start.
@@ -51,7 +52,7 @@ XDP = {
         f"{XDP_LOADER} verify --interface lab0 --mode generic",
         SNAPSHOT,
         f"{XDP_LOADER} count --interface lab0",
-        f"date +%s%N && {MPSTAT} && {GO}",
+        f"{MPSTAT} && {GO}",
         f"{XDP_LOADER} count --interface lab0",
         SNAPSHOT,
         "systemctl stop testbed-mpstat.service testbed-server.service",

@@ -16,12 +16,11 @@ pytestmark = [pytest.mark.vm, pytest.mark.timeout(600)]
 Edit = Callable[[str, str, str], None]
 
 
-def started_run(testbed: Testbed, before: Path, event: str) -> Path | None:
-    """Return the new run once its first trial has begun, else None."""
-    now = testbed.latest
-    if now == before or not (now / "facts/server-before.json").exists():
-        return None
-    return now if event in testbed.guest("server", "systemctl is-active testbed-mpstat") else None
+def measuring(testbed: Testbed, before: Path) -> bool:
+    """Whether a run later than `before` is in the middle of a trial."""
+    if testbed.latest == before:
+        return False
+    return testbed.guest("server", "systemctl is-active testbed-mpstat").strip() == "active"
 
 
 def test_a_module_that_does_not_compile(testbed: Testbed, edited: Edit) -> None:
@@ -51,8 +50,8 @@ def test_a_program_that_the_verifier_rejects(testbed: Testbed, edited: Edit) -> 
 def test_the_server_dies_in_mid_trial(testbed: Testbed) -> None:
     before = testbed.latest
     process = testbed.start("bench", "--both", "--trials", "1", "--duration", "5")
-    wait_for(lambda: started_run(testbed, before, "active") is not None, limit_s=90)
-    testbed.guest("server", "pkill -KILL -f guest/server.py")
+    wait_for(lambda: measuring(testbed, before), limit_s=90)
+    testbed.guest("server", "pkill -KILL -f '[g]uest/server.py'")
     _, said = process.communicate(timeout=200)
     assert process.returncode == 5, said
     assert "testbed-server died" in said
@@ -67,7 +66,7 @@ def test_the_server_dies_in_mid_trial(testbed: Testbed) -> None:
 def test_ctrl_c_in_mid_trial(testbed: Testbed) -> None:
     before = testbed.latest
     process = testbed.start("bench", "--xdp", "--trials", "2", "--duration", "5")
-    wait_for(lambda: started_run(testbed, before, "active") is not None, limit_s=90)
+    wait_for(lambda: measuring(testbed, before), limit_s=90)
     interrupt(process)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130, said
@@ -79,7 +78,7 @@ def test_ctrl_c_in_mid_trial(testbed: Testbed) -> None:
 def test_a_killed_bench_is_swept_by_the_next(testbed: Testbed) -> None:
     before = testbed.latest
     process = testbed.start("bench", "--netfilter", "--trials", "1", "--duration", "5")
-    wait_for(lambda: started_run(testbed, before, "active") is not None, limit_s=90)
+    wait_for(lambda: measuring(testbed, before), limit_s=90)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     done = testbed.run("bench", "--xdp", "--trials", "1")
