@@ -36,15 +36,23 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on stdout."
 _state = {"level": 0}
 
 
+def _print_version(value: bool) -> None:
+    if value:
+        print(f"testbed {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def _options(
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Show every command.")] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Say only what is wrong.")] = False,
-    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", is_eager=True, callback=_print_version
+        ),
+    ] = False,
 ) -> None:
-    if version:
-        print(f"testbed {__version__}")
-        raise typer.Exit
     _state["level"] = 1 if verbose else -1 if quiet else 0
     if verbose:
         os.environ["TESTBED_VERBOSE"] = "1"
@@ -200,7 +208,10 @@ def main() -> None:
         signal.signal(number, _interrupt)
     try:
         # Without its standalone mode click returns the code of typer.Exit.
-        sys.exit(app(standalone_mode=False) or 0)
+        status = app(standalone_mode=False) or 0
+        if status == ExitCode.INTERRUPTED:  # what typer makes of Ctrl-C
+            raise KeyboardInterrupt
+        sys.exit(status)
     except TestbedError as error:
         _complain(error.message, error.hint, error.detail)
         sys.exit(int(error.exit_code))
@@ -236,7 +247,11 @@ def _bug() -> None:
     """Write a report that can be pasted into an issue."""
     path = Path("testbed-bug.txt")
     words = f"testbed {__version__}, Python {sys.version.split()[0]}\n$ {shlex.join(sys.argv)}\n\n"
-    path.write_text(words + traceback.format_exc())
-    _complain(
-        f"a bug of testbed's own: {sys.exc_info()[1]!r}", f"please report it with {path}", ""
-    )
+    message = f"a bug of testbed's own: {sys.exc_info()[1]!r}"
+    words += traceback.format_exc()
+    try:
+        path.write_text(words)
+    except OSError:
+        _complain(message, "please report it with the lines above", words)
+    else:
+        _complain(message, f"please report it with {path}", "")

@@ -26,7 +26,7 @@ from testbed.edge.guest import Guest
 from testbed.edge.store import RunDir
 from testbed.edge.terminal import Terminal
 from testbed.lab import cleanup, deploy, hostfacts, instruments
-from testbed.lab.machines import Machines
+from testbed.lab.machines import Machines, closed_on_failure
 from testbed.lab.settings import ROLES
 from testbed.lab.trials import Experiment
 from testbed.model import arm as arm_manifest
@@ -120,10 +120,12 @@ def bench(lab: Lab, names: Sequence[str], seed: int | None, command: Sequence[st
         with (
             lab.terminal.step("sources, addresses, arms", expect_s=3),
             ThreadPoolExecutor(len(guests)) as pool,
+            closed_on_failure(guests),
         ):
             list(pool.map(lambda guest: _prepare(lab, guest, arms), guests.values()))
         every = arm_manifest.choose(lab.arms_dir, arm_manifest.known(lab.arms_dir))
-        cleanup.sweep(guests["server"], guests["client"], every, lab.config.network)
+        for left in cleanup.sweep(guests["server"], guests["client"], every, lab.config.network):
+            lab.terminal.warn(f"left by an earlier command: {left}")
 
         plan = Plan.shuffled(
             [arm.name for arm in arms],
@@ -211,8 +213,12 @@ def runs(lab: Lab, *, as_json: bool) -> None:
     """Print every run, oldest first."""
     rows: list[dict[str, Any]] = []
     for path in store.all_runs(lab.results):
-        plan = json.loads((path / "plan.json").read_text())
-        arms = list(dict.fromkeys(arm for block in plan["blocks"] for arm in block))
+        try:
+            plan = json.loads((path / "plan.json").read_text())
+            arms = list(dict.fromkeys(arm for block in plan["blocks"] for arm in block))
+        except (ValueError, KeyError, TypeError):
+            lab.terminal.warn(f"{path.name}: plan.json is damaged")
+            continue
         complete = (path / "manifest.json").is_file()
         rows.append({"run": path.name, "complete": complete, "arms": arms,
                      "trials": len(plan["blocks"])})  # fmt: skip

@@ -15,6 +15,7 @@ import socket
 import tarfile
 import threading
 import time
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
@@ -118,13 +119,18 @@ class Guest:
         return self.shell(_line(argv, cwd), argv, check=check, timeout_s=timeout_s)
 
     def run_all(
-        self, commands: Sequence[Sequence[str]], *, cwd: str | None = None, timeout_s: float = 60
+        self,
+        commands: Sequence[Sequence[str]],
+        *,
+        cwd: str | None = None,
+        check: bool = True,
+        timeout_s: float = 60,
     ) -> Output:
         """Run commands one after the other in one round trip; stop at the first that fails."""
         line = " && ".join(shlex.join(argv) for argv in commands)
         if cwd is not None:
             line = f"cd {shlex.quote(cwd)} && {line}"
-        return self.shell(line, [line], check=True, timeout_s=timeout_s)
+        return self.shell(line, [line], check=check, timeout_s=timeout_s)
 
     def shell(
         self, line: str, argv: Sequence[str], *, check: bool, timeout_s: float
@@ -165,7 +171,7 @@ class Guest:
             ) from error
 
     def push(self, folder: Path, target: str) -> None:
-        """Replace the remote folder `target` by `folder`, sent as one tar."""
+        """Put the sources of `folder` into the remote folder `target`, sent as one tar."""
         buffer = io.BytesIO()
         with tarfile.open(fileobj=buffer, mode="w:gz", compresslevel=1) as tar:
             tar.add(folder, arcname=".", filter=_plain)
@@ -191,18 +197,28 @@ class Guest:
         """
         line = f"tar -C {shlex.quote(folder)} -cz . | base64 -w0"
         text = self.shell(line, ["fetch", folder], check=True, timeout_s=60).stdout
-        files = {}
-        with tarfile.open(fileobj=io.BytesIO(base64.b64decode(text))) as tar:
-            for member in tar:
-                name = member.name.removeprefix("./")
-                if member.isfile() and "/" not in name and (stream := tar.extractfile(member)):
-                    files[name] = stream.read()
-        return files
+        try:
+            with tarfile.open(fileobj=io.BytesIO(base64.b64decode(text))) as tar:
+                return _plain_files(tar)
+        except (tarfile.TarError, ValueError, EOFError, OSError, zlib.error) as error:
+            raise GuestError(
+                f"{self.role}: the files of {folder} did not arrive ({error})",
+                hint="the machine may have started again in between: `testbed logs`",
+            ) from error
 
     def close(self) -> None:
         """Close the connection."""
         if self._connection is not None:
             self._connection.close()
+
+
+def _plain_files(tar: tarfile.TarFile) -> dict[str, bytes]:
+    files = {}
+    for member in tar:
+        name = member.name.removeprefix("./")
+        if member.isfile() and "/" not in name and (stream := tar.extractfile(member)):
+            files[name] = stream.read()
+    return files
 
 
 def _line(argv: Sequence[str], cwd: str | None) -> str:

@@ -84,13 +84,15 @@ def run(
 
 
 def _end_group(process: subprocess.Popen[str]) -> None:
-    """End the command and its children: asked first, made to after five seconds."""
+    """End the command and its children: asked first, made to after five seconds at most.
+
+    What is left of the group when its leader has ended is made to at once.
+    """
     for number in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, number)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(timeout=5)
-            return
 
 
 def _text(stream: str | bytes | None) -> str:

@@ -49,25 +49,28 @@ class Hook:
         if not self.arm.commands.count:
             return None
         facts = self._json(self._run("count", f"arm {self.arm.name}: no hit counter"), "count")
-        return [int(value) for value in facts["hits"]]
+        hits = facts.get("hits")
+        if not isinstance(hits, list) or not all(isinstance(value, int) for value in hits):
+            raise ArmError(f"arm {self.arm.name}: `count` printed no list of hits")
+        return hits
 
     def unload(self) -> None:
         """Detach the hook; succeeds also when nothing is loaded."""
         self._run("unload", f"arm {self.arm.name} does not unload")
 
     def prove_gone(self) -> None:
-        """Raise ArmError when verify still finds the hook after unloading."""
+        """Raise ArmError when verify still finds the hook after unloading.
+
+        Raises GuestError when that could not be asked.
+        """
         if not self.arm.commands.load:
             return
         commands = self.arm.resolve(self.arm.commands.verify, self.values)
-        try:
-            self.server.run_all(commands, cwd=self.folder)
-        except GuestError:
-            return
-        raise ArmError(
-            f"arm {self.arm.name} is still loaded after its unload commands",
-            hint="the next trial would measure it too; `testbed down --destroy` clears it",
-        )
+        if self.server.run_all(commands, cwd=self.folder, check=False).status == 0:
+            raise ArmError(
+                f"arm {self.arm.name} is still loaded after its unload commands",
+                hint="the next trial would measure it too; `testbed down --destroy` clears it",
+            )
 
     def _run(self, step: str, failure: str) -> str:
         commands = self.arm.resolve(getattr(self.arm.commands, step), self.values)

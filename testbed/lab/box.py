@@ -83,9 +83,10 @@ class BoxStore:
     def recipe(self) -> str:
         """Return 12 hex digits that change when anything that goes into the box does."""
         digest = hashlib.sha256()
-        files = [p for p in sorted(self.recipe_dir.rglob("*")) if p.is_file()]
-        for path in [*files, Path(image.__file__)]:
-            digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+        for path in sorted(p for p in self.recipe_dir.rglob("*") if p.is_file()):
+            name = f"{path.relative_to(self.recipe_dir)} {path.stat().st_mode & 0o100}"
+            digest.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
+        digest.update(Path(image.__file__).read_bytes() + b"\0")
         digest.update(self.mirror.encode() + b"\0" + self.public_key().encode())
         return digest.hexdigest()[:12]
 
@@ -93,10 +94,10 @@ class BoxStore:
         """Return the box of today's recipe, if it is built."""
         folder = self.account.data_dir / "boxes" / self.recipe()
         try:
-            facts = json.loads((folder / "box.json").read_text())
-        except (OSError, ValueError):
+            box = Box(folder=folder, **json.loads((folder / "box.json").read_text()))
+        except (OSError, ValueError, TypeError):
             return None
-        return Box(folder=folder, **facts)
+        return box if box.box.is_file() else None
 
     def build(self, terminal: Terminal) -> Box:
         """Build the box of today's recipe, or return it when it is there.

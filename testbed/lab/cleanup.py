@@ -3,8 +3,10 @@
 
 import contextlib
 import signal
+import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Any
 
 from testbed.edge.guest import Guest
 from testbed.lab import instruments
@@ -16,31 +18,41 @@ from testbed.model.errors import TestbedError
 
 @contextlib.contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Let a second Ctrl-C wait until the undoing is done."""
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    try:
-        previous = [signal.signal(number, signal.SIG_IGN) for number in numbers]
-    except ValueError:  # not in the main thread: signals do not come here
-        yield
+    """Let Ctrl-C, and being told to end, wait until the end of this block."""
+    pressed: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals do not come here
         return
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    previous = {n: signal.signal(n, lambda number, _: pressed.append(number)) for n in numbers}
     try:
         yield
     finally:
-        for number, handler in zip(numbers, previous, strict=True):
+        for number, handler in previous.items():
             signal.signal(number, handler)
+    if pressed:
+        signal.raise_signal(pressed[0])
 
 
-def clean(server: Guest, client: Guest, hook: Hook) -> None:
+def clean(
+    server: Guest, client: Guest, hook: Hook, begun: Sequence[Future[Any]] = ()
+) -> None:
     """End every unit in both guests and unload the hook, each even if another fails.
 
+    `begun` is what threads still start there: units are ended until those have returned.
     Raises the first failure after everything was tried.
     """
-    def on_server() -> None:
-        instruments.stop_all(server)
-        hook.unload()
-
     with uninterrupted(), ThreadPoolExecutor(2) as pool:
-        steps = [pool.submit(instruments.stop_all, client), pool.submit(on_server)]
+        for future in begun:
+            future.cancel()
+        while wait(begun, timeout=0).not_done:
+            wait([pool.submit(instruments.stop_all, guest) for guest in (client, server)])
+            wait(begun, timeout=0.1)
+        at_client = pool.submit(instruments.stop_all, client)
+        at_server = pool.submit(instruments.stop_all, server)
+        wait([at_server])
+        at_hook = pool.submit(hook.unload)
+        steps = (at_client, at_server, at_hook)
         failures = [error for step in steps if (error := step.exception()) is not None]
     if failures:
         raise failures[0]

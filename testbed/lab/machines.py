@@ -4,10 +4,11 @@
 `up` compares what is with what should be and does only the difference.
 """
 
+import contextlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,7 +58,7 @@ class Machines:
             data: dict[str, Any] = json.loads((self.project / "machines.json").read_text())
         except (OSError, ValueError):
             return None
-        return data
+        return data if isinstance(data, dict) and "machines" in data else None
 
     def up(self, prepare: Callable[[Guest], None]) -> dict[str, Guest]:
         """Bring both machines up, prepare each as soon as it answers, and return them.
@@ -79,7 +80,7 @@ class Machines:
         fits = old is not None and len(states) == len(ROLES) and settings.same_machines(old, wanted)
         if fits and _running(states):
             guests = self.guests()
-            with ThreadPoolExecutor(len(guests)) as pool:
+            with ThreadPoolExecutor(len(guests)) as pool, closed_on_failure(guests):
                 list(pool.map(prepare, guests.values()))
             return guests
         if fits and settings.ports_are_free(wanted, states):
@@ -111,17 +112,13 @@ class Machines:
             prepare(guest)
             return guest
 
-        with ThreadPoolExecutor(len(ROLES)) as pool:
-            guests = self._unconnected()
+        guests = self._unconnected()
+        with ThreadPoolExecutor(len(ROLES)) as pool, closed_on_failure(guests, given_up):
             reached = {role: pool.submit(reach, guest) for role, guest in guests.items()}
             try:
                 provider.up()
-            except BaseException as error:
-                if isinstance(error, MachineError):
-                    error.detail += self._consoles()
-                given_up.set()
-                for guest in guests.values():
-                    guest.close()
+            except MachineError as error:
+                error.detail += self._consoles()
                 raise
             prepared = {role: future.result() for role, future in reached.items()}
         self.account.write(self.project / "answered.json", json.dumps(answered) + "\n")
@@ -222,6 +219,21 @@ class Machines:
         beside = self.checkout / ".testbed"
         beside.mkdir(exist_ok=True)
         (beside / "machines.json").write_text(text)
+
+
+@contextlib.contextmanager
+def closed_on_failure(
+    guests: Mapping[str, Guest], given_up: Event | None = None
+) -> Iterator[None]:
+    """End what threads do in the guests when something fails here, as at Ctrl-C."""
+    try:
+        yield
+    except BaseException:
+        if given_up is not None:
+            given_up.set()
+        for guest in guests.values():
+            guest.close()
+        raise
 
 
 def _running(states: Mapping[str, str]) -> bool:

@@ -7,9 +7,10 @@ manifest; whatever a step starts, the step itself promises to undo.
 
 import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from threading import Event
 from typing import Any
 
 from testbed.edge.guest import Guest
@@ -17,7 +18,7 @@ from testbed.edge.store import RunDir
 from testbed.edge.terminal import Terminal
 from testbed.lab import instruments
 from testbed.lab.arms import Hook
-from testbed.lab.cleanup import clean
+from testbed.lab.cleanup import clean, uninterrupted
 from testbed.model.arm import Arm
 from testbed.model.config import Config
 from testbed.model.errors import GuestError
@@ -56,13 +57,17 @@ class Experiment:
 
         # Undoing comes before the threads are waited for: it ends what they wait for.
         with ThreadPoolExecutor(2) as beside, ExitStack() as undo:
-            undo.callback(clean, server, client, hook)
+            begun: list[Future[Any]] = []
+            undo.callback(clean, server, client, hook, begun)
             record.mark("load")
-            receiving = beside.submit(self._prepare_server)
-            sending = beside.submit(self._send, record)  # prepared now, begins at `go`
+            with uninterrupted():  # none begins that the undoing does not know
+                begun.append(receiving := beside.submit(self._prepare_server))
+                # Prepared now, begins at `go`.
+                begun.append(sending := beside.submit(self._send, record))
             hook.load()
             verified = hook.verify()
             receiving.result()
+            record.piped.wait()
             time.sleep(record.window("settle", bench.settle_s))
 
             record.mark("counters before")
@@ -74,6 +79,8 @@ class Experiment:
             time.sleep(record.window("idle", bench.idle_s))
 
             record.mark("traffic")
+            if sending.done():
+                sending.result()  # it failed: its own words, not those of a `go` nobody heard
             client.run(instruments.go())
             record.client_status = sending.result()
             drained = time.monotonic() + record.window("drain", bench.drain_s)
@@ -110,7 +117,10 @@ class Experiment:
         command = instruments.client(
             self.config, record.destination, trial.source_port, trial.seed
         )
-        guest.run_all(instruments.clean_scratch())
+        try:
+            guest.run_all(instruments.clean_scratch())
+        finally:
+            record.piped.set()
         limit_s = bench.settle_s + bench.idle_s + bench.duration_s + 100
         return guest.run(command, check=False, timeout_s=limit_s).status
 
@@ -156,6 +166,7 @@ class Record:
     mpstat_started_utc_ns: int | None = None
     windows_s: dict[str, float] = field(default_factory=dict)
     timeline: list[dict[str, Any]] = field(default_factory=list)
+    piped: Event = field(default_factory=Event)  # the client's `go` can be written to
 
     def mark(self, event: str) -> None:
         """Note that `event` begins now."""

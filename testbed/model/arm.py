@@ -6,6 +6,7 @@ arm in the server. The tool runs them and the pages print them; a new arm is a f
 """
 
 import difflib
+import string
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,7 +24,7 @@ else:
 
 FAIR = ("netfilter", "xdp")
 BASELINE = "none"
-Argv = list[str]
+Argv = Annotated[list[str], Field(min_length=1)]
 
 
 class _Part(BaseModel):
@@ -129,6 +130,9 @@ def _try_placeholders(arm: Arm, path: Path) -> None:
     values = placeholders(NetworkConfig(), "/")
     commands: dict[str, Any] = dict(arm.commands)
     try:
+        for items in commands.values():
+            for word in (word for argv in items for word in argv):
+                _demand_plain_names(word)
         arm.destination(values)
         for items in commands.values():
             arm.resolve(items, values)
@@ -137,6 +141,13 @@ def _try_placeholders(arm: Arm, path: Path) -> None:
             f"{path}: a command uses the unknown placeholder {error}",
             hint=f"known: {', '.join(values)}; a literal brace is written twice",
         ) from error
+
+
+def _demand_plain_names(word: str) -> None:
+    """Raise KeyError for `{name.attribute}` and `{name[index]}`."""
+    for _, name, _, _ in string.Formatter().parse(word):
+        if name is not None and not name.isidentifier():
+            raise KeyError(name)
 
 
 def known(arms_dir: Path) -> list[str]:

@@ -7,6 +7,7 @@ out of range is refused with the range. `load` is the only way in.
 
 import difflib
 import ipaddress
+import math
 import os
 import sys
 from pathlib import Path
@@ -101,6 +102,19 @@ class NetworkConfig(_Section):
             raise ValueError(f"target_address {self.target_address} is not in {inner}")
         if link.overlaps(inner):
             raise ValueError(f"the link {link} and the namespace's {inner} overlap")
+        places = {"client_address": link, "server_address": link,
+                  "gateway_address": inner, "target_address": inner}  # fmt: skip
+        taken: set[str] = set()
+        for name, network in places.items():
+            address = getattr(self, name)
+            if address in taken:
+                raise ValueError(f"{name} {address} is another one's address, too")
+            taken.add(address)
+            if ipaddress.ip_address(address) in (
+                network.network_address,
+                network.broadcast_address,
+            ):
+                raise ValueError(f"{name} {address} is no host's address in {network}")
         return self
 
 
@@ -121,7 +135,20 @@ class BenchConfig(_Section):
     )
     @classmethod
     def _number(cls, value: object) -> object:
-        return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+        if not isinstance(value, int) or isinstance(value, bool):
+            return value
+        try:
+            return float(value)
+        except OverflowError:
+            return math.inf
+
+    @model_validator(mode="after")
+    def _sends_something(self) -> "BenchConfig":
+        if self.rate_pps * self.duration_s < 1:
+            raise ValueError(
+                f"{self.rate_pps:g} packets a second for {self.duration_s:g} s are no packet"
+            )
+        return self
 
 
 class BoxConfig(_Section):
