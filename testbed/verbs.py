@@ -124,6 +124,7 @@ def bench(lab: Lab, names: Sequence[str], seed: int | None, command: Sequence[st
         ):
             list(pool.map(lambda guest: _prepare(lab, guest, arms), guests.values()))
         every = arm_manifest.choose(lab.arms_dir, arm_manifest.known(lab.arms_dir))
+        every = deploy.built(guests["server"], every)
         for left in cleanup.sweep(guests["server"], guests["client"], every, lab.config.network):
             lab.terminal.warn(f"left by an earlier command: {left}")
 

@@ -75,6 +75,13 @@ def build_arms(server: Guest, arms: Sequence[Arm], checkout: Path, config: Confi
         list(pool.map(lambda arm: _build(server, arm, checkout, config, kernel), built))
 
 
+def built(server: Guest, arms: Sequence[Arm]) -> list[Arm]:
+    """Return those arms that this server can ever have loaded: built ones, or needing no build."""
+    line = f"cd {SOURCES}/arms && ls -d */{STAMP} 2>/dev/null || true"
+    there = server.shell(line, ["ls", STAMP], check=True, timeout_s=30).stdout.split()
+    return [arm for arm in arms if not arm.commands.build or f"{arm.name}/{STAMP}" in there]
+
+
 def _build(server: Guest, arm: Arm, checkout: Path, config: Config, kernel: str) -> None:
     folder = f"{SOURCES}/arms/{arm.name}"
     sources = checkout / "guest/arms"
