@@ -4,17 +4,15 @@
 import ctypes
 import json
 import os
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from procfs import output_of, read_text
 
 CLONE_NEWNET = 0x40000000  # <linux/sched.h>
 
 
-@dataclass(frozen=True)
-class Namespace:
+class Namespace(NamedTuple):
     """A network namespace: by the name `ip netns` gave it, or by path (/proc/PID/ns/net)."""
 
     name: str

@@ -139,8 +139,10 @@ def bench(lab: Lab, names: Sequence[str], seed: int | None, command: Sequence[st
         run_dir.write_json("plan.json", _plan_json(lab, arms, plan, command))
         started = datetime.now(timezone.utc)
         clock = time.monotonic()
-        run_dir.write_json("facts/host.json", hostfacts.collect(machines))
-        _facts(run_dir, guests, "before")
+        with ThreadPoolExecutor(1) as beside:
+            host_facts = beside.submit(hostfacts.collect, machines)
+            _facts(run_dir, guests, "before")
+            run_dir.write_json("facts/host.json", host_facts.result())
         loop = time.monotonic()
         Experiment(
             lab.config, plan, {arm.name: arm for arm in arms}, guests, run_dir, lab.terminal

@@ -62,10 +62,13 @@ def sweep(
     server: Guest, client: Guest, arms: Sequence[Arm], network: NetworkConfig
 ) -> list[str]:
     """Undo what an earlier, killed command may have left; return what could not be undone."""
-    left = []
-    for arm in arms:
-        try:
-            clean(server, client, Hook(arm, server, network))
-        except TestbedError as error:
-            left.append(f"{arm.name}: {error.message}")
-    return left
+    hooks = [Hook(arm, server, network) for arm in arms]
+    with uninterrupted(), ThreadPoolExecutor(4) as pool:
+        stopped = [pool.submit(instruments.stop_all, guest) for guest in (client, server)]
+        wait(stopped)
+        steps = [*stopped, *(pool.submit(hook.unload) for hook in hooks)]
+        failures = [error for step in steps if (error := step.exception()) is not None]
+    unexpected = [error for error in failures if not isinstance(error, TestbedError)]
+    if unexpected:
+        raise unexpected[0]
+    return [str(error) for error in failures]

@@ -167,7 +167,7 @@ def test_a_sweep_goes_on_and_tells_what_is_left() -> None:
     server, client = world.guests["server"], world.guests["client"]
     chosen = arms.choose(ARMS, ["xdp", "netfilter", "none"])
     left = cleanup.sweep(server, client, chosen, NetworkConfig())
-    assert left == ["xdp: arm xdp does not unload"]
+    assert left == ["arm xdp does not unload"]
     assert world.hooks == {"xdp"}
 
 
