@@ -8,7 +8,7 @@ from pathlib import Path
 
 from testbed.edge.guest import SOURCES, Guest, is_source
 from testbed.model.arm import Arm, placeholders
-from testbed.model.config import Config
+from testbed.model.config import Config, NetworkConfig
 from testbed.model.errors import ArmError, GuestError, MachineError
 
 BUILD_LIMIT_S = 600
@@ -28,15 +28,18 @@ def _set_up_one(guest: Guest, sources: Path, config: Config, stamp: str) -> None
     if there != stamp:
         guest.push(sources, SOURCES)
         guest.write(f"{SOURCES}/{STAMP}", stamp)
-    network = config.network
-    if guest.role == "server":
-        own = f"{network.server_address}/{network.prefix_length}"
-        words = [own, network.gateway_address, network.target_address, network.namespace]
-    else:
-        own = f"{network.client_address}/{network.prefix_length}"
-        words = [own, network.server_address, network.target_address]
+    words = setup_arguments(guest.role, config.network)
     guest.run(["sh", f"{SOURCES}/setup/{guest.role}.sh", *words])
     _prove_nic(guest, config.machines.nic_model)
+
+
+def setup_arguments(role: str, network: NetworkConfig) -> list[str]:
+    """Return the arguments of guest/setup/<role>.sh; plain Vagrant runs it with the same."""
+    if role == "server":
+        own = f"{network.server_address}/{network.prefix_length}"
+        return [own, network.gateway_address, network.target_address, network.namespace]
+    own = f"{network.client_address}/{network.prefix_length}"
+    return [own, network.server_address, network.target_address]
 
 
 def _prove_nic(guest: Guest, model: str) -> None:

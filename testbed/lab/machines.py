@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Event
+from threading import Barrier, BrokenBarrierError, Event
 from typing import Any
 
 from testbed.edge.account import Account, project_id
@@ -61,9 +61,9 @@ class Machines:
         return data if isinstance(data, dict) and "machines" in data else None
 
     def up(self, prepare: Callable[[Guest], None]) -> dict[str, Guest]:
-        """Bring both machines up, prepare each as soon as it answers, and return them.
+        """Bring both machines up, prepare both as soon as they answer, and return them.
 
-        `prepare` runs in a thread per machine, while the other one still boots.
+        `prepare` runs in a thread per machine, while Vagrant still looks after them.
         Raises HostError (tools, memory, KVM demanded), MachineError (box, boot), and
         whatever `prepare` raises.
         """
@@ -103,12 +103,19 @@ class Machines:
 
     def _boot(self, provider: Provider, prepare: Callable[[Guest], None]) -> dict[str, Guest]:
         """Run Vagrant here, where Ctrl-C arrives, and prepare the machines beside it."""
-        given_up = Event()
+        given_up, both = Event(), Barrier(len(ROLES))
         answered: dict[str, float] = {}  # when each could first be used; read by bench/
 
         def reach(guest: Guest) -> Guest:
-            guest.connect(self.config.machines.boot_timeout_s, given_up=given_up)
+            try:
+                guest.connect(self.config.machines.boot_timeout_s, given_up=given_up)
+            except BaseException:
+                both.abort()
+                raise
             answered[guest.role] = time.time()
+            # Compiling in one machine would take the CPUs that the other one boots with.
+            with contextlib.suppress(BrokenBarrierError):
+                both.wait()
             prepare(guest)
             return guest
 
@@ -215,6 +222,7 @@ class Machines:
         text = json.dumps(wanted, indent=2) + "\n"
         self.account.write(self.project / "machines.json", text)
         shutil.copy(self.checkout / "Vagrantfile", self.project / "Vagrantfile")
+        shutil.copytree(self.checkout / "guest/setup", self.project / "setup", dirs_exist_ok=True)
         self.account.own(self.project)
         beside = self.checkout / ".testbed"
         beside.mkdir(exist_ok=True)

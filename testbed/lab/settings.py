@@ -9,6 +9,7 @@ from typing import Any
 from testbed.edge import host
 from testbed.edge.account import Account
 from testbed.lab.accelerator import Accelerator
+from testbed.lab.deploy import setup_arguments
 from testbed.model.config import Config, MachineConfig
 
 ROLES = ("client", "server")
@@ -40,6 +41,7 @@ def of_the_pair(config: Config, project: Path, ports: Mapping[str, int]) -> dict
         "machines": {
             role: {
                 "address": addresses[role],
+                "setup": setup_arguments(role, network),
                 "mac": LAB_MACS[role],
                 "cpus": common[role].cpus,
                 "memory_mb": common[role].memory_mb,

@@ -167,8 +167,8 @@ def test_a_sweep_goes_on_and_tells_what_is_left() -> None:
     server, client = world.guests["server"], world.guests["client"]
     chosen = arms.choose(ARMS, ["xdp", "netfilter", "none"])
     left = cleanup.sweep(server, client, chosen, NetworkConfig())
-    assert left == ["arm xdp does not unload"]
-    assert world.hooks == {"xdp"}
+    (stays,) = world.hooks  # they are unloaded side by side: either may be the refused one
+    assert left == [f"arm {stays} does not unload"]
 
 
 # The same through `testbed bench`, with everything that comes before and after the trials.

@@ -99,11 +99,14 @@ def test_a_second_command_is_told_who_is_at_work(testbed: Testbed) -> None:
 def test_plain_vagrant_works_on_the_same_machines(testbed: Testbed) -> None:
     vagrant = shutil.which("vagrant")
     assert vagrant is not None
-    environment = {**os.environ, "VAGRANT_HOME": str(testbed.checkout / "not-touched")}
+    home = testbed.checkout / "not-touched"
+    environment = {**os.environ, "VAGRANT_HOME": str(home)}
+    boot_id = testbed.guest("server", "cat /proc/sys/kernel/random/boot_id")
     for words, expected in (
         (["status"], "running (libvirt)"),
         (["ssh", "server", "-c", "hostname; sudo id -u"], "server\n0\n"),
-        (["up", "--no-provision"], "already running"),
+        (["up"], "Bringing machine 'server' up"),
+        (["provision", "server"], "Running provisioner: shell"),
     ):
         done = subprocess.run(
             [vagrant, *words], cwd=testbed.checkout, env=environment, text=True,
@@ -111,6 +114,9 @@ def test_plain_vagrant_works_on_the_same_machines(testbed: Testbed) -> None:
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         assert expected in done.stdout.replace("\r", "")
+    assert testbed.guest("server", "cat /proc/sys/kernel/random/boot_id") == boot_id
+    assert "0% packet loss" in testbed.guest("client", "ping -c 2 -i 0.2 10.0.1.2")
+    assert not (home / "boxes").exists() or not any((home / "boxes").iterdir())
 
 
 def test_halted_machines_start_again(testbed: Testbed) -> None:
