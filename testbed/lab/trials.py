@@ -66,13 +66,15 @@ class Experiment:
                 begun.append(sending := beside.submit(self._send, record))
             hook.load()
             verified = hook.verify()
-            receiving.result()
-            record.piped.wait()
-            time.sleep(record.window("settle", bench.settle_s))
 
             record.mark("counters before")
             before = server.json(instruments.snapshot(*self._counted()))
             record.hits_before = hook.hits()
+            receiving.result()
+            record.piped.wait()
+
+            record.mark("settle")
+            time.sleep(record.window("settle", bench.settle_s))
 
             record.mark("idle")
             server.run_all([instruments.mpstat(), instruments.go()])

@@ -226,7 +226,8 @@ def test_the_files_of_a_trial(tmp_path: Path) -> None:
         "windows_s": {"settle": 0.0, "idle": 0.2, "drain": 0.0}, "error": None,
     }  # fmt: skip
     assert [mark["event"] for mark in timeline] == [
-        "load", "counters before", "idle", "traffic", "counters after", "collect", "undo", "end",
+        "load", "counters before", "settle", "idle", "traffic", "counters after", "collect",
+        "undo", "end",
     ]  # fmt: skip
     times = [mark["host_monotonic_ns"] for mark in timeline]
     assert times == sorted(times)

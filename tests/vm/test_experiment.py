@@ -46,12 +46,18 @@ def test_up_again_changes_nothing(testbed: Testbed) -> None:
 
 
 def test_five_trials_of_both_hooks(testbed: Testbed) -> None:
-    """Fifteen delivered trials; a second try is for a host whose CPUs were taken meanwhile."""
-    for _ in range(2):
+    """Fifteen delivered trials.
+
+    The link loses packets when the host's CPUs are taken for 9 ms (docs/measured-speeds.md),
+    which is the host's doing: further tries are for a busy one. The tool must say so each time.
+    """
+    for _ in range(4):
         done = testbed.run("bench", "--both", timeout_s=600)
         assert done.returncode in (0, 7), done.stderr
         rows = trials(testbed.latest)
-        if min(float(row["delivered_share"]) for row in rows) >= 0.99:
+        delivered = min(float(row["delivered_share"]) for row in rows) >= 0.99
+        assert delivered or done.returncode == 7, "a lossy run was not called INVALID"
+        if delivered:
             break
     assert [sum(r["arm"] == arm for r in rows) for arm in ("none", "netfilter", "xdp")] == [5] * 3
     assert min(float(row["delivered_share"]) for row in rows) >= 0.99
