@@ -6,34 +6,30 @@ import json
 import os
 import secrets
 import shlex
-import shutil
 import subprocess
-import sys
-import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import filelock
 
-import testbed
 from testbed.edge import host, store
 from testbed.edge.account import Account
 from testbed.edge.guest import Guest
 from testbed.edge.store import RunDir
 from testbed.edge.terminal import Terminal
-from testbed.lab import cleanup, deploy, hostfacts, instruments
+from testbed.lab import cleanup, deploy
 from testbed.lab.machines import Machines, closed_on_failure
+from testbed.lab.recording import Recording
 from testbed.lab.settings import ROLES
 from testbed.lab.trials import Experiment
 from testbed.model import arm as arm_manifest
 from testbed.model import config as configuration
 from testbed.model.arm import BASELINE, FAIR, Arm
 from testbed.model.config import Config
-from testbed.model.errors import ExitCode, HostError, MachineError, RunError, UsageError
+from testbed.model.errors import HostError, MachineError, RunError, UsageError
 from testbed.model.plan import Plan
 
 
@@ -136,37 +132,10 @@ def bench(lab: Lab, names: Sequence[str], seed: int | None, command: Sequence[st
         run_dir = RunDir.create(lab.results)
         run_dir.point_latest()
         lab.terminal.say(f"run {run_dir.path.name}: {len(plan)} trials, seed {plan.seed}")
-        run_dir.write_json("plan.json", _plan_json(lab, arms, plan, command))
-        started = datetime.now(timezone.utc)
-        clock = time.monotonic()
-        with ThreadPoolExecutor(1) as beside:
-            host_facts = beside.submit(hostfacts.collect, machines)
-            _facts(run_dir, guests, "before")
-            run_dir.write_json("facts/host.json", host_facts.result())
-        loop = time.monotonic()
-        Experiment(
-            lab.config, plan, {arm.name: arm for arm in arms}, guests, run_dir, lab.terminal
-        ).run()
-        loop_s = time.monotonic() - loop
-        _facts(run_dir, guests, "after")
-        run_dir.close(
-            {
-                "schema": 1,
-                "run_id": run_dir.path.name,
-                "status": "complete",
-                "command": list(command),
-                "started_utc": started.isoformat(timespec="seconds"),
-                "ended_utc": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-                "versions": {"testbed": testbed.__version__, "python": sys.version.split()[0]},
-                "git": _git(lab.checkout),
-                "accelerator": machines.accelerator().name,
-                "exit_code": int(ExitCode.OK),
-                "durations": {
-                    "total_s": round(time.monotonic() - clock, 3),
-                    "trials_s": round(loop_s, 3),
-                },
-            }
-        )
+        recording = Recording(run_dir, lab.config, plan, arms, command, machines, guests)
+        by_name = {arm.name: arm for arm in arms}
+        with recording.whole():
+            Experiment(lab.config, plan, by_name, guests, run_dir, lab.terminal).run()
     return run_dir.path
 
 
@@ -302,38 +271,6 @@ def _settings(lab: Lab, role: str) -> dict[str, Any]:
     if settings is None or lab.machines.states()[role] != "running":
         raise MachineError(f"the {role} is not up", hint="run `testbed up` first")
     return settings
-
-
-def _plan_json(lab: Lab, arms: Sequence[Arm], plan: Plan, command: Sequence[str]) -> dict[str, Any]:
-    return {
-        "schema": 1,
-        "profile": "fair",
-        "command": list(command),
-        "config": lab.config.model_dump(mode="json"),
-        "arms": [arm.model_dump(mode="json", by_alias=True) for arm in arms],
-        "blocks": [list(block) for block in plan.blocks],
-        "seed": plan.seed,
-    }
-
-
-def _facts(run_dir: RunDir, guests: dict[str, Guest], when: str) -> None:
-    with ThreadPoolExecutor(len(guests)) as pool:
-        facts = pool.map(lambda guest: guest.json(instruments.facts()), guests.values())
-        for role, said in zip(guests, facts, strict=True):
-            run_dir.write_json(f"facts/{role}-{when}.json", said)
-
-
-def _git(checkout: Path) -> dict[str, Any] | None:
-    def ask(*words: str) -> str:
-        argv = ["git", "-C", str(checkout), *words]
-        return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip()
-
-    if shutil.which("git") is None:
-        return None
-    try:
-        return {"commit": ask("rev-parse", "HEAD"), "dirty": bool(ask("status", "--porcelain"))}
-    except subprocess.CalledProcessError:
-        return None
 
 
 def _checkout() -> Path:

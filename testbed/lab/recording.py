@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What frames a run's trials: plan and facts before them, facts and the manifest after."""
+
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import testbed
+from testbed.edge.guest import Guest
+from testbed.edge.store import RunDir
+from testbed.lab import hostfacts, instruments
+from testbed.lab.machines import Machines
+from testbed.model.arm import Arm
+from testbed.model.config import Config
+from testbed.model.errors import ExitCode
+from testbed.model.plan import Plan
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One run, as its directory shall tell of it."""
+
+    run_dir: RunDir
+    config: Config
+    plan: Plan
+    arms: Sequence[Arm]
+    command: Sequence[str]
+    machines: Machines
+    guests: Mapping[str, Guest]
+
+    @contextmanager
+    def whole(self) -> Iterator[None]:
+        """Frame the trials; only when the block ends well does the run get its manifest."""
+        self.run_dir.write_json("plan.json", self._plan())
+        started, clock = datetime.now(timezone.utc), time.monotonic()
+        with ThreadPoolExecutor(1) as beside:
+            host_facts = beside.submit(hostfacts.collect, self.machines)
+            self._facts("before")
+            self.run_dir.write_json("facts/host.json", host_facts.result())
+        loop = time.monotonic()
+        yield
+        loop_s = time.monotonic() - loop
+        self._facts("after")
+        manifest = self._manifest(started)
+        manifest["durations"] = {
+            "total_s": round(time.monotonic() - clock, 3),
+            "trials_s": round(loop_s, 3),
+        }
+        self.run_dir.close(manifest)
+
+    def _plan(self) -> dict[str, Any]:
+        return {
+            "schema": 1,
+            "profile": "fair",
+            "command": list(self.command),
+            "config": self.config.model_dump(mode="json"),
+            "arms": [arm.model_dump(mode="json", by_alias=True) for arm in self.arms],
+            "blocks": [list(block) for block in self.plan.blocks],
+            "seed": self.plan.seed,
+        }
+
+    def _facts(self, when: str) -> None:
+        with ThreadPoolExecutor(len(self.guests)) as pool:
+            facts = pool.map(lambda guest: guest.json(instruments.facts()), self.guests.values())
+            for role, said in zip(self.guests, facts, strict=True):
+                self.run_dir.write_json(f"facts/{role}-{when}.json", said)
+
+    def _manifest(self, started: datetime) -> dict[str, Any]:
+        return {
+            "schema": 1,
+            "run_id": self.run_dir.path.name,
+            "status": "complete",
+            "command": list(self.command),
+            "started_utc": started.isoformat(timespec="seconds"),
+            "ended_utc": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            "versions": {"testbed": testbed.__version__, "python": sys.version.split()[0]},
+            "git": _git(self.machines.checkout),
+            "accelerator": self.machines.accelerator().name,
+            "exit_code": int(ExitCode.OK),
+        }
+
+
+def _git(checkout: Path) -> dict[str, Any] | None:
+    """Return the commit that ran and whether files differed from it; None outside of git."""
+
+    def ask(*words: str) -> str:
+        argv = ["git", "-C", str(checkout), *words]
+        return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip()
+
+    if shutil.which("git") is None:
+        return None
+    try:
+        return {"commit": ask("rev-parse", "HEAD"), "dirty": bool(ask("status", "--porcelain"))}
+    except subprocess.CalledProcessError:
+        return None
