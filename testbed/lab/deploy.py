@@ -20,10 +20,8 @@ def set_up(guest: Guest, checkout: Path, config: Config) -> None:
 
     Raises GuestError when a step fails, MachineError when the NIC is not what was asked for.
     """
-    _set_up_one(guest, checkout / "guest", config, source_stamp(checkout / "guest"))
-
-
-def _set_up_one(guest: Guest, sources: Path, config: Config, stamp: str) -> None:
+    sources = checkout / "guest"
+    stamp = source_stamp(sources)
     there = guest.run(["cat", f"{SOURCES}/{STAMP}"], check=False).stdout.strip()
     if there != stamp:
         guest.push(sources, SOURCES)
