@@ -19,7 +19,6 @@ LONGEST = 260
 # Longer than one idea should be, each with the reason why it is not split.
 KNOWN_LONG = {
     "guest/server.py": "one conversation, state by state, without a second file in the guest",
-    "testbed/verbs.py": "one function a verb, and the list of all verbs on one page",
     "tests/unit/run_factory.py": "one whole run directory, written file by file",
     "tests/unit/test_client_server.py": "one conversation over real sockets, from all its sides",
     "tests/unit/test_rewrite.py": "one C header, against a model in Python",

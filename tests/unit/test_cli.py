@@ -116,7 +116,7 @@ def test_outside_a_checkout(
     testbed: Testbed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(verbs, "__file__", str(tmp_path / "testbed/verbs.py"))
+    monkeypatch.setattr(verbs.lab, "__file__", str(tmp_path / "testbed/verbs/lab.py"))
     said = testbed("status")
     assert (said.status, said.err) == (
         2, "testbed: no testbed checkout here\n  → change into the folder that holds ./lab\n",

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One checkout with its configuration: what every verb starts from."""
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import filelock
+
+from testbed.edge.account import Account
+from testbed.edge.terminal import Terminal
+from testbed.lab.machines import Machines
+from testbed.model import config as configuration
+from testbed.model.config import Config
+from testbed.model.errors import HostError, RunError
+
+
+@dataclass(frozen=True)
+class Lab:
+    """One checkout with its configuration; what every verb starts from."""
+
+    checkout: Path
+    config: Config
+    terminal: Terminal
+
+    @classmethod
+    def here(cls, terminal: Terminal) -> "Lab":
+        """Return the checkout that holds the current folder, or the package's own.
+
+        Raises ConfigError for a `testbed.toml` that cannot be used.
+        """
+        checkout = _checkout()
+        return cls(checkout, configuration.load(checkout), terminal)
+
+    @property
+    def machines(self) -> Machines:
+        """The two machines of this checkout."""
+        return Machines(self.config, self.checkout, Account.current(), self.terminal)
+
+    @property
+    def results(self) -> Path:
+        """Where runs are kept."""
+        return self.checkout / "results"
+
+    @property
+    def arms_dir(self) -> Path:
+        """Where arms are kept."""
+        return self.checkout / "guest/arms"
+
+    @contextlib.contextmanager
+    def alone(self, verb: str) -> Iterator[None]:
+        """Hold this checkout's lock; raise HostError naming who has it."""
+        folder = self.checkout / ".testbed"
+        folder.mkdir(exist_ok=True)
+        holder = folder / "lock.json"
+        lock = filelock.FileLock(folder / "lock", timeout=0)
+        try:
+            lock.acquire()
+        except filelock.Timeout as error:
+            with contextlib.suppress(OSError, ValueError):
+                facts = json.loads(holder.read_text())
+                raise HostError(
+                    f"`testbed {facts['verb']}` (process {facts['pid']}) is at work here",
+                    hint="wait for it, or end it with Ctrl-C in its terminal",
+                ) from error
+            raise HostError("another testbed command is at work here") from error
+        try:
+            holder.write_text(json.dumps({"verb": verb, "pid": os.getpid()}))
+            yield
+        finally:
+            holder.unlink(missing_ok=True)
+            lock.release()
+
+
+def print_json(value: dict[str, Any]) -> None:
+    """Print one versioned JSON object on stdout."""
+    print(json.dumps({"schema": 1, **value}, indent=2))
+
+
+def _checkout() -> Path:
+    """Return the checkout: the nearest folder upwards with a Vagrantfile and guest/arms."""
+    here = Path.cwd()
+    for folder in (here, *here.parents, Path(__file__).resolve().parents[2]):
+        if (folder / "Vagrantfile").is_file() and (folder / "guest/arms").is_dir():
+            return folder
+    raise RunError("no testbed checkout here", hint="change into the folder that holds ./lab")

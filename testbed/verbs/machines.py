@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The verbs of the two machines and their box."""
+
+import shlex
+import subprocess
+from collections.abc import Sequence
+from typing import Any
+
+from testbed.edge import host
+from testbed.edge.guest import Guest
+from testbed.lab import deploy
+from testbed.lab.settings import ROLES
+from testbed.model import arm as arm_manifest
+from testbed.model.arm import BASELINE, FAIR, Arm
+from testbed.model.errors import MachineError, UsageError
+from testbed.verbs.lab import Lab, print_json
+
+
+def up(lab: Lab) -> dict[str, Guest]:
+    """Bring both machines up, set up and with the fair arms built."""
+    arms = arm_manifest.choose(lab.arms_dir, [BASELINE, *FAIR])
+    with lab.alone("up"):
+        return lab.machines.up(lambda guest: prepare(lab, guest, arms))
+
+
+def prepare(lab: Lab, guest: Guest, arms: Sequence[Arm]) -> None:
+    """Give one guest its sources and addresses, and the server its arms."""
+    deploy.set_up(guest, lab.checkout, lab.config)
+    if guest.role == "server":
+        deploy.build_arms(guest, arms, lab.checkout, lab.config)
+
+
+def down(lab: Lab, *, destroy: bool) -> None:
+    """Shut both machines down, or remove them and their disks."""
+    with lab.alone("down"):
+        lab.machines.down(destroy=destroy)
+
+
+def status(lab: Lab, *, as_json: bool) -> None:
+    """Print the state of both machines."""
+    machines = lab.machines
+    states = machines.states()
+    chosen = machines.accelerator() if "running" in states.values() else None
+    if as_json:
+        print_json({"machines": states, "accelerator": chosen.name if chosen else None})
+        return
+    for role, state in states.items():
+        print(f"{role:<8} {state}")
+    if chosen is not None:
+        print(f"CPUs     {chosen.name} ({chosen.reason})")
+
+
+def ssh(lab: Lab, role: str, command: list[str]) -> int:
+    """Run ssh to one machine as root; return its exit status."""
+    settings = _settings(lab, role)
+    argv = [
+        host.find("ssh", package="openssh-client"), "-q", "-i", settings["private_key"],
+        "-p", str(settings["machines"][role]["ssh_port"]), "-o", "IdentitiesOnly=yes",
+        "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
+        "root@127.0.0.1",
+    ]  # fmt: skip
+    words = command[1:] if command[:1] == ["--"] else command
+    return subprocess.call([*argv, shlex.join(words)] if words else argv)
+
+
+def vagrant(lab: Lab, arguments: Sequence[str]) -> int:
+    """Run plain vagrant on these machines; return its exit status."""
+    settings = lab.machines.settings()
+    if settings is None:
+        raise MachineError("there are no machines yet", hint="run `testbed up` first")
+    return subprocess.call([*settings["command"], *arguments])
+
+
+def logs(lab: Lab) -> None:
+    """Print the logs that an earlier `up` left, each with its last lines."""
+    project = lab.machines.project
+    for path in sorted(project.glob("*.log")):
+        print(f"==> {path}")
+        print("\n".join(path.read_text(errors="replace").splitlines()[-10:]))
+
+
+def box_build(lab: Lab) -> None:
+    """Build the box of today's recipe, unless it is there; print where it is."""
+    with lab.alone("box build"):
+        print(lab.machines.boxes.build(lab.terminal).box)
+
+
+def box_show(lab: Lab, *, as_json: bool) -> None:
+    """Print what the box is."""
+    box = lab.machines.boxes.find()
+    if box is None:
+        raise MachineError("the box is not built", hint="`testbed box build` builds it")
+    facts = {"name": box.name, "file": str(box.box), "megabytes": round(box.size_bytes / 1e6),
+             "built": box.built_utc, "kernel": box.kernel, "sha256": box.sha256,
+             "packages": str(box.packages)}  # fmt: skip
+    if as_json:
+        print_json({"box": facts})
+        return
+    for name, value in facts.items():
+        print(f"{name:<10} {value}")
+
+
+def box_remove(lab: Lab) -> None:
+    """Delete every box of this account, wherever Vagrant and libvirt keep a copy."""
+    with lab.alone("box remove"):
+        for path in lab.machines.remove_boxes():
+            print(f"removed {path}")
+
+
+def _settings(lab: Lab, role: str) -> dict[str, Any]:
+    if role not in ROLES:
+        raise UsageError(f"there is no machine {role!r}", hint="the machines: client, server")
+    settings = lab.machines.settings()
+    if settings is None or lab.machines.states()[role] != "running":
+        raise MachineError(f"the {role} is not up", hint="run `testbed up` first")
+    return settings
