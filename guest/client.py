@@ -44,13 +44,16 @@ from conversation import Conversation
 from pacing import (
     MAX_BURST,
     SPIN_US,
+    TICK_RATES_HZ,
     Sending,
     datagrams,
     gap_statistics,
     late_sends,
     schedule_ns,
     send_paced,
+    tick_lock,
 )
+from procfs import stat_and
 from protocol import HEADER_BYTES, MAX_PAYLOAD_BYTES, MAX_PLANNED, Kind, Message
 from udp_socket import open_socket
 
@@ -70,7 +73,10 @@ MEASURED = (
     "achieved_pps",
     "gap_us",
     "late_sends",
+    "tick_lock",
 )
+#: What this machine counts of its own, around a trial; the cost of a packet is the server's.
+COUNTED = ("/proc/net/dev", "/proc/net/snmp")
 
 
 def run_trial(options: argparse.Namespace, index: int, record: dict[str, Any]) -> bool:
@@ -95,6 +101,7 @@ def run_trial(options: argparse.Namespace, index: int, record: dict[str, Any]) -
         "end_attempts": 0,
         "acknowledged": False,
         "server": None,
+        "counters": None,
         "succeeded": False,
     }
     slots = datagrams(message, options.payload, seed)
@@ -102,6 +109,7 @@ def run_trial(options: argparse.Namespace, index: int, record: dict[str, Any]) -
     if index == 0:
         wait_for_go(options.go)
     with open_socket("", source_port) as sock:
+        before = stat_and(*COUNTED)
         talk = Conversation(sock, options.address, message, options.timeout_s)
         started = talk.start(planned)
         record["start_attempts"] = talk.attempts[Kind.START]
@@ -125,6 +133,7 @@ def run_trial(options: argparse.Namespace, index: int, record: dict[str, Any]) -
         counts = talk.end(sending.offered)
         if counts is not None:
             talk.close()
+    record["counters"] = {"before": before, "after": stat_and(*COUNTED)}
     record |= describe(sending, utc_ns - monotonic_ns)
     record["end_attempts"] = talk.attempts[Kind.END]
     record["control_sent"] = sum(talk.attempts.values()) + (counts is not None)
@@ -151,6 +160,7 @@ def describe(sending: Sending, utc_minus_monotonic_ns: int) -> dict[str, Any]:
         "achieved_pps": sending.offered / elapsed_ns * 1e9,
         "gap_us": gap_statistics(sending),
         "late_sends": late_sends(sending),
+        "tick_lock": {str(hz): tick_lock(sending, hz) for hz in TICK_RATES_HZ},
     }
 
 

@@ -51,10 +51,18 @@ def links(unavailable: dict[str, str]) -> list[dict[str, Any]] | None:
     return found
 
 
+#: EtherTypes, as /proc/net/packet prints them, of sockets that get to see the experiment's packets:
+#: all, and IPv4. systemd-networkd has a socket for LLDP on each link, which does not.
+TAPPING = ("0003", "0800")
+
+
 def packet_sockets() -> int | None:
-    """Open packet sockets (tcpdump's kind): each of them sees, and so slows, every packet."""
+    """Open packet sockets (tcpdump's kind) that see, and so slow, every packet."""
     text = read_text("/proc/net/packet")
-    return None if text is None else max(0, len(text.splitlines()) - 1)  # less the heading
+    if text is None:
+        return None
+    rows = (line.split() for line in text.splitlines()[1:])
+    return sum(len(row) > 3 and row[3] in TAPPING for row in rows)
 
 
 def ethtool_counters(interface: str, unavailable: dict[str, str]) -> dict[str, int] | None:

@@ -42,6 +42,30 @@ def cpu_counters() -> dict[str, Any]:
     }
 
 
+def stat_and(*paths: str) -> dict[str, Any]:
+    """The raw text of /proc/stat and of further files, with the clock before and after."""
+    before_ns = time.monotonic_ns()
+    stat = read_text("/proc/stat")
+    others = {Path(path).name: read_text(path) for path in paths}
+    return {"monotonic_ns": [before_ns, time.monotonic_ns()], "stat": stat, **others}
+
+
+def stack_counters() -> dict[str, Any]:
+    """The stack's counters in the root namespace and in this process's own, raw.
+
+    /proc/PID/net shows the network namespace of that process; process 1 is in the root's.
+    """
+    return {
+        "root": _counters_of("/proc/1/net"),
+        "namespace": _counters_of("/proc/self/net"),
+        "softnet_stat": read_text("/proc/net/softnet_stat"),
+    }
+
+
+def _counters_of(folder: str) -> dict[str, str | None]:
+    return {name: read_text(f"{folder}/{name}") for name in ("snmp", "netstat", "dev")}
+
+
 def read_number_or_text(path: str) -> int | str | None:
     """A one-line file: an int if it is one number, otherwise its words; None if unreadable."""
     text = read_text(path)

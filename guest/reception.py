@@ -35,6 +35,9 @@ class Trial:
     drops_before: int | None
     after: dict[str, Any] | None = None
     drops_after: int | None = None
+    network: dict[str, Any] = field(default_factory=dict)  # counters of the stack, by edge
+    cpu_ns: list[int] = field(default_factory=list)  # this process's CPU time, at the edges
+    answers: int = 0
     started_ns: int = 0
     ended_ns: int | None = None
     offered: int | None = None
@@ -121,6 +124,9 @@ class Trial:
             "last_data_monotonic_ns": self.last_data_ns,
             "duration_ms": None if duration_ns is None else duration_ns / 1e6,
             "socket_drops": (self.drops_after or 0) - (self.drops_before or 0) if known else None,
+            "answers_sent": self.answers,
+            "cpu_ns": self.cpu_ns[1] - self.cpu_ns[0] if len(self.cpu_ns) > 1 else None,
+            "network": self.network,
             "before": self.before,
             "after": self.after,
         }
@@ -184,6 +190,7 @@ def _receive_unusual(
                 trial.count_unusual(message.sequence, size)
                 return None
             case Kind.START:  # our answer got lost
+                trial.answers += 1
                 answer(sock, trial.message(Kind.START_ACK).pack(), trial.peer)
                 return None
             case Kind.END:

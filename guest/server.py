@@ -40,7 +40,7 @@ from command import (
     wait_for_go,
     write_record,
 )
-from procfs import cpu_counters
+from procfs import cpu_counters, stack_counters
 from protocol import MAX_PLANNED, Kind, Message, unpack_message
 from reception import Event, Trial, receive
 from udp_socket import answer, open_socket, set_receive_timeout, socket_drops
@@ -122,6 +122,7 @@ class Server:
                 return message, peer
 
     def _begin(self, message: Message, peer: tuple[str, int]) -> Trial:
+        network = stack_counters()
         trial = Trial(
             number=message.trial,
             token=message.token,
@@ -129,9 +130,12 @@ class Server:
             peer=peer,
             before=cpu_counters(),
             drops_before=socket_drops(self.sock),
+            network={"before": network},
+            answers=1,
         )
         set_receive_timeout(self.sock, TICK_S)
         self.trials.append(trial)
+        trial.cpu_ns.append(time.process_time_ns())
         trial.started_ns = time.monotonic_ns()
         answer(self.sock, trial.message(Kind.START_ACK).pack(), peer)
         return trial
@@ -139,11 +143,13 @@ class Server:
     def _end(self, trial: Trial) -> None:
         trial.ended_ns = time.monotonic_ns()
         trial.after = cpu_counters()
+        trial.cpu_ns.append(time.process_time_ns())
         if trial.unique != trial.offered:  # some may have been overtaken by END
             set_receive_timeout(self.sock, STRAGGLER_S)
             while receive(self.sock, self.buffer, trial, ()) is not Event.IDLE:
                 pass
         trial.drops_after = socket_drops(self.sock)
+        trial.network["after"] = stack_counters()
         self.acknowledgements[trial.token] = trial.end_acknowledgement()
         answer(self.sock, self.acknowledgements[trial.token], trial.peer)
 

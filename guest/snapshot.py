@@ -24,8 +24,12 @@ SYSCTLS = (
     "kernel/bpf_stats_enabled",
     "kernel/printk",
     "net/core/bpf_jit_enable",
+    "net/core/netdev_budget",
+    "net/core/netdev_max_backlog",
+    "net/ipv4/conf/all/rp_filter",
     "net/ipv4/ip_forward",
 )
+TRACEFS = "/sys/kernel/tracing"
 
 
 def snapshot(namespace: str | None, interfaces: list[str]) -> dict[str, Any]:
@@ -46,6 +50,8 @@ def snapshot(namespace: str | None, interfaces: list[str]) -> dict[str, Any]:
         "uptime_s": uptime_s(),
         "sysctls": {name: read_number_or_text(f"/proc/sys/{name}") for name in SYSCTLS},
         "modules": modules(),
+        "tracer": read_number_or_text(f"{TRACEFS}/current_tracer"),
+        "trace_events": read_number_or_text(f"{TRACEFS}/events/enable"),
         "packet_sockets": packet_sockets(),
         "namespace_packet_sockets": None,
         "unavailable": unavailable,

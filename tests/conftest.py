@@ -129,7 +129,7 @@ def testbed(
     monkeypatch.chdir(checkout)
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "100")
-    monkeypatch.setattr(cli, "_state", {"level": 0})
+    monkeypatch.setattr("testbed.cli.app.state", {"level": 0})
 
     def run(*words: str) -> Said:
         monkeypatch.setattr(sys, "argv", ["testbed", *words])

@@ -5,6 +5,11 @@ An arm with any INVALID finding, its own or one of its trials', is in no compari
 finding on the run, or an arm that lost packets (delivery), allows none at all: in an interleaved
 run the loss may have touched its neighbours too. Two hooks are compared when they do the same
 kind of work (semantic class); any arm may be set against the arm without a hook.
+
+Controls are no answers. An arm measured "again" under a second name is set against itself alone
+(the A/A pair): what it shows is this machine's noise, so its SD gives the smallest effect that
+each comparison could have found. A hook that is attached but matches nothing ("unmatched") is set
+against no hook alone.
 """
 
 from collections.abc import Iterator
@@ -13,12 +18,16 @@ from itertools import combinations
 from math import ceil
 
 from testbed.analysis.cost import cost_of
-from testbed.analysis.findings import Finding, Verdict
+from testbed.analysis.findings import Finding, Verdict, about_comparison
+from testbed.analysis.precision import blocks_to_settle, minimum_detectable_effect
 from testbed.analysis.records import Arm, Run
-from testbed.analysis.statistics import Ratio, paired_ratio
+from testbed.analysis.statistics import Ratio, is_settled, largest_difference, paired_ratio
 
 SMALLEST_EFFECT = 0.05
 """The preset smallest effect of interest: 5 %."""
+
+AA_PAIR = "A/A pair"
+OBSERVED = "observed spread"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,13 +40,25 @@ class Comparison:
     verdict: str
     suspect: bool
     is_headline: bool
-    """Between two hooks, not against the arm without one."""
+    """Between two hooks, not against the arm without one, and not a control."""
+    control_kind: str = ""
+    """"again", "unmatched", or "" of an answer."""
+    mde: float | None = None
+    """The smallest effect that this many blocks find in four runs of five: 0.07 is 7 %."""
+    mde_source: str = ""
+    """Whose SD it rests on: AA_PAIR, OBSERVED (this comparison's own), "" without an `mde`."""
+    blocks_to_settle: int | None = None
+    """Of an inconclusive ratio; None when more than 1,000, or when there is nothing to settle."""
+
+    @property
+    def is_control(self) -> bool:
+        return bool(self.control_kind)
 
 
 def excluded_arms(run: Run, findings: tuple[Finding, ...]) -> dict[str, tuple[str, ...]]:
     """The codes of the INVALID findings of every arm that has one."""
     codes: dict[str, list[str]] = {}
-    for finding in findings:
+    for finding in about_comparison(findings):
         if finding.verdict is Verdict.INVALID and finding.scope.arm is not None:
             listed = codes.setdefault(finding.scope.arm, [])
             if finding.code not in listed:
@@ -47,6 +68,7 @@ def excluded_arms(run: Run, findings: tuple[Finding, ...]) -> dict[str, tuple[st
 
 def compare(run: Run, findings: tuple[Finding, ...]) -> tuple[Comparison, ...]:
     """Hook against hook first, then every hook against no hook. Empty when the run is void."""
+    findings = about_comparison(findings)
     if any(
         f.verdict is Verdict.INVALID and (f.scope.arm is None or f.code == "delivery")
         for f in findings
@@ -55,21 +77,44 @@ def compare(run: Run, findings: tuple[Finding, ...]) -> tuple[Comparison, ...]:
     excluded = excluded_arms(run, findings)
     costs = {arm.name: costs_by_block(run, arm.name) for arm in run.arms}
     suspects = {f.scope.arm for f in findings if f.verdict is Verdict.SUSPECT}
+    pairs = [
+        (pair, _ratio(pair, costs) if not excluded.keys() & {arm.name for arm in pair} else None)
+        for pair in _pairs(run.arms)
+    ]
+    noise = next((r.sd_log for (_, arm), r in pairs if arm.control_kind == "again" and r), None)
     compared = []
-    for reference, arm in _pairs(run.arms):
-        valid = arm.name not in excluded and reference.name not in excluded
-        ratio = paired_ratio(costs[arm.name], costs[reference.name]) if valid else None
+    for (reference, arm), ratio in pairs:
+        mde, source = _detectable(ratio, noise)
+        verdict = verdict_on(ratio)
+        is_open = verdict == "inconclusive"
         compared.append(
             Comparison(
                 arm=arm.name,
                 reference=reference.name,
                 ratio=ratio,
-                verdict=verdict_on(ratio),
+                verdict=verdict,
                 suspect=bool(suspects & {arm.name, reference.name, None}),
-                is_headline=not reference.is_baseline,
+                is_headline=not (reference.is_baseline or arm.control_kind),
+                control_kind=arm.control_kind,
+                mde=mde,
+                mde_source=source,
+                blocks_to_settle=_more_blocks(ratio) if is_open else None,
             )
         )
     return tuple(compared)
+
+
+def aa_comparison(comparisons: tuple[Comparison, ...]) -> Comparison | None:
+    """The A/A pair: an arm measured again, over itself. None when there is no valid one."""
+    return next((c for c in comparisons if c.control_kind == "again" and c.ratio), None)
+
+
+def deciding_pairs(arms: tuple[Arm, ...]) -> list[tuple[Arm, Arm]]:
+    """(reference, arm) of the ratios a run is made for: hook against hook in one class or, when
+    there is no such pair, hook against no hook. No controls, and no exhibits: they are never
+    compared."""
+    pairs = [p for p in _pairs(arms) if not any(arm.control_kind or arm.exhibit for arm in p)]
+    return [p for p in pairs if not p[0].is_baseline] or pairs
 
 
 def costs_by_block(run: Run, arm: str) -> dict[int, float]:
@@ -81,28 +126,53 @@ def costs_by_block(run: Run, arm: str) -> dict[int, float]:
 
 
 def verdict_on(ratio: Ratio | None) -> str:
-    """An interval inside ± 5 % is "no difference larger than x %", x its farther end, rounded
-    up; otherwise one that leaves out 1 is "lower" or "higher"; otherwise it is inconclusive."""
+    """An interval within 5 % of 1 is "no difference larger than x %", x its farther end, rounded
+    up; otherwise one that leaves out 1 is "lower" or "higher"; otherwise it is inconclusive.
+    So is one block: it has no interval."""
     if ratio is None:
         return "invalid"
     if ratio.low is None or ratio.high is None:
         return "inconclusive"
-    largest = max(1 - ratio.low, ratio.high - 1)
+    if not is_settled(ratio.low, ratio.high, SMALLEST_EFFECT):
+        return "inconclusive"
+    largest = largest_difference(ratio.low, ratio.high)
     if largest <= SMALLEST_EFFECT:
-        percent = max(1, ceil(round(largest * 100, 6)))
-        return f"no difference larger than {percent} %"
-    if ratio.high < 1:
-        return "lower"
-    if ratio.low > 1:
-        return "higher"
-    return "inconclusive"
+        return f"no difference larger than {max(1, ceil(round(largest * 100, 6)))} %"
+    return "lower" if ratio.high < 1 else "higher"
+
+
+def _ratio(pair: tuple[Arm, Arm], costs: dict[str, dict[int, float]]) -> Ratio | None:
+    reference, arm = pair
+    return paired_ratio(costs[arm.name], costs[reference.name])
+
+
+def _more_blocks(ratio: Ratio | None) -> int | None:
+    return None if ratio is None else blocks_to_settle(ratio, SMALLEST_EFFECT)
+
+
+def _detectable(ratio: Ratio | None, noise: float | None) -> tuple[float | None, str]:
+    """The minimum detectable effect and its source: the A/A pair's SD where there is one, for it
+    holds nothing but noise; otherwise the comparison's own."""
+    if ratio is None or ratio.sd_log is None:
+        return None, ""
+    sd_log, source = (ratio.sd_log, OBSERVED) if noise is None else (noise, AA_PAIR)
+    mde = minimum_detectable_effect(sd_log, ratio.block_count)
+    return (None, "") if mde is None else (mde, source)
 
 
 def _pairs(arms: tuple[Arm, ...]) -> Iterator[tuple[Arm, Arm]]:
-    hooks = [arm for arm in arms if not arm.is_baseline]
+    """(reference, arm): hook against hook, each hook against no hook, and then the controls."""
+    measured = [arm for arm in arms if not arm.control_kind]
+    hooks = [arm for arm in measured if not arm.is_baseline]
+    baselines = [arm for arm in measured if arm.is_baseline]
     for reference, arm in combinations(hooks, 2):
         if arm.semantic_class == reference.semantic_class:
             yield reference, arm
-    for reference in (arm for arm in arms if arm.is_baseline):
+    for reference in baselines:
         for arm in hooks:
             yield reference, arm
+    for arm in arms:
+        if arm.control_kind == "again":
+            yield from ((original, arm) for original in measured if original.name == arm.control_of)
+        elif arm.control_kind == "unmatched":
+            yield from ((reference, arm) for reference in baselines)

@@ -24,7 +24,8 @@ from dataclasses import dataclass
 from math import sqrt
 
 from testbed.analysis.counters import USER_HZ
-from testbed.analysis.records import Snap, Trial
+from testbed.analysis.records import Trial
+from testbed.analysis.trial_records import Snap
 
 MINIMUM_DELIVERED = 100
 """Below, a cost per packet would be mostly the cost of the packets that never arrived."""

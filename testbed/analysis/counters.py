@@ -76,6 +76,56 @@ def parse_per_cpu(text: str, name: str) -> dict[str, tuple[int, ...]]:
     return rows
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interrupt:
+    """A row of /proc/interrupts: its count over all CPUs, and the words behind (chip, device)."""
+
+    count: int
+    words: str
+
+
+def parse_interrupts(text: str, name: str) -> dict[str, Interrupt]:
+    """/proc/interrupts by row name."""
+    counts = parse_per_cpu(text, name)
+    rows: dict[str, Interrupt] = {}
+    for line in text.splitlines()[1:]:
+        label, _, rest = line.partition(":")
+        numbers = counts.get(label.strip())
+        if numbers is not None:
+            words = " ".join(rest.split()[len(numbers) :])
+            rows[label.strip()] = Interrupt(count=sum(numbers), words=words)
+    return rows
+
+
+def parse_net_dev(text: str, name: str) -> dict[str, dict[str, int]]:
+    """/proc/net/dev: counters by interface, as "rx_packets", "tx_dropped" …"""
+    lines = text.splitlines()
+    heads = lines[1].split("|") if len(lines) > 1 else []
+    if len(heads) != 3:
+        raise ParseError(f"{name}: line 2: no heading of receive and transmit columns")
+    keys = [f"rx_{word}" for word in heads[1].split()] + [f"tx_{word}" for word in heads[2].split()]
+    interfaces = {}
+    for number, line in enumerate(lines[2:], start=3):
+        label, colon, rest = line.partition(":")
+        fields = rest.split()
+        if not colon or len(fields) != len(keys):
+            raise ParseError(f"{name}: line {number}: {len(fields)} columns, not {len(keys)}")
+        numbers = _integers(fields, name, number)
+        interfaces[label.strip()] = dict(zip(keys, numbers, strict=True))
+    return interfaces
+
+
+def parse_softnet_drops(text: str, name: str) -> int:
+    """/proc/net/softnet_stat: packets that found the backlog of their CPU full, all CPUs.
+
+    The second column, hexadecimal (net/core/net-procfs.c, softnet_seq_show).
+    """
+    try:
+        return sum(int(line.split()[1], 16) for line in text.splitlines())
+    except (IndexError, ValueError):
+        raise ParseError(f"{name}: not the kernel's softnet_stat") from None
+
+
 def parse_snmp(text: str, name: str) -> dict[str, int]:
     """/proc/net/snmp or /proc/net/netstat: pairs of lines, names then values, as "UdpInErrors"."""
     counters: dict[str, int] = {}

@@ -60,9 +60,14 @@ class Recording:
 
 def parse_mpstat_json(text: str, name: str) -> Recording:
     """Raises ParseError on the truncated JSON that a SIGTERM leaves behind."""
-    hosts = parse_json(text, name).get("sysstat").get("hosts").items()
+    return mpstat_of(parse_json(text, name))
+
+
+def mpstat_of(node: Node) -> Recording:
+    """The same from JSON that has been read."""
+    hosts = node.get("sysstat").get("hosts").items()
     if len(hosts) != 1:
-        raise ParseError(f"{name}: sysstat.hosts: expected one host, found {len(hosts)}")
+        raise ParseError(f"{node.file}: sysstat.hosts: expected one host, found {len(hosts)}")
     host = hosts[0]
     return Recording(
         system=host.text("sysname"),

@@ -1,77 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a run directory says, as frozen records. None always means: not known."""
+"""A trial, an arm and a run, as frozen records. None always means: not known."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from testbed.analysis.counters import ProcStat
 from testbed.analysis.kernel_log import LogLine
 from testbed.analysis.mpstat import Recording
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Snap:
-    """/proc/stat with the monotonic times just before and just after it (alone) was read."""
-
-    before_read_ns: int
-    after_read_ns: int
-    utc_ns: int
-    stat: ProcStat
-
-    @property
-    def monotonic_ns(self) -> float:
-        return (self.before_read_ns + self.after_read_ns) / 2
-
-    @property
-    def read_s(self) -> float:
-        return (self.after_read_ns - self.before_read_ns) / 1e9
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClientTrial:
-    """What the sender says it did."""
-
-    token: str
-    source_port: int
-    seed: int | None
-    rate_pps: float
-    achieved_pps: float | None
-    payload_bytes: int
-    jitter: float
-    planned: int
-    offered: int
-    send_errors: int
-    duration_ms: float
-    late_sends: int | None
-    control_sent: int
-    """START, END and CLOSE datagrams, repeats too; 0 when not recorded."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServerTrial:
-    """What arrived; the snaps stand at the edges of the traffic (START answered, END received)."""
-
-    unique: int
-    duplicates: int
-    reordered: int
-    foreign: int
-    duration_ms: float | None
-    socket_drops: int | None
-    rcvbuf_bytes: int | None
-    before: Snap
-    after: Snap
-    idle_window: tuple[Snap, Snap] | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Network:
-    """What `snapshot.py` read in the server before or after a trial; counters by namespace."""
-
-    snmp: Mapping[str, Mapping[str, int]]
-    netstat: Mapping[str, Mapping[str, int]]
-    kmsg_sequence: int | None
-    """Of the last record in the kernel log."""
+from testbed.analysis.oracle_records import OracleOutcome
+from testbed.analysis.trial_records import (
+    ClientTrial,
+    ClockReading,
+    HookState,
+    HostReading,
+    Network,
+    ServerTrial,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,19 +34,32 @@ class Trial:
     mpstat_started_utc_ns: int | None
     before: Network | None
     after: Network | None
-    mode: str | None
-    hits_before: tuple[int, ...] | None
-    hits_after: tuple[int, ...] | None
+    hook_before: HookState | None
+    hook_after: HookState | None
     kernel_log: tuple[LogLine, ...] | None
     windows_s: Mapping[str, float]
     files: tuple[str, ...]
     problems: tuple[str, ...]
+    host: Mapping[str, HostReading] = field(default_factory=dict)
+    """By moment: `idle`, `traffic`, `end`."""
+    clocks: Mapping[str, ClockReading] = field(default_factory=dict)
+    """Of the server beside the host's, `before` and `after` the traffic."""
+    started_ns: int | None = None
+    ended_ns: int | None = None
+    """The host's monotonic clock when the trial began and ended."""
+
+    @property
+    def mode(self) -> str | None:
+        """How the hook was attached when the traffic began; "none" without a hook."""
+        return self.hook_before.mode if self.hook_before else None
 
     @property
     def hook_hits(self) -> int | None:
-        if self.hits_before is None or self.hits_after is None:
+        if self.hook_before is None or self.hook_after is None:
             return None
-        return sum(self.hits_after) - sum(self.hits_before)
+        if self.hook_before.hits is None or self.hook_after.hits is None:
+            return None
+        return sum(self.hook_after.hits) - sum(self.hook_before.hits)
 
     @property
     def kernel_log_lines(self) -> int | None:
@@ -122,6 +79,27 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LoadTry:
+    """One warm-up trial: packets/s asked for and kept, and the share that was delivered."""
+
+    rate_pps: float
+    achieved_pps: float
+    delivered_share: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """How often the arm's program ran in the probe pass, and for how long, by its own counters."""
+
+    runs: int
+    run_time_ns: int
+
+    @property
+    def mean_ns(self) -> float | None:
+        return self.run_time_ns / self.runs if self.runs else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Arm:
     """An arm's manifest, as far as the analysis reads it."""
 
@@ -133,6 +111,9 @@ class Arm:
     exhibit: bool
     original_name: str
     expected_mode: str
+    control_kind: str = ""
+    """`again` or `unmatched` for a control (testbed/model/arm.py)."""
+    control_of: str = ""
 
     @property
     def is_baseline(self) -> bool:
@@ -155,6 +136,16 @@ class Run:
     config: Mapping[str, Any]
     manifest: Mapping[str, Any]
     facts: Mapping[str, Mapping[str, Any]]
+    edited: tuple[str, ...] = ()
+    """Files that are not as the manifest's checksums say: changed, or gone."""
+    oracle: Mapping[str, OracleOutcome] = field(default_factory=dict)
+    """What the same-work gate found, by arm; those that were not put through it are missing."""
+    problems: tuple[str, ...] = ()
+    """Files of the run itself, not of a trial, that cannot be read."""
+    load: tuple[LoadTry, ...] = ()
+    """What the warm-up tried, in this order; the last one's successor is what all arms got."""
+    probes: Mapping[str, Probe] = field(default_factory=dict)
+    """What the probe pass timed, by arm."""
 
     def arm(self, name: str) -> Arm:
         return next(arm for arm in self.arms if arm.name == name)

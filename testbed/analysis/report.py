@@ -9,34 +9,45 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 from jinja2.exceptions import TemplateSyntaxError
 
+from testbed.analysis import as_published
 from testbed.analysis.comparison import compare, excluded_arms
 from testbed.analysis.findings import check_run
 from testbed.analysis.mpstat import render_mpstat_text
-from testbed.analysis.plots import draw_comparison, draw_cpu_time, draw_delivery
+from testbed.analysis.plots import draw_comparison, draw_cpu_time, draw_ledger
 from testbed.analysis.records import Run
 from testbed.analysis.tables import findings_json, trials_csv
-from testbed.analysis.view import Figures, view_of
+from testbed.analysis.view import Figures, view_of, warning_of
 from testbed.model.errors import UsageError
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "templates"
 
 
-def render_report(run: Run, templates: Path = TEMPLATES) -> dict[str, str]:
+def render_report(
+    run: Run, templates: Path = TEMPLATES, *, overlay: bool = False
+) -> dict[str, str]:
     """File name within the run directory → content.
 
     report.html, report.md, derived/trials.csv, derived/findings.json, plots/*.svg,
-    derived/mpstat/<block>-<arm>.txt. Raises UsageError naming the line of a broken template.
+    derived/mpstat/<block>-<arm>.txt. With `overlay` the original's published numbers stand beside
+    the run's. Raises UsageError naming the line of a broken template.
     """
     findings = check_run(run)
     comparisons = compare(run, findings)
     excluded = excluded_arms(run, findings)
     drawings = {arm.name: draw_cpu_time(run, arm) for arm in run.arms}
     figures = Figures(
-        comparison=draw_comparison(run, excluded, relative=bool(comparisons) and not excluded),
-        delivery=draw_delivery(run),
+        comparison=draw_comparison(
+            run,
+            excluded,
+            relative=bool(comparisons) and not excluded,
+            warning=warning_of(comparisons),
+        ),
+        ledger=draw_ledger(run),
+        ledger_narrow=draw_ledger(run, narrow=True),
         cpu_time={name: drawing for name, drawing in drawings.items() if drawing is not None},
     )
     variables = view_of(run, findings, comparisons, figures)
+    variables["published"] = as_published.view(run, findings, overlay=overlay)
     files = {
         "report.html": _render(templates, "report.html.j2", variables),
         "report.md": _render(templates, "report.md.j2", variables),

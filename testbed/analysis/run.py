@@ -5,15 +5,19 @@
 else may be missing: an interrupted run has no manifest and lacks trials, and its page says so.
 """
 
+import hashlib
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from testbed.analysis.document import Node, read_json
-from testbed.analysis.records import Arm, Run
+from testbed.analysis.oracle import outcomes_of
+from testbed.analysis.oracle_records import OracleOutcome
+from testbed.analysis.records import Arm, LoadTry, Probe, Run
 from testbed.analysis.trial import load_trial
 from testbed.model.errors import ParseError, RunError
-
-SCHEMA = 1
+from testbed.model.plan import RUN_SCHEMA
 
 
 def load_run(path: Path) -> Run:
@@ -52,6 +56,7 @@ def load_run(path: Path) -> Run:
                 )
             )
     config = plan.find("config")
+    oracle, problems = _oracle(path, [arm.name for arm in arms])
     return Run(
         run_id=str(manifest.get("run_id", "")) or path.resolve().name,
         complete=bool(manifest),
@@ -65,14 +70,75 @@ def load_run(path: Path) -> Run:
         config=config.mapping() if config else {},
         manifest=manifest,
         facts=_facts(path),
+        edited=_edited(path, manifest),
+        oracle=oracle,
+        problems=problems,
+        load=_load(plan),
+        probes=_probes(path, arms),
     )
+
+
+def _oracle(
+    path: Path, arms: Sequence[str]
+) -> tuple[dict[str, OracleOutcome], tuple[str, ...]]:
+    """What the gate found by arm, and the problems of files that cannot be read."""
+    found: dict[str, OracleOutcome] = {}
+    problems = []
+    for arm in arms:
+        try:
+            found |= outcomes_of(path, [arm])
+        except RunError as error:
+            problems.append(error.message)
+    return found, tuple(problems)
+
+
+def _load(plan: Node) -> tuple[LoadTry, ...]:
+    tries = plan.find("load")
+    return tuple(
+        LoadTry(
+            rate_pps=one.number("rate_pps"),
+            achieved_pps=one.number("achieved_pps"),
+            delivered_share=one.number("delivered_share"),
+        )
+        for one in (tries.items() if tries is not None else ())
+    )
+
+
+def _probes(path: Path, arms: tuple[Arm, ...]) -> dict[str, Probe]:
+    """What the arms' own counters timed in the probe pass; an arm without any is left out."""
+    found = {}
+    for arm in arms:
+        name = f"raw/probe-{arm.name}/hook-after.json"
+        if (path / name).is_file() and (probe := read_json(path, name).find("probe")):
+            found[arm.name] = Probe(
+                runs=probe.integer("runs"), run_time_ns=probe.integer("run_time_ns")
+            )
+    return found
+
+
+def _edited(path: Path, manifest: dict[str, Any]) -> tuple[str, ...]:
+    """The measured files that are not what the manifest's checksums say."""
+    sums = manifest.get("files")
+    if not isinstance(sums, dict):
+        return ("manifest.json: no checksums",) if manifest else ()
+    return tuple(
+        name for name, digest in sorted(sums.items()) if _sha256(path, str(name)) != digest
+    )
+
+
+def _sha256(root: Path, name: str) -> str | None:
+    """None for a file that is not there, or not below the run."""
+    path = root / name
+    if ".." in path.parts or not path.is_file():
+        return None
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _check_schema(node: Node) -> None:
     schema = node.integer("schema")
-    if schema != SCHEMA:
+    if schema != RUN_SCHEMA:
         raise RunError(
-            f"{node.file}: schema {schema}, and this version reads schema {SCHEMA}",
+            f"{node.file}: schema {schema}, and this version reads schema {RUN_SCHEMA}",
             hint="use the version of testbed that wrote the run (its manifest names it)",
         )
 
@@ -89,9 +155,10 @@ def _arms(node: Node) -> tuple[Arm, ...]:
 def _arm(node: Node) -> Arm:
     expect = node.find("expect")
     name = node.text("name")
-    if not name or "/" in name or name.startswith("."):
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise node.fault("not an arm's name", "name")
     exhibit = node.find("exhibit")
+    control = node.find("control")
     return Arm(
         name=name,
         title=node.optional_text("title") or name,
@@ -101,6 +168,8 @@ def _arm(node: Node) -> Arm:
         exhibit=exhibit is not None and exhibit.value is True,
         original_name=node.optional_text("original_name"),
         expected_mode=expect.optional_text("mode") if expect else "",
+        control_kind=control.optional_text("kind") if control else "",
+        control_of=control.optional_text("of") if control else "",
     )
 
 

@@ -2,81 +2,68 @@
 """A small copy of a run, for the repository: `python -m testbed.analysis.sample RUN TARGET`.
 
 What the analysis reads is kept, so that `testbed report TARGET` gives the same page; the rest of
-the big texts goes. The manifest says what was thinned, under `sample`, and has new checksums.
+the big texts goes (analysis/thinning.py). The manifest says what was thinned, under `sample`, and
+has new checksums.
 """
 
 import hashlib
 import json
+import shutil
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-WHOLE = ("plan.json", "facts/host.json", "facts/server-before.json", "facts/client-before.json")
-TRIAL = ("trial", "client", "server", "mpstat", "before", "after", "verify")
-SNAP = ("monotonic_ns", "stat_monotonic_ns", "utc_ns")
+from testbed.analysis.thinning import thinned
+
+TRIAL = (
+    "trial", "client", "server", "host", "mpstat", "before", "after", "hook-before", "hook-after",
+)  # fmt: skip
 LOG_LINES = 20
 NOTE = (
     "a copy for the repository: of each trial's /proc texts only the lines that the analysis "
-    f"reads, at most {LOG_LINES} kernel log lines a trial, no facts from after the run"
+    f"reads, at most {LOG_LINES} kernel log lines a trial, no warm-up trials"
 )
 
 
 def write_sample(run: Path, target: Path) -> None:
     """Writes target/; `testbed report` adds the pages. Raises OSError, ValueError."""
-    for name in WHOLE:
-        _write(target / name, json.loads((run / name).read_text(encoding="utf-8")))
-    folders = sorted(path for path in (run / "raw").iterdir() if path.is_dir())
-    for folder in folders:
-        place = target / "raw" / folder.name
-        for name in TRIAL:
-            source = folder / f"{name}.json"
-            if source.exists():
-                _write(
-                    place / source.name,
-                    _thinned(name, json.loads(source.read_text(encoding="utf-8"))),
-                )
-        lines = (folder / "kernel-log.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
-        (place / "kernel-log.jsonl").write_text("".join(lines[-LOG_LINES:]), encoding="utf-8")
+    for path in (run / "plan.json", *sorted((run / "facts").glob("*.json"))):
+        _copy(path, target / path.relative_to(run))
+    if (run / "oracle").is_dir():
+        shutil.copytree(run / "oracle", target / "oracle")
+    for folder in sorted((run / "raw").iterdir()):
+        if folder.name.startswith("probe-"):
+            _copy(folder / "hook-after.json", target / "raw" / folder.name / "hook-after.json")
+        elif folder.is_dir() and not folder.name.startswith("00-"):
+            _trial(folder, target / "raw" / folder.name)
+    _manifest(run, target)
+
+
+def _trial(folder: Path, target: Path) -> None:
+    target.mkdir(parents=True)
+    for name in TRIAL:
+        source = folder / f"{name}.json"
+        if source.exists():
+            document = json.loads(source.read_text(encoding="utf-8"))
+            _write(target / source.name, thinned(name, document))
+    lines = (folder / "kernel-log.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    (target / "kernel-log.jsonl").write_text("".join(lines[-LOG_LINES:]), encoding="utf-8")
+
+
+def _manifest(run: Path, target: Path) -> None:
     manifest = json.loads((run / "manifest.json").read_text(encoding="utf-8"))
-    files = [
-        target / "plan.json",
-        *(target / "facts").iterdir(),
-        *(target / "raw").rglob("*.json*"),
-    ]
+    files = sorted(path for path in target.rglob("*") if path.is_file())
     manifest["sample"] = NOTE
     manifest["files"] = {
         path.relative_to(target).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(files)
+        for path in files
     }
     _write(target / "manifest.json", manifest)
 
 
-def _thinned(name: str, document: dict[str, Any]) -> dict[str, Any]:
-    if name in ("before", "after"):
-        kept = {key: document[key] for key in ("schema", "kmsg_sequence", *SNAP[::2])}
-        snmp = {space: _lines(text, "Udp:") for space, text in document["snmp"].items()}
-        return kept | {"snmp": snmp, "netstat": {}}
-    if name == "server":
-        trials = [
-            trial | {"before": _snap(trial["before"]), "after": _snap(trial["after"])}
-            for trial in document["trials"]
-        ]
-        window = document.get("idle_window") or {}
-        idle = {edge: _snap(snap) for edge, snap in window.items()}
-        return document | {"trials": trials, "idle_window": idle or None}
-    return document
-
-
-def _snap(snap: Mapping[str, Any]) -> dict[str, Any]:
-    kept = {key: snap[key] for key in SNAP if key in snap}
-    return kept | {"stat": _lines(snap["stat"], "cpu")}
-
-
-def _lines(text: str | None, start: str) -> str | None:
-    if text is None:
-        return None
-    return "".join(line for line in text.splitlines(keepends=True) if line.startswith(start))
+def _copy(source: Path, target: Path) -> None:
+    """Without the line breaks and spaces between a document's members."""
+    _write(target, json.loads(source.read_text(encoding="utf-8")))
 
 
 def _write(path: Path, document: Any) -> None:

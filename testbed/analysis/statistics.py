@@ -6,23 +6,32 @@ block ran within seconds of each other, so the ratio is taken inside blocks (pai
 
     d_b = ln(cost of A in block b) - ln(cost of B in block b)
     ratio = exp(mean d),   interval = exp(mean d ± t(n-1, 0.975) · sd(d) / √n)
+
+A difference counts the same in both directions: "5 %" is the dearer arm over the cheaper one,
+less 1, so the bounds around 1 are 1/1.05 and 1.05, and swapping the arms changes no conclusion.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import exp, log, sqrt
+from functools import lru_cache
+from math import exp, fsum, inf, log, sqrt
 
 CONFIDENCE = 0.95
+
+LARGEST_LOG = 300.0
+"""Of a ratio (e^300 = 10^130): beyond it floats run out, and so does every meaning of a cost."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ratio:
-    """A ratio of geometric means; `low` and `high` are None with fewer than two blocks."""
+    """A ratio of geometric means. `low` and `high`, the interval's ends, and `sd_log`, the sample
+    standard deviation of the paired log differences, are None with fewer than two blocks."""
 
     ratio: float
     low: float | None
     high: float | None
     block_count: int
+    sd_log: float | None = None
 
 
 def geometric_mean(values: Sequence[float]) -> float | None:
@@ -43,20 +52,49 @@ def coefficient_of_variation(values: Sequence[float]) -> float | None:
 
 
 def paired_ratio(numerator: Mapping[int, float], denominator: Mapping[int, float]) -> Ratio | None:
-    """Costs by block of two arms → their ratio over the blocks that have both; None if none."""
+    """Costs by block of two arms → their ratio over the blocks that have both.
+
+    None when there is no such block, or a cost is not a positive number.
+    """
     shared = sorted(numerator.keys() & denominator.keys())
-    if not shared or any(numerator[b] <= 0 or denominator[b] <= 0 for b in shared):
+    costs = [cost for block in shared for cost in (numerator[block], denominator[block])]
+    if not shared or not all(0 < cost < inf for cost in costs):
         return None
     logs = [log(numerator[b]) - log(denominator[b]) for b in shared]
     count = len(logs)
-    mean = sum(logs) / count
+    mean = fsum(logs) / count
+    if abs(mean) > LARGEST_LOG:
+        return None
     if count < 2:
         return Ratio(ratio=exp(mean), low=None, high=None, block_count=count)
-    sd = sqrt(sum((x - mean) ** 2 for x in logs) / (count - 1))
-    half = student_t(count - 1) * sd / sqrt(count)
-    return Ratio(ratio=exp(mean), low=exp(mean - half), high=exp(mean + half), block_count=count)
+    sd = sqrt(fsum((x - mean) ** 2 for x in logs) / (count - 1))
+    low, high = t_interval(mean, sd, count)
+    return Ratio(ratio=exp(mean), low=low, high=high, block_count=count, sd_log=sd)
 
 
+def t_interval(mean_log: float, sd_log: float, blocks: int) -> tuple[float | None, float | None]:
+    """The interval of a ratio from mean and SD of its log differences; two None below two
+    blocks, or when it is too wide for a number."""
+    if blocks < 2:
+        return None, None
+    half = student_t(blocks - 1) * sd_log / sqrt(blocks)
+    if abs(mean_log) + half > LARGEST_LOG:
+        return None, None
+    return exp(mean_log - half), exp(mean_log + half)
+
+
+def largest_difference(low: float, high: float) -> float:
+    """How far an interval reaches from 1, the dearer arm over the cheaper one, less 1; rounded
+    to a millionth of a per cent, so that 1.05 is 5 % although no float is 1.05."""
+    return round(max(high, 1 / low) - 1, 8)
+
+
+def is_settled(low: float, high: float, smallest_effect: float) -> bool:
+    """Does the interval leave out 1, or lie between 1/(1 + smallest effect) and 1 + it?"""
+    return high < 1 or low > 1 or largest_difference(low, high) <= smallest_effect
+
+
+@lru_cache(maxsize=2048)
 def student_t(degrees: int, confidence: float = CONFIDENCE) -> float:
     """The two-sided quantile: 2.776 at 4 degrees of freedom and 95 %."""
     from scipy.special import stdtrit  # loads in a tenth of the time of scipy.stats

@@ -4,26 +4,46 @@
 import json
 from typing import Any
 
+from testbed.analysis.accounting import readings_of
 from testbed.analysis.comparison import Comparison, excluded_arms
 from testbed.analysis.cost import cost_of
 from testbed.analysis.findings import Finding, counted, worst
-from testbed.analysis.records import Run, Trial
+from testbed.analysis.hops import (
+    CLIENT_TX,
+    FORWARDED,
+    HOOK,
+    SERVER_RX,
+    UDP,
+    VETH_RX,
+    VETH_TX,
+    hops_of,
+)
+from testbed.analysis.records import Arm, Run, Trial
 from testbed.analysis.window import percent_in_traffic
+
+HOP_COLUMNS = {
+    CLIENT_TX: "client_nic_tx", SERVER_RX: "server_nic_rx", HOOK: "hook_data",
+    FORWARDED: "forwarded", VETH_TX: "veth_tx", VETH_RX: "veth_rx", UDP: "udp_delivered",
+}  # fmt: skip
+"""Data packets at each hop of the ledger; `offered` and `delivered` are its first and its last."""
 
 COLUMNS = (
     "block", "position", "arm", "trial", "source_port", "offered", "delivered", "delivered_share",
     "duplicates", "reordered", "client_ms", "server_ms", "rate_pps", "hook_hits",
     "udp_in_csum_errors", "rcvbuf_errors", "kernel_log_lines", "cpu_count", "wall_s", "busy_s",
     "idle_rate", "cost_us", "cost_uncertainty_us", "mpstat_busy_pct", "mpstat_soft_pct",
+    "host_vcpu_us", "net_rx_per_packet", "packets_per_interrupt", *HOP_COLUMNS.values(),
 )  # fmt: skip
 """idle_rate: CPU-seconds per second in the idle window. *_pct: % of one CPU, 0…100 * CPUs."""
 
 
-def trial_row(trial: Trial) -> dict[str, Any]:
+def trial_row(trial: Trial, arm: Arm) -> dict[str, Any]:
     """One trial by column; None where the trial does not have the number."""
     client, server, cost = trial.client, trial.server, cost_of(trial)
     traffic = cost.traffic if cost else None
     idle = cost.idle if cost else None
+    readings = readings_of(trial)
+    hops = {hop.name: hop.packets for hop in hops_of(trial, arm)}
     return {
         "block": trial.block,
         "position": trial.position,
@@ -50,6 +70,10 @@ def trial_row(trial: Trial) -> dict[str, Any]:
         "cost_uncertainty_us": _rounded(cost.uncertainty_us, 3) if cost else None,
         "mpstat_busy_pct": _rounded(percent_in_traffic(trial), 2),
         "mpstat_soft_pct": _rounded(percent_in_traffic(trial, ("soft",)), 2),
+        "host_vcpu_us": _rounded(readings.vcpu_us, 3),
+        "net_rx_per_packet": _rounded(readings.net_rx_per_packet, 4),
+        "packets_per_interrupt": _rounded(readings.packets_per_interrupt, 3),
+        **{column: hops.get(name) for name, column in HOP_COLUMNS.items()},
     }
 
 
@@ -57,7 +81,7 @@ def trials_csv(run: Run) -> str:
     """One row a trial; an unknown number is an empty cell, never 0."""
     import pandas as pd
 
-    rows = [trial_row(trial) for trial in run.trials]
+    rows = [trial_row(trial, run.arm(trial.arm)) for trial in run.trials]
     frame = pd.DataFrame(rows, columns=list(COLUMNS), dtype=object)
     return frame.to_csv(index=False, lineterminator="\n")
 
@@ -84,6 +108,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "code": finding.code,
         "verdict": finding.verdict.value,
         "scope": {"kind": scope.kind, "arm": scope.arm, "block": scope.block},
+        "about": finding.about,
         "statement": finding.statement,
         "evidence": [
             {"quantity": e.quantity, "observed": e.observed, "unit": e.unit, "bound": e.bound}

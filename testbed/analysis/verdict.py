@@ -5,7 +5,13 @@ from dataclasses import dataclass
 
 from testbed.analysis import wording
 from testbed.analysis.comparison import Comparison, excluded_arms
-from testbed.analysis.findings import DELIVERED_INVALID, Finding, Verdict, worst
+from testbed.analysis.findings import (
+    DELIVERED_INVALID,
+    Finding,
+    Verdict,
+    about_comparison,
+    worst,
+)
 from testbed.analysis.grouping import grouped
 from testbed.analysis.records import Arm, Run, Trial
 
@@ -17,17 +23,35 @@ _REASONS = {
     "cost": "its CPU time per packet could not be computed",
     "complete": "trials or files of it are missing",
     "exhibit": "it is an exhibit of the original experiment, never ranked",
+    "ledger": "packets were lost on the way, and the ledger names where",
+    "same-work": "it does other work than the reference, byte for byte",
+    "window": "its CPU window was not filled by the traffic",
+    "floor": "its CPU time does not stand out of the noise",
+    "quiet": "something else kept the server busy",
+    "contention": "the machines did not have the host's CPUs",
+    "generator": "it was not sent the load that was asked for",
+    "receiver": "the receiving program could not keep up",
+    "device": "the server's NIC or queues dropped packets",
+    "merging": "packets went through the stack merged or in fragments",
+    "state": "the server differed from the other trials by more than the hook",
+    "instruments": "it was watched by instruments that take time",
+    "clock": "the server's clock was wrong",
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opening:
-    """`status` is VALID, SUSPECT, INVALID or INCOMPLETE; `reasons` are whole sentences."""
+    """`status` is VALID, SUSPECT, INVALID or INCOMPLETE; the rest are whole sentences.
+
+    `answers` compare hook with hook; `notes` say how much to make of them: the smallest effect
+    that would have been seen, and what the controls came to.
+    """
 
     status: str
     headline: str
     reasons: tuple[str, ...]
     answers: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 def opening(
@@ -47,7 +71,8 @@ def opening(
         )
     status = worst(findings)
     excluded = excluded_arms(run, findings)
-    reasons = tuple(_why_excluded(run, run.arm(arm), codes) for arm, codes in excluded.items())
+    reasons = _of_the_run(findings)
+    reasons += tuple(_why_excluded(run, run.arm(arm), codes) for arm, codes in excluded.items())
     if status is Verdict.INVALID:
         lossy = sum(_is_short(trial) for trial in run.trials)
         named = ", ".join(run.arm(name).title for name in excluded)
@@ -70,8 +95,43 @@ def opening(
             else "Every check holds."
         )
     if not headlines and status is not Verdict.INVALID:
-        answers = ("Only one hook was measured, so there is no second one to compare it with.",)
-    return Opening(status=status.value, headline=headline, reasons=reasons, answers=answers)
+        answers = (_why_no_answer(run),)
+    return Opening(
+        status=status.value,
+        headline=headline,
+        reasons=reasons,
+        answers=answers,
+        notes=_notes(run, comparisons),
+    )
+
+
+def _of_the_run(findings: tuple[Finding, ...]) -> tuple[str, ...]:
+    """What is wrong with the run as such."""
+    return tuple(
+        f"The run: {finding.statement}."
+        for finding in about_comparison(findings)
+        if finding.verdict is Verdict.INVALID and finding.scope.arm is None
+    )
+
+
+def _why_no_answer(run: Run) -> str:
+    hooks = sum(not (arm.is_baseline or arm.control_kind) for arm in run.arms)
+    if hooks > 1:
+        return "No two hooks did the same kind of work, so none is compared with another."
+    if hooks == 1:
+        return "Only one hook was measured, so there is no second one to compare it with."
+    return "No hook was measured, so there is nothing to compare."
+
+
+def _notes(run: Run, comparisons: tuple[Comparison, ...]) -> tuple[str, ...]:
+    """How much the answers can tell (or, without an answer, each hook against no hook)."""
+    measured = [c for c in comparisons if not c.is_control]
+    notes = [wording.mde_text(run, [c for c in measured if c.is_headline] or measured)]
+    aa_pairs = [c for c in comparisons if c.control_kind == "again"]
+    notes += [wording.aa_answer(run, c) for c in aa_pairs]
+    unmatched = [c for c in comparisons if c.control_kind == "unmatched" and c.ratio]
+    notes += [f"Control: {wording.answer(run, c)}" for c in unmatched]
+    return tuple(note for note in notes if note)
 
 
 def _why_excluded(run: Run, arm: Arm, codes: tuple[str, ...]) -> str:
@@ -100,6 +160,6 @@ def _delivered(run: Run, arm: Arm) -> str:
 
 
 def _suspicions(run: Run, findings: tuple[Finding, ...]) -> tuple[str, ...]:
-    groups = grouped(run, findings)
+    groups = grouped(run, about_comparison(findings))
     said = [f"{line}." for group in groups for line in group.lines]
     return (*said[:6], f"And {len(said) - 6} more, below.") if len(said) > 7 else tuple(said)

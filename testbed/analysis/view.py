@@ -11,8 +11,13 @@ from testbed.analysis import environment, wording
 from testbed.analysis.comparison import Comparison, costs_by_block, excluded_arms
 from testbed.analysis.cost import cost_of
 from testbed.analysis.findings import CHECKS, Finding, counted
+from testbed.analysis.findings.finding import MPSTAT, about_comparison
 from testbed.analysis.grouping import grouped
+from testbed.analysis.instrument_table import badges, instrument_table
+from testbed.analysis.ledger_table import ledger_table
+from testbed.analysis.method import method
 from testbed.analysis.mpstat import render_mpstat_text
+from testbed.analysis.oracle_table import oracle_table
 from testbed.analysis.plots import Drawing
 from testbed.analysis.plots.comparison import ordered
 from testbed.analysis.records import Arm, Run, Trial
@@ -25,12 +30,22 @@ class Figures:
     """The drawings of a page; None where there was nothing to draw."""
 
     comparison: Drawing | None
-    delivery: Drawing | None
+    ledger: Drawing | None
+    ledger_narrow: Drawing | None
     cpu_time: dict[str, Drawing]
 
     def every(self) -> list[Drawing]:
-        single = [d for d in (self.comparison, self.delivery) if d is not None]
-        return [*single, *self.cpu_time.values()]
+        single = (self.comparison, self.ledger, self.ledger_narrow)
+        return [*(d for d in single if d is not None), *self.cpu_time.values()]
+
+
+def warning_of(comparisons: tuple[Comparison, ...]) -> str:
+    """What is written on the chart of costs; nothing where every comparison is beyond doubt."""
+    suspect = [c for c in comparisons if c.suspect and c.ratio]
+    if not suspect:
+        return ""
+    which = "all comparisons" if len(suspect) == len(comparisons) else "some comparisons"
+    return f"SUSPECT: {which} are in doubt, see the findings"
 
 
 def view_of(
@@ -46,12 +61,17 @@ def view_of(
         "opening": opening(run, findings, comparisons),
         "facts": _byline(run),
         "arms": [_arm(run, arm, excluded, comparisons) for arm in ordered(run)],
-        "against_none": any(not c.is_headline and c.ratio for c in comparisons),
-        "comparisons": [_comparison(run, c) for c in comparisons if c.ratio and c.is_headline],
+        "against_none": any(not _has_row(run, c) and c.ratio for c in comparisons),
+        "comparisons": [_comparison(run, c) for c in comparisons if c.ratio and _has_row(run, c)],
         "void_comparisons": [_comparison(run, c) for c in comparisons if c.ratio is None],
         "trials": [_trial(run, trial, excluded) for trial in run.trials],
-        "traffic": _traffic(run),
-        "findings": grouped(run, findings),
+        "ledger": ledger_table(run),
+        "oracle": oracle_table(run),
+        "instruments": instrument_table(run, findings),
+        "badges": badges(run, findings),
+        "method": method(run),
+        "findings": grouped(run, about_comparison(findings)),
+        "about_mpstat": grouped(run, tuple(f for f in findings if f.about == MPSTAT)),
         "checks": [_check(check.code, findings) | {"check": check} for check in CHECKS],
         "figures": figures,
         "generic_xdp": wording.generic_xdp_note(run),
@@ -63,6 +83,7 @@ def view_of(
         "dirty": bool(_member(run, "git").get("dirty")),
         "recorder": _member(run, "versions").get("testbed", ""),
         "quote": quote,
+        "count": wording.count,
     }
 
 
@@ -95,7 +116,7 @@ def _arm(
     unique = sum(t.server.unique for t in known if t.server)
     costs = list(costs_by_block(run, arm.name).values())
     spread = coefficient_of_variation(costs)
-    against = next((c for c in comparisons if c.arm == arm.name and not c.is_headline), None)
+    against = next((c for c in comparisons if c.arm == arm.name and not _has_row(run, c)), None)
     return {
         "arm": arm,
         "mode": wording.mode_text(run, arm),
@@ -139,26 +160,10 @@ def _trial(run: Run, trial: Trial, excluded: dict[str, tuple[str, ...]]) -> dict
     }
 
 
-def _traffic(run: Run) -> list[tuple[str, str]]:
-    """What the client was asked to send, from the first trial that says so."""
-    client = next((trial.client for trial in run.trials if trial.client), None)
-    if client is None:
-        return []
-    seconds = client.planned / client.rate_pps if client.rate_pps else 0
-    hops: dict[str, list[str]] = {}
-    for trial in run.trials:
-        if trial.destination and trial.arm not in hops.setdefault(trial.destination, []):
-            hops[trial.destination].append(trial.arm)
-    sent_to = "; ".join(f"{hop} ({', '.join(sorted(arms))})" for hop, arms in sorted(hops.items()))
-    return [
-        (
-            "Rate",
-            f"{client.rate_pps:,.0f} packets/s, gaps vary by ±{client.jitter * 100:.0f}\u00a0%",
-        ),
-        ("Trial", f"{client.planned:,} packets, {seconds:.3g} s"),
-        ("Payload", f"{client.payload_bytes:,} bytes of UDP payload, random"),
-        ("Sent to", sent_to or environment.UNKNOWN),
-    ]
+def _has_row(run: Run, comparison: Comparison) -> bool:
+    """Hook against hook, and an arm against itself; what stands beside no hook is in the arms'
+    own table."""
+    return not run.arm(comparison.reference).is_baseline
 
 
 def _comparison(run: Run, comparison: Comparison) -> dict[str, Any]:
@@ -171,6 +176,7 @@ def _comparison(run: Run, comparison: Comparison) -> dict[str, Any]:
         "blocks": ratio.block_count if ratio else 0,
         "verdict": comparison.verdict,
         "suspect": comparison.suspect,
+        "control": comparison.is_control,
     }
 
 

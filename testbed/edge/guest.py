@@ -25,7 +25,7 @@ import fabric
 import paramiko
 from invoke.exceptions import CommandTimedOut, UnexpectedExit
 
-from testbed.model.errors import GuestError, MachineError
+from testbed.model.errors import GuestError, MachineError, NoAnswer
 
 SOURCES = "/opt/testbed/guest"
 # QEMU's port forward accepts a connection before the guest's sshd listens, and that
@@ -143,12 +143,12 @@ class Guest:
                 line, hide=True, warn=True, in_stream=False, pty=False, timeout=timeout_s
             )
         except CommandTimedOut as error:
-            raise GuestError(
+            raise NoAnswer(
                 f"{self.role}: no end after {timeout_s:g} s: {shlex.join(argv)}",
                 hint=f"`testbed ssh {self.role}` lets you look",
             ) from error
         except (OSError, EOFError, paramiko.SSHException, UnexpectedExit) as error:
-            raise GuestError(
+            raise NoAnswer(
                 f"{self.role}: the connection broke during: {shlex.join(argv)} ({error})",
                 hint="`testbed status` tells whether the machine still runs",
             ) from error
@@ -189,6 +189,19 @@ class Guest:
         """Write a small remote file."""
         line = f"printf %s {shlex.quote(text)} > {shlex.quote(path)}"
         self.shell(line, ["write", path], check=True, timeout_s=30)
+
+    def put(self, path: str, content: bytes) -> None:
+        """Write one remote file of any size, whole or not at all; its folder must exist."""
+        new = f"{path}.new"
+        try:
+            with self._lock:
+                self._connection.put(io.BytesIO(content), new)
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            raise GuestError(
+                f"{self.role}: {path} could not be written ({error})",
+                hint="`testbed status` tells whether the machine still runs",
+            ) from error
+        self.run(["mv", "-f", new, path])
 
     def fetch(self, folder: str) -> dict[str, bytes]:
         """Return {name: content} of the plain files in a remote folder, in one round trip.

@@ -13,7 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from testbed.model.errors import HostError
@@ -81,6 +81,20 @@ def run(
             f"exit status {process.returncode}: {shlex.join(argv)}", detail=err or out
         )
     return subprocess.CompletedProcess(list(argv), process.returncode, out, err)
+
+
+@contextlib.contextmanager
+def beside(argv: Sequence[str]) -> Iterator[None]:
+    """Run `argv` while the block runs; it and its children end with the block."""
+    _echo(argv)
+    process = subprocess.Popen(
+        list(argv), text=True, start_new_session=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        yield
+    finally:
+        _end_group(process)
 
 
 def _end_group(process: subprocess.Popen[str]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from testbed.edge.guest import SOURCES, Guest
 from testbed.model.arm import Arm, placeholders
 from testbed.model.config import NetworkConfig
-from testbed.model.errors import ArmError, GuestError
+from testbed.model.errors import ArmError, GuestError, NoAnswer
 
 
 @dataclass(frozen=True)
@@ -22,12 +22,17 @@ class Hook:
     @property
     def folder(self) -> str:
         """Where the arm's sources and build products are in the server."""
-        return f"{SOURCES}/arms/{self.arm.name}"
+        return f"{SOURCES}/arms/{self.arm.folder}"
 
     @property
     def values(self) -> dict[str, str]:
         """What the manifest's placeholders stand for."""
         return placeholders(self.network, self.folder)
+
+    @property
+    def destination(self) -> tuple[str, int]:
+        """Where the client sends."""
+        return self.arm.destination(self.values)
 
     def load(self) -> None:
         """Attach the hook; raises ArmError with the kernel's or the verifier's own words."""
@@ -54,6 +59,29 @@ class Hook:
             raise ArmError(f"arm {self.arm.name}: `count` printed no list of hits")
         return hits
 
+    def state(self) -> dict[str, Any]:
+        """Return what the hook is and what it has counted; raises ArmError as those do."""
+        return {"verify": self.verify(), "hits": self.hits(), "problem": None}
+
+    def state_after(self, *, probe: bool) -> dict[str, Any]:
+        """Return the same when the traffic has ended, or why it could not be asked.
+
+        A hook that is no longer there is a finding of the trial, not a failure of the command;
+        raises NoAnswer when the server is not there either. With `probe`: its own counters of
+        time too, where it has some.
+        """
+        try:
+            return self.state() | ({"probe": self.probe()} if probe else {})
+        except ArmError as error:
+            words = f"{error.message}: {error.detail}" if error.detail else error.message
+            return {"verify": None, "hits": None, "problem": words}
+
+    def probe(self) -> dict[str, Any] | None:
+        """Return what the arm's own counters of time say; None when it has none."""
+        if not self.arm.commands.probe:
+            return None
+        return self._json(self._run("probe", f"arm {self.arm.name}: no probe"), "probe")
+
     def unload(self) -> None:
         """Detach the hook; succeeds also when nothing is loaded."""
         self._run("unload", f"arm {self.arm.name} does not unload")
@@ -78,10 +106,12 @@ class Hook:
             return ""
         try:
             return self.server.run_all(commands, cwd=self.folder).stdout
+        except NoAnswer:
+            raise
         except GuestError as error:
             raise ArmError(
                 failure,
-                hint=f"the words above are its own; guest/arms/{self.arm.name}/arm.toml has the "
+                hint=f"the words above are its own; guest/arms/{self.arm.folder}/arm.toml has the "
                 "commands",
                 detail=error.detail or error.message,
             ) from error

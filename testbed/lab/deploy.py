@@ -80,13 +80,13 @@ def built(server: Guest, arms: Sequence[Arm]) -> list[Arm]:
     """Return those arms that this server can ever have loaded: built ones, or needing no build."""
     line = f"cd {SOURCES}/arms && ls -d */{STAMP} 2>/dev/null || true"
     there = server.shell(line, ["ls", STAMP], check=True, timeout_s=30).stdout.split()
-    return [arm for arm in arms if not arm.commands.build or f"{arm.name}/{STAMP}" in there]
+    return [arm for arm in arms if not arm.commands.build or f"{arm.folder}/{STAMP}" in there]
 
 
 def _build(server: Guest, arm: Arm, checkout: Path, config: Config, kernel: str) -> None:
-    folder = f"{SOURCES}/arms/{arm.name}"
+    folder = f"{SOURCES}/arms/{arm.folder}"
     sources = checkout / "guest/arms"
-    wanted = f"{kernel} {source_stamp(sources / 'include', sources / arm.name)}"
+    wanted = f"{kernel} {source_stamp(sources / 'include', sources / arm.folder)}"
     if server.run(["cat", f"{folder}/{STAMP}"], check=False).stdout.strip() == wanted:
         return
     commands = arm.resolve(arm.commands.build, placeholders(config.network, folder))

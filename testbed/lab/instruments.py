@@ -14,8 +14,8 @@ from testbed.model.errors import GuestError
 SCRATCH = "/run/testbed/trial"
 GO = f"{SCRATCH}/go"
 MPSTAT_STARTED = f"{SCRATCH}/mpstat-started"
-RECEIVE_BUFFER_BYTES = 16 << 20
-UNITS = ("testbed-client", "testbed-mpstat", "testbed-server")
+BETWEEN_S = 1.0  # pause between the trials of one session (profile original)
+UNITS = ("testbed-client", "testbed-mpstat", "testbed-oracle", "testbed-server")
 
 
 def start_unit(name: str, argv: Sequence[str], *options: str, limit_s: float) -> list[str]:
@@ -51,8 +51,8 @@ def mpstat() -> list[str]:
     )  # fmt: skip
 
 
-def server(config: Config) -> list[str]:
-    """Return the command that starts the server in its namespace.
+def server(config: Config, trials: int = 1) -> list[str]:
+    """Return the command that starts the server, for so many trials, in its namespace.
 
     It returns when the server is prepared; GO makes it measure the idle window, after
     which it answers.
@@ -60,31 +60,39 @@ def server(config: Config) -> list[str]:
     network, bench = config.network, config.bench
     argv = [
         "ip", "netns", "exec", network.namespace,
-        "python3", f"{SOURCES}/server.py", "--trials", "1",
+        "python3", f"{SOURCES}/server.py", "--trials", str(trials),
         "--go", GO, "--host", network.target_address, "--port", str(network.target_port),
-        "--rcvbuf", str(RECEIVE_BUFFER_BYTES),
+        "--rcvbuf", str(bench.receive_buffer_bytes),
         "--idle-s", str(bench.idle_s), "--timeout-s", str(bench.duration_s + 30),
         "--json", f"{SCRATCH}/server.json",
     ]  # fmt: skip
     return start_unit(
         "testbed-server", argv, "--service-type=notify", "--property=NotifyAccess=all",
         f"--property=StandardOutput=truncate:{SCRATCH}/server.txt",
-        limit_s=bench.settle_s + bench.idle_s + bench.duration_s + 90,
+        limit_s=longest_s(config, trials) + 10,
     )  # fmt: skip
 
 
-def client(config: Config, destination: tuple[str, int], source_port: int, seed: int) -> list[str]:
-    """Return the command that prepares one trial, sends it after GO, and ends with it."""
+def longest_s(config: Config, trials: int) -> float:
+    """Return how long server and client may take, preparing included."""
+    bench = config.bench
+    return bench.settle_s + bench.idle_s + trials * (bench.duration_s + BETWEEN_S) + 80
+
+
+def client(
+    config: Config, destination: tuple[str, int], source_port: int, seed: int, trials: int = 1
+) -> list[str]:
+    """Return the command that prepares the trials, sends them after GO, and ends with them."""
     bench = config.bench
     argv = [
-        "python3", f"{SOURCES}/client.py", "--go", GO, "--trials", "1",
-        "--host", destination[0], "--port", str(destination[1]),
+        "python3", f"{SOURCES}/client.py", "--go", GO, "--trials", str(trials),
+        "--interval", str(BETWEEN_S), "--host", destination[0], "--port", str(destination[1]),
         "--bind-port-base", str(source_port), "--seed", str(seed),
         "--rate", str(bench.rate_pps), "--duration", str(bench.duration_s),
         "--payload", str(bench.payload_bytes), "--jitter", str(bench.jitter),
         "--json", f"{SCRATCH}/client.json",
     ]  # fmt: skip
-    limit_s = bench.settle_s + bench.idle_s + bench.duration_s + 80
+    limit_s = longest_s(config, trials)
     # A oneshot unit is started when it has ended: systemd-run returns then, without D-Bus.
     return start_unit(
         "testbed-client", argv, "--service-type=oneshot",

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,15 @@ from testbed.lab.machines import Machines
 from testbed.model.arm import Arm
 from testbed.model.config import Config
 from testbed.model.errors import ExitCode
-from testbed.model.plan import Plan
+from testbed.model.plan import RUN_SCHEMA, Plan
 
 
-@dataclass(frozen=True)
+@dataclass
 class Recording:
-    """One run, as its directory shall tell of it."""
+    """One run, as its directory shall tell of it; `arms` are the labels of what was loaded.
+
+    The warm-up may change the configuration before the first trial that counts.
+    """
 
     run_dir: RunDir
     config: Config
@@ -35,11 +38,15 @@ class Recording:
     command: Sequence[str]
     machines: Machines
     guests: Mapping[str, Guest]
+    profile: str = "fair"
+    precision: Mapping[str, Any] | None = None
+    load: list[dict[str, Any]] = field(default_factory=list)
+    """What the warm-up tried: rates asked for and kept, shares delivered."""
 
     @contextmanager
     def whole(self) -> Iterator[None]:
         """Frame the trials; only when the block ends well does the run get its manifest."""
-        self.run_dir.write_json("plan.json", self._plan())
+        self.write_plan(self.plan)
         started, clock = datetime.now(timezone.utc), time.monotonic()
         with ThreadPoolExecutor(1) as beside:
             host_facts = beside.submit(hostfacts.collect, self.machines)
@@ -56,16 +63,21 @@ class Recording:
         }
         self.run_dir.close(manifest)
 
-    def _plan(self) -> dict[str, Any]:
-        return {
-            "schema": 1,
-            "profile": "fair",
+    def write_plan(self, plan: Plan) -> None:
+        """Write plan.json: what is going to be done; again when a plan grows."""
+        document = {
+            "schema": RUN_SCHEMA,
+            "profile": self.profile,
             "command": list(self.command),
             "config": self.config.model_dump(mode="json"),
             "arms": [arm.model_dump(mode="json", by_alias=True) for arm in self.arms],
-            "blocks": [list(block) for block in self.plan.blocks],
-            "seed": self.plan.seed,
+            "warm_up": list(plan.warm_up),
+            "blocks": [list(block) for block in plan.blocks],
+            "seed": plan.seed,
+            "until_precise": self.precision,
+            "load": self.load,
         }
+        self.run_dir.write_json("plan.json", document)
 
     def _facts(self, when: str) -> None:
         with ThreadPoolExecutor(len(self.guests)) as pool:
@@ -74,8 +86,10 @@ class Recording:
                 self.run_dir.write_json(f"facts/{role}-{when}.json", said)
 
     def _manifest(self, started: datetime) -> dict[str, Any]:
+        bench = self.config.bench
+        windows = ("settle_s", "idle_s", "duration_s", "drain_s")
         return {
-            "schema": 1,
+            "schema": RUN_SCHEMA,
             "run_id": self.run_dir.path.name,
             "status": "complete",
             "command": list(self.command),
@@ -83,6 +97,9 @@ class Recording:
             "ended_utc": datetime.now(timezone.utc).isoformat(timespec="seconds"),
             "versions": {"testbed": testbed.__version__, "python": sys.version.split()[0]},
             "git": _git(self.machines.checkout),
+            "profile": self.profile,
+            "windows_s": {name.removesuffix("_s"): getattr(bench, name) for name in windows},
+            "warm_up": list(self.plan.warm_up),
             "accelerator": self.machines.accelerator().name,
             "exit_code": int(ExitCode.OK),
         }

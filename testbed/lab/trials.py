@@ -6,11 +6,11 @@ manifest; whatever a step starts, the step itself promises to undo.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
-from threading import Event
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from testbed.edge.guest import Guest
@@ -19,44 +19,77 @@ from testbed.edge.terminal import Terminal
 from testbed.lab import instruments
 from testbed.lab.arms import Hook
 from testbed.lab.cleanup import clean, uninterrupted
+from testbed.lab.host_readings import HostReadings
+from testbed.lab.trial_record import TrialRecord
 from testbed.model.arm import Arm
 from testbed.model.config import Config
 from testbed.model.errors import GuestError
-from testbed.model.plan import Plan, Trial
+from testbed.model.plan import PROBE, Plan, Trial
+
+Grow = Callable[[Plan], Plan]
+Witness = Callable[[Trial, str], None]
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """Everything that the trials need; `arms` holds each arm of the plan by name."""
+    """Everything that the trials need.
+
+    `arms` holds each arm of the plan by the name that the plan has for it. `repeats` is how many
+    times a trial sends its traffic. `witness` is told of every step as it begins.
+    """
 
     config: Config
     plan: Plan
     arms: Mapping[str, Arm]
     guests: Mapping[str, Guest]
+    host: HostReadings
     run_dir: RunDir
     terminal: Terminal
+    repeats: int = 1
+    witness: Witness = lambda trial, step: None
 
-    def run(self) -> None:
+    def run(self, grow: Grow = lambda plan: plan) -> None:
         """Run every trial of the plan, in its order; the run directory holds the outcome.
 
-        Raises ArmError or GuestError at the first step that fails. Then, as after
-        Ctrl-C, hooks are unloaded, nothing runs in the guests, finished trials stay.
+        When all is done `grow` may return a longer plan. Raises ArmError or GuestError at the
+        first step that fails. Then, as after Ctrl-C, hooks are unloaded, nothing runs in the
+        guests, finished trials stay.
         """
-        started = time.monotonic()
-        for number, trial in enumerate(self.plan):
-            each_s = (time.monotonic() - started) / number if number else self._expected_s()
-            left_s = each_s * (len(self.plan) - number)
-            self.terminal.trial(number + 1, len(self.plan), trial.block, trial.arm, left_s)
-            self._trial(trial)
+        plan, number, started = self.plan, 0, time.monotonic()
+        while number < len(plan.blocks):
+            number += 1
+            for trial in plan.block(number):
+                done = (number - 1) * len(plan.arms) + trial.position - 1
+                each_s = (time.monotonic() - started) / done if done else self._expected_s()
+                left_s = each_s * (len(plan) - done)
+                self.terminal.trial(done + 1, len(plan), trial.block, trial.arm, left_s)
+                self.trial(trial)
+            if number == len(plan.blocks):
+                plan = grow(plan)
 
-    def _trial(self, trial: Trial) -> None:
-        server, client = self.guests["server"], self.guests["client"]
+    def probe(self) -> None:
+        """One more trial of every arm with counters on that slow the path down.
+
+        Apart from the trials that are compared: `kernel.bpf_stats_enabled` times each run of a
+        BPF program, which costs about as much as the shortest of them (20 ns on hardware).
+        """
+        server = self.guests["server"]
+        with ExitStack() as undo:
+            undo.callback(server.run, ["sysctl", "-qw", "kernel.bpf_stats_enabled=0"])
+            server.run(["sysctl", "-qw", "kernel.bpf_stats_enabled=1"])
+            for trial in self.plan.probing():
+                self.terminal.say(f"probe pass: {trial.arm}")
+                self.trial(trial)
+
+    def trial(self, trial: Trial) -> None:
+        """Run one trial; its folder under raw/ is written when it has ended well."""
+        server, client = (self.guests[role] for role in ("server", "client"))
         hook = Hook(self.arms[trial.arm], server, self.config.network)
         bench = self.config.bench
-        record = Record(trial, destination=hook.arm.destination(hook.values))
+        record = TrialRecord(trial, hook.destination, self.host, partial(self.witness, trial))
 
         # Undoing comes before the threads are waited for: it ends what they wait for.
-        with ThreadPoolExecutor(2) as beside, ExitStack() as undo:
+        with ThreadPoolExecutor(3) as beside, ExitStack() as undo:
             begun: list[Future[Any]] = []
             undo.callback(clean, server, client, hook, begun)
             record.mark("load")
@@ -65,66 +98,85 @@ class Experiment:
                 # Prepared now, begins at `go`.
                 begun.append(sending := beside.submit(self._send, record))
             hook.load()
-            verified = hook.verify()
+            hook_before = hook.state()
 
             record.mark("counters before")
             before = server.json(instruments.snapshot(*self._counted()))
-            record.hits_before = hook.hits()
-            receiving.result()
-            record.piped.wait()
+            record.read_clock("before", self._server_uptime_s)
+            self._both_prepared(receiving, record)
 
-            record.mark("settle")
+            record.mark("settle")  # mpstat's own start is over before the idle window
+            server.run(instruments.mpstat())
             time.sleep(record.window("settle", bench.settle_s))
 
             record.mark("idle")
-            server.run_all([instruments.mpstat(), instruments.go()])
+            server.run(instruments.go())
+            record.read_host("idle")
             time.sleep(record.window("idle", bench.idle_s))
 
             record.mark("traffic")
             if sending.done():
                 sending.result()  # it failed: its own words, not those of a `go` nobody heard
+            record.read_host("traffic")
             client.run(instruments.go())
             record.client_status = sending.result()
+            record.read_host("end")
             drained = time.monotonic() + record.window("drain", bench.drain_s)
 
             record.mark("counters after")
-            record.hits_after = hook.hits()
+            with uninterrupted():
+                begun.append(asking := beside.submit(hook.state_after, probe=trial.block == PROBE))
+            record.read_clock("after", self._server_uptime_s)
             after = server.json(instruments.snapshot(*self._counted()))
+            hook_after = asking.result()
             kernel_log = self._kernel_log(before["kmsg_sequence"], after["kmsg_sequence"])
             time.sleep(max(0.0, drained - time.monotonic()))  # mpstat's last second ends
 
             record.mark("collect")
             instruments.stop(server, "testbed-mpstat", "testbed-server")
-            files = self._collect()
-            record.mpstat_started_utc_ns = int(files.pop("mpstat-started"))
+            files = self._collect(record)
             record.mark("undo")
         hook.prove_gone()
         record.mark("end")
 
         files |= {"kernel-log.jsonl": kernel_log.encode()}
+        hooks = {"hook-before": hook_before, "hook-after": hook_after}
+        self._write(record, files, {"before": before, "after": after, **hooks})
+
+    def _write(
+        self, record: TrialRecord, files: Mapping[str, bytes], documents: Mapping[str, Any]
+    ) -> None:
+        """Put everything into the trial's folder; trial.json last, so that it means: whole."""
+        folder = f"raw/{record.trial.folder}"
         for name, content in files.items():
-            self.run_dir.write(f"raw/{trial.folder}/{name}", content)
-        for name, value in (("before", before), ("after", after), ("verify", verified)):
-            self.run_dir.write_json(f"raw/{trial.folder}/{name}.json", value)
-        self.run_dir.write_json(f"raw/{trial.folder}/trial.json", record.as_json())
+            self.run_dir.write(f"{folder}/{name}", content)
+        for name, value in {**documents, "host": record.host_as_json()}.items():
+            self.run_dir.write_json(f"{folder}/{name}.json", value)
+        self.run_dir.write_json(f"{folder}/trial.json", record.as_json())
 
     def _prepare_server(self) -> None:
         """Start the server; it has its socket and waits for `go`."""
-        commands = [*instruments.clean_scratch(), instruments.server(self.config)]
+        commands = [*instruments.clean_scratch(), instruments.server(self.config, self.repeats)]
         self.guests["server"].run_all(commands)
 
-    def _send(self, record: "Record") -> int:
+    def _send(self, record: TrialRecord) -> int:
         """Prepare the client, and send at `go`; return 0, or 1 when not all of it arrived."""
-        trial, guest, bench = record.trial, self.guests["client"], self.config.bench
+        trial, guest = record.trial, self.guests["client"]
         command = instruments.client(
-            self.config, record.destination, trial.source_port, trial.seed
+            self.config, record.destination, trial.source_port, trial.seed, self.repeats
         )
         try:
             guest.run_all(instruments.clean_scratch())
         finally:
             record.piped.set()
-        limit_s = bench.settle_s + bench.idle_s + bench.duration_s + 100
+        limit_s = instruments.longest_s(self.config, self.repeats) + 20
         return guest.run(command, check=False, timeout_s=limit_s).status
+
+    @staticmethod
+    def _both_prepared(receiving: Future[Any], record: TrialRecord) -> None:
+        """Wait until the server waits for `go`, and the client can be told."""
+        receiving.result()
+        record.piped.wait()
 
     def _kernel_log(self, before: int, after: int) -> str:
         """Return what the kernel logged meanwhile, as JSON lines; mostly nothing, at no cost."""
@@ -132,69 +184,34 @@ class Experiment:
             return ""
         return self.guests["server"].run(instruments.kernel_log(before)).stdout
 
+    def _server_uptime_s(self) -> float:
+        return float(self.guests["server"].run(["cat", "/proc/uptime"]).stdout.split()[0])
+
     def _counted(self) -> tuple[str, ...]:
         return (self.config.network.namespace, "lab0", "sslab-host")
 
-    def _collect(self) -> dict[str, bytes]:
-        """Fetch what server and client wrote; raise GuestError when a part is missing."""
+    def _collect(self, record: TrialRecord) -> dict[str, bytes]:
+        """Fetch what server and client wrote; raise GuestError when one of them wrote nothing.
+
+        mpstat carries no number of the comparison: where its file is missing or cut off, the
+        trial is kept, and a finding says so.
+        """
         with ThreadPoolExecutor(2) as pool:
             parts = pool.map(lambda g: g.fetch(instruments.SCRATCH), self.guests.values())
         files = {name: content for part in parts for name, content in part.items()}
-        for name in ("client.json", "server.json", "mpstat.json", "mpstat-started"):
+        for name in ("client.json", "server.json"):
             if not files.get(name):
-                unit = f"testbed-{name.removesuffix('.json').removesuffix('-started')}"
+                unit = f"testbed-{name.removesuffix('.json')}"
                 guest = self.guests["client" if unit == "testbed-client" else "server"]
                 raise GuestError(
                     f"{name} is missing after the trial: {unit} died",
                     hint="`testbed bench` again; if it repeats, its last words are above",
                     detail=instruments.end_of(unit, guest),
                 )
+        record.mpstat_started_utc_ns = int(files.pop("mpstat-started", b"0")) or None
         return {name: content for name, content in files.items() if not name.endswith(".err")}
 
     def _expected_s(self) -> float:
         bench = self.config.bench
-        return 2 * (bench.duration_s + bench.settle_s + bench.idle_s + bench.drain_s)
-
-
-@dataclass
-class Record:
-    """What the loop itself knows of a trial; becomes trial.json."""
-
-    trial: Trial
-    destination: tuple[str, int]
-    hits_before: list[int] | None = None
-    hits_after: list[int] | None = None
-    client_status: int | None = None
-    mpstat_started_utc_ns: int | None = None
-    windows_s: dict[str, float] = field(default_factory=dict)
-    timeline: list[dict[str, Any]] = field(default_factory=list)
-    piped: Event = field(default_factory=Event)  # the client's `go` can be written to
-
-    def mark(self, event: str) -> None:
-        """Note that `event` begins now."""
-        now = {"utc_ns": time.time_ns(), "host_monotonic_ns": time.monotonic_ns()}
-        self.timeline.append({"event": event, **now})
-
-    def window(self, name: str, seconds: float) -> float:
-        """Declare a waiting time and return it."""
-        self.windows_s[name] = seconds
-        return seconds
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the content of trial.json."""
-        return {
-            "schema": 1,
-            "block": self.trial.block,
-            "position": self.trial.position,
-            "arm": self.trial.arm,
-            "trial": self.trial.block,
-            "source_port": self.trial.source_port,
-            "destination": f"{self.destination[0]}:{self.destination[1]}",
-            "hits_before": self.hits_before,
-            "hits_after": self.hits_after,
-            "client_status": self.client_status,
-            "mpstat_started_utc_ns": self.mpstat_started_utc_ns,
-            "windows_s": self.windows_s,
-            "timeline": self.timeline,
-            "error": None,
-        }
+        traffic_s = self.repeats * (bench.duration_s + instruments.BETWEEN_S)
+        return 2 * (traffic_s + bench.settle_s + bench.idle_s + bench.drain_s)

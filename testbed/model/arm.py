@@ -24,6 +24,7 @@ else:
 
 FAIR = ("netfilter", "xdp")
 BASELINE = "none"
+EXHIBITS = ("netfilter-logging", "xdp-bounded-csum")  # what the original compared
 Argv = Annotated[list[str], Field(min_length=1)]
 
 
@@ -60,6 +61,18 @@ class Commands(_Part):
     verify: list[Argv] = Field(min_length=1)
     count: list[Argv]
     unload: list[Argv]
+    probe: list[Argv] = []
+
+
+class Control(_Part):
+    """What an arm under a second name is there for; never in a manifest file.
+
+    `again`: the same as arm `of`, for an A/A pair. `unmatched`: `of` is attached, and the
+    packets take the way that they take without a hook.
+    """
+
+    kind: Literal["again", "unmatched"]
+    of: str
 
 
 class Arm(_Part):
@@ -78,6 +91,27 @@ class Arm(_Part):
     needs: Needs
     expect: Expect
     commands: Commands
+    control: Control | None = None
+
+    @property
+    def folder(self) -> str:
+        """The folder below guest/arms/ that has its sources."""
+        return self.control.of if self.control else self.name
+
+    def again(self) -> "Arm":
+        """Return the same arm under a second name: the two make an A/A pair."""
+        return self._control("again", f"{self.title}, again")
+
+    def unmatched(self, baseline: "Arm") -> "Arm":
+        """Return this arm attached while the packets take the way of `baseline`."""
+        control = self._control("unmatched", f"{self.title}, attached, nothing to match")
+        parts = {"traffic": baseline.traffic, "semantic_class": baseline.semantic_class}
+        return control.model_copy(update=parts)
+
+    def _control(self, kind: Literal["again", "unmatched"], title: str) -> "Arm":
+        control = Control(kind=kind, of=self.name)
+        name = f"{self.name}-{kind}"
+        return self.model_copy(update={"control": control, "name": name, "title": title})
 
     def resolve(self, items: Sequence[Argv], values: Mapping[str, str]) -> list[Argv]:
         """Return commands with their placeholders filled in."""
@@ -120,6 +154,8 @@ def load(folder: Path) -> Arm:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise ConfigError(f"{path}: {where}: {first['msg']}") from error
+    if arm.control is not None:
+        raise ConfigError(f"{path}: control: only `testbed bench --controls` makes controls")
     if arm.name != folder.name:
         raise ConfigError(f"{path}: name is {arm.name!r}, its folder is {folder.name!r}")
     _try_placeholders(arm, path)
@@ -148,6 +184,14 @@ def _demand_plain_names(word: str) -> None:
     for _, name, _, _ in string.Formatter().parse(word):
         if name is not None and not name.isidentifier():
             raise KeyError(name)
+
+
+def with_controls(arms: Sequence[Arm]) -> list[Arm]:
+    """Return the arms, each hook attached without a match, and an A/A pair of the last hook."""
+    baseline = next((arm for arm in arms if arm.hook == "none"), None)
+    hooks = [arm for arm in arms if arm.hook != "none"]
+    unmatched = [hook.unmatched(baseline) for hook in hooks] if baseline else []
+    return [*arms, *unmatched, *(hook.again() for hook in hooks[-1:])]
 
 
 def known(arms_dir: Path) -> list[str]:

@@ -129,6 +129,9 @@ class BenchConfig(_Section):
     settle_s: Annotated[float, Field(ge=0, le=60)] = 0.5
     idle_s: Annotated[float, Field(ge=0.2, le=60)] = 1.0
     drain_s: Annotated[float, Field(ge=0, le=60)] = 1.0
+    warm_up: Annotated[int, Field(ge=0, le=10)] = 1
+    adapt_load: bool = True
+    receive_buffer_bytes: Annotated[int, Field(ge=2048, le=1 << 30)] = 16 << 20
 
     @field_validator(
         "rate_pps", "duration_s", "jitter", "settle_s", "idle_s", "drain_s", mode="before"

@@ -73,6 +73,10 @@ class GuestError(TestbedError):
     exit_code = ExitCode.GUEST
 
 
+class NoAnswer(GuestError):
+    """A guest did not answer: the connection broke, or a command did not end in time."""
+
+
 class ArmError(TestbedError):
     """An arm did not build, load, verify or unload."""
 

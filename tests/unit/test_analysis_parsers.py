@@ -19,8 +19,8 @@ from testbed.analysis.kernel_log import parse_kernel_log
 from testbed.analysis.mpstat import parse_mpstat_json, parse_mpstat_text, render_mpstat_text
 from testbed.model.errors import ParseError
 
-FIXTURES = Path(__file__).parent / "fixtures"
-PUBLISHED = ("original-netfilter-mpstat.txt", "original-xdp-mpstat.txt")
+FIXTURES = Path(__file__).parents[2] / "testbed/analysis/published"
+PUBLISHED = ("netfilter-mpstat.txt", "xdp-mpstat.txt")
 
 MPSTAT_JSON = """{"sysstat": {
 \t"hosts": [
@@ -55,7 +55,7 @@ def test_published_mpstat_text_survives_reading_and_writing(name: str) -> None:
 
 
 def test_published_mpstat_says_what_the_report_printed() -> None:
-    name = "original-netfilter-mpstat.txt"
+    name = "netfilter-mpstat.txt"
     recording = parse_mpstat_text((FIXTURES / name).read_text(), name)
     assert recording.cpu_count == 4
     assert len(recording.samples) == 7

@@ -3,11 +3,13 @@
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 from run_factory import RunRecipe, make_run
 
+from testbed.analysis.findings import check_run
 from testbed.analysis.report import render_report
 from testbed.analysis.run import load_run
 from testbed.analysis.sample import write_sample
@@ -133,5 +135,23 @@ def test_a_sample_is_small_and_gives_the_same_numbers(tmp_path: Path) -> None:
         assert hashlib.sha256((sample / name).read_bytes()).hexdigest() == digest
     files = [p for p in sample.rglob("*") if p.is_file()]
     assert len(manifest["files"]) == len(files) - 1
-    size = sum(p.stat().st_size for p in files) + sum(len(v.encode()) for v in thinned.values())
-    assert size < 300_000
+    assert sum(p.stat().st_size for p in files) < 400_000
+    codes = [(f.code, f.verdict) for f in check_run(load_run(root))]
+    assert [(f.code, f.verdict) for f in check_run(load_run(sample))] == codes
+
+
+def test_a_sample_has_no_warm_up_and_of_the_probe_pass_what_it_timed(tmp_path: Path) -> None:
+    root, sample = make_run(tmp_path), tmp_path / "sample"
+    shutil.copytree(root / "raw/01-none", root / "raw/00-none")
+    shutil.copytree(root / "raw/01-xdp", root / "raw/probe-xdp")
+    write_sample(root, sample)
+    assert not (sample / "raw/00-none").exists()
+    assert [p.name for p in (sample / "raw/probe-xdp").iterdir()] == ["hook-after.json"]
+    assert load_run(sample).edited == ()
+
+
+def test_a_file_that_was_changed_is_named(tmp_path: Path) -> None:
+    root = make_run(tmp_path)
+    (root / "raw/01-xdp/client.txt").write_text("Trial 1: Succeed with 1.00 ms\n")
+    (root / "raw/02-none/server.txt").unlink()
+    assert load_run(root).edited == ("raw/01-xdp/client.txt", "raw/02-none/server.txt")

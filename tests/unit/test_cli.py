@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from run_factory import make_run
 
-from testbed import __version__, cli, verbs
+from testbed import __version__, verbs
 from testbed.edge.account import Account, project_id
 from testbed.lab.box import BoxStore
 from testbed.lab.machines import Machines
@@ -325,11 +325,12 @@ def test_plain_vagrant_ends_as_it_ended(testbed: Testbed, monkeypatch: pytest.Mo
 def test_a_report_of_an_invalid_run_ends_with_seven(
     testbed: Testbed, monkeypatch: pytest.MonkeyPatch, *, invalid: bool, status: int
 ) -> None:
-    monkeypatch.setattr(
-        verbs, "report", lambda *_: (Path("/r/report.html"), "INVALID: no ratio", invalid)
-    )
+    done = verbs.Report(Path("/r/report.html"), "INVALID: no ratio", '{"schema": 1}\n', invalid)
+    monkeypatch.setattr(verbs, "report", lambda *_, **__: done)
     said = testbed("report")
     assert (said.status, said.out, said.err) == (status, "/r/report.html\n", "INVALID: no ratio\n")
+    said = testbed("report", "--json")
+    assert (said.status, said.out, said.err) == (status, '{"schema": 1}\n', "")
 
 
 def test_a_report_from_files_alone(testbed: Testbed, checkout: Path) -> None:
@@ -383,21 +384,45 @@ def test_bench_hands_on_what_was_asked_for(
 ) -> None:
     asked: list[Any] = []
     monkeypatch.setattr(verbs, "bench", lambda *words: asked.append(words))
-    monkeypatch.setattr(cli, "_report", lambda *_: None)
+    monkeypatch.setattr("testbed.cli.measuring._report", lambda *_: None)
     testbed("bench", "--both", "--trials", "3", "--rate", "5000", "--seed", "9")
     testbed("bench", "--xdp")
     testbed("bench", "--netfilter")
     testbed("bench", "--arms", "netfilter-logging, xdp-bounded-csum")
-    assert [row[1] for row in asked] == [
+    testbed("bench", "--profile", "original")
+    testbed("bench", "--both", "--controls", "--probe", "--until-precise", "5%", "--trials", "3")
+    assert [request.names for _, request in asked] == [
         ["none", "netfilter", "xdp"], ["none", "xdp"], ["none", "netfilter"],
-        ["netfilter-logging", "xdp-bounded-csum"],
+        ["netfilter-logging", "xdp-bounded-csum"], ["netfilter-logging", "xdp-bounded-csum"],
+        ["none", "netfilter", "xdp"],
     ]  # fmt: skip
-    lab, _, seed, command = asked[0]
-    assert (lab.config.bench.trials, lab.config.bench.rate_pps, seed) == (3, 5000.0, 9)
+    lab, request = asked[0]
+    assert (lab.config.bench.trials, lab.config.bench.rate_pps, request.seed) == (3, 5000.0, 9)
     assert lab.config.bench.payload_bytes == 1000
-    assert command == [
+    assert request.command == [
         "testbed", "bench", "--both", "--trials", "3", "--rate", "5000", "--seed", "9",
     ]  # fmt: skip
+    assert [request.original for _, request in asked] == [False] * 4 + [True, False]
+    last = asked[-1][1]
+    assert (last.controls, last.probe) == (True, True)
+    assert last.precision == verbs.Precision(0.05, at_least=3, at_most=40)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--both --profile best", "there is no profile 'best'"),
+        ("--both --profile original", "--profile original is the published protocol"),
+        ("--both --until-precise five", "--until-precise 'five' is no percentage"),
+        ("--both --until-precise 0", "--until-precise '0' is no percentage"),
+        ("--both --until-precise 5 --max-blocks 4", "--max-blocks 4 is less than the 5 trials"),
+        ("", "which arms?"),
+    ],
+)
+def test_bench_refuses_what_does_not_go_together(testbed: Testbed, words: str, said: str) -> None:
+    done = testbed("bench", *words.split())
+    assert done.status == 2
+    assert done.err.startswith(f"testbed: {said}")
 
 
 def test_box_show(testbed: Testbed, account: Account, checkout: Path) -> None:

@@ -17,6 +17,7 @@ CODES = {
     "HostError": 3,
     "MachineError": 4,
     "GuestError": 5,
+    "NoAnswer": 5,
     "ArmError": 6,
 }
 

@@ -216,6 +216,27 @@ def test_push_sends_sources_and_nothing_else(tmp_path: Path) -> None:
     assert not (tmp_path / "pushed").exists()
 
 
+class Store(LocalShell):
+    """A connection whose machine keeps files in this computer."""
+
+    def put(self, stream: Any, path: str) -> None:
+        Path(path).write_bytes(stream.read())
+
+
+def test_put_writes_a_file_of_any_bytes(tmp_path: Path) -> None:
+    content = bytes(range(256)) * 4000
+    path = tmp_path / "a file; touch x"
+    for _ in range(2):  # also over an older one
+        guest(Store(tmp_path)).put(str(path), content)
+    assert path.read_bytes() == content
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+def test_put_into_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(GuestError, match="/gone/file could not be written"):
+        guest(Store(tmp_path)).put(str(tmp_path / "gone/file"), b"x")
+
+
 def test_a_machine_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -15,6 +15,7 @@ from fakes import World
 
 from testbed.edge.store import RunDir
 from testbed.edge.terminal import Terminal
+from testbed.lab.host_readings import HostReadings
 from testbed.lab.trials import Experiment
 from testbed.model import arm as arms
 from testbed.model.arm import Arm
@@ -26,6 +27,7 @@ ARMS = Path(__file__).parents[2] / "guest/arms"
 pytestmark = pytest.mark.usefixtures("waited")
 QUICK = Config.model_validate({"bench": {"settle_s": 0, "idle_s": 0.2, "drain_s": 0}})
 
+HOST = HostReadings({}, {})
 XDP_LOADER = "cd /opt/testbed/guest/arms/xdp && ./loader"
 SNAPSHOT = (
     "python3 /opt/testbed/guest/snapshot.py --namespace sslab-ns "
@@ -34,7 +36,10 @@ SNAPSHOT = (
 SCRATCH = "rm -rf /run/testbed/trial && mkdir -p /run/testbed/trial && mkfifo /run/testbed/trial/go"
 GO = "timeout 10 sh -c 'echo go > /run/testbed/trial/go'"
 FETCH = "tar -C /run/testbed/trial -cz . | base64 -w0"
-STOP_ALL = "systemctl stop testbed-client.service testbed-mpstat.service testbed-server.service"
+STOP_ALL = (
+    "systemctl stop testbed-client.service testbed-mpstat.service testbed-oracle.service "
+    "testbed-server.service"
+)
 MPSTAT = (
     "systemd-run --quiet --collect --unit=testbed-mpstat --property=RuntimeMaxSec=900 "
     "--property=TimeoutStopSec=5 "
@@ -50,16 +55,20 @@ XDP = {
         f"{XDP_LOADER} load --interface lab0 --mode generic --match-address 192.168.64.2 "
         "--match-port 8080 --target-address 10.0.1.2 --target-port 8083",
         f"{XDP_LOADER} verify --interface lab0 --mode generic",
+        f"{XDP_LOADER} count --interface lab0",
         SNAPSHOT,
-        f"{XDP_LOADER} count --interface lab0",
-        f"{MPSTAT} && {GO}",
-        f"{XDP_LOADER} count --interface lab0",
+        "cat /proc/uptime",
+        MPSTAT,
+        GO,
+        "cat /proc/uptime",
         SNAPSHOT,
         "systemctl stop testbed-mpstat.service testbed-server.service",
         f"{XDP_LOADER} verify --interface lab0 --mode generic",
     ],
     "server, beside": [
         f"{SCRATCH} && <testbed-server>",
+        f"{XDP_LOADER} verify --interface lab0 --mode generic",
+        f"{XDP_LOADER} count --interface lab0",
         FETCH,
         STOP_ALL,
         f"{XDP_LOADER} unload --interface lab0",
@@ -72,8 +81,9 @@ BEFORE = [
     ("server, beside", "<testbed-server>"),
     ("server", SNAPSHOT),
     ("server", "testbed-mpstat --prop"),
+    ("server", GO),
     ("client", GO),
-    ("server", "count"),
+    ("server, beside", "count"),
     ("server", "systemctl stop testbed-mpstat.service"),
     ("client, beside", FETCH),
     ("client, beside", STOP_ALL),
@@ -97,8 +107,9 @@ def experiment(
 ) -> Experiment:
     chosen: dict[str, Arm] = {arm.name: arm for arm in arms.choose(ARMS, names)}
     return Experiment(
-        config, Plan.shuffled(names, count, 1), chosen, world.guests, RunDir(folder), Terminal(-1)
-    )
+        config, Plan.shuffled(names, count, 1), chosen, world.guests, HOST, RunDir(folder),
+        Terminal(-1),
+    )  # fmt: skip
 
 
 def run(world: World, folder: Path, *names: str, count: int = 1) -> dict[str, list[str]]:
@@ -138,6 +149,7 @@ def test_the_client_hears_go_only_when_it_is_prepared(tmp_path: Path) -> None:
 def test_without_a_hook_the_same_but_for_the_hook(tmp_path: Path) -> None:
     lanes = run(World(), tmp_path, "none")
     verify = lanes["server"].pop(0)
+    assert lanes["server, beside"].pop(1) == verify  # again, when the traffic has ended
     assert verify.startswith("cd /opt/testbed/guest/arms/none && sh -c ")
     assert verify.endswith(""" && printf '{"mode": "none"}\\n'""")
     hook = "/arms/xdp && ./loader"
@@ -166,8 +178,8 @@ def test_the_servers_and_the_clients_words(tmp_path: Path) -> None:
     assert words[start + 1] == "/opt/testbed/guest/client.py"
     assert pairs(words[start + 2 :]) == {
         "--go": "/run/testbed/trial/go", "--host": "192.168.64.2", "--port": "8080",
-        "--trials": "1", "--bind-port-base": "10000", "--seed": "1001", "--rate": "10000",
-        "--duration": "1.4", "--payload": "1000", "--jitter": "0.1",
+        "--trials": "1", "--interval": "1.0", "--bind-port-base": "10000", "--seed": "1001",
+        "--rate": "10000", "--duration": "1.4", "--payload": "1000", "--jitter": "0.1",
         "--json": "/run/testbed/trial/client.json",
     }  # fmt: skip
     assert "--service-type=oneshot" in words
@@ -204,7 +216,8 @@ def test_trials_follow_the_plan(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert ports == ["10000"] * 3 + ["10001"] * 3 + ["10002"] * 3
     verified = [s.line.split("/")[5].split()[0] for s in world.steps if "load" in s.line.split()
-                or "insmod" in s.line or "'{\"mode\"" in s.line]  # fmt: skip
+                or "insmod" in s.line
+                or (s.lane == "server" and "'{\"mode\"" in s.line)]  # fmt: skip
     assert verified == [trial.arm for trial in plan]
     folders = sorted(path.name for path in (tmp_path / "raw").iterdir())
     assert folders == sorted(trial.folder for trial in plan)
@@ -214,14 +227,15 @@ def test_the_files_of_a_trial(tmp_path: Path) -> None:
     run(World(), tmp_path, "xdp")
     folder = tmp_path / "raw/01-xdp"
     assert sorted(path.name for path in folder.iterdir()) == [
-        "after.json", "before.json", "client.json", "client.txt", "kernel-log.jsonl",
-        "mpstat.json", "server.json", "server.txt", "trial.json", "verify.json",
+        "after.json", "before.json", "client.json", "client.txt", "hook-after.json",
+        "hook-before.json", "host.json", "kernel-log.jsonl", "mpstat.json", "server.json",
+        "server.txt", "trial.json",
     ]  # fmt: skip
     record = json.loads((folder / "trial.json").read_text())
     timeline = record.pop("timeline")
     assert record == {
         "schema": 1, "block": 1, "position": 1, "arm": "xdp", "trial": 1, "source_port": 10000,
-        "destination": "192.168.64.2:8080", "hits_before": [7, 0], "hits_after": [7, 0],
+        "destination": "192.168.64.2:8080", "warm_up": False, "probe": False,
         "client_status": 0, "mpstat_started_utc_ns": 1700000000000000000,
         "windows_s": {"settle": 0.0, "idle": 0.2, "drain": 0.0}, "error": None,
     }  # fmt: skip
@@ -231,7 +245,13 @@ def test_the_files_of_a_trial(tmp_path: Path) -> None:
     ]  # fmt: skip
     times = [mark["host_monotonic_ns"] for mark in timeline]
     assert times == sorted(times)
-    assert json.loads((folder / "verify.json").read_text()) == {"mode": "generic"}
+    for name in ("hook-before", "hook-after"):
+        assert json.loads((folder / f"{name}.json").read_text()) == {
+            "verify": {"mode": "generic"}, "hits": [7, 0], "problem": None,
+        }  # fmt: skip
+    host = json.loads((folder / "host.json").read_text())
+    assert list(host["readings"]) == ["idle", "traffic", "end"]
+    assert [clock["guest_uptime_s"] for clock in host["clocks"].values()] == [61.25, 61.25]
     assert (folder / "kernel-log.jsonl").read_bytes() == b""
 
 

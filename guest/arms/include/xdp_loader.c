@@ -276,6 +276,28 @@ static int count(const struct options *options)
 	return 0;
 }
 
+/*
+ * What kernel.bpf_stats_enabled=1 has timed so far: runs of the program and the
+ * nanoseconds that they took, the two clock readings of each included.
+ */
+static int probe(const struct options *options)
+{
+	struct pins pins = pin_paths(options->interface);
+	struct bpf_prog_info info;
+	int fd = open_pinned(&pins, &info);
+
+	if (fd < 0) {
+		complain("no program at %s: %s\n", pins.program,
+			 strerror(errno));
+		return 1;
+	}
+	close(fd);
+	printf("{\"runs\": %llu, \"run_time_ns\": %llu}\n",
+	       (unsigned long long)info.run_cnt,
+	       (unsigned long long)info.run_time_ns);
+	return 0;
+}
+
 static int unload(const struct options *options)
 {
 	LIBBPF_OPTS(bpf_xdp_query_opts, attached);
@@ -315,6 +337,7 @@ static int usage(void)
 	      "                     --target-address IPV4 --target-port PORT\n"
 	      "       loader verify --interface NAME --mode generic|native\n"
 	      "       loader count  --interface NAME\n"
+	      "       loader probe  --interface NAME\n"
 	      "       loader unload --interface NAME\n",
 	      stderr);
 	return 2;
@@ -392,6 +415,8 @@ int main(int argc, char **argv)
 		return usage();
 	if (!strcmp(command, "count"))
 		return count(&options);
+	if (!strcmp(command, "probe"))
+		return probe(&options);
 	if (!strcmp(command, "unload"))
 		return unload(&options);
 	if (!strcmp(command, "verify") && options.mode)

@@ -1,28 +1,76 @@
 # SPDX-License-Identifier: Apache-2.0
 """The checks: pure functions of a run that say whether its numbers mean what they seem to.
 
-A new check is a function Run → findings and one `Check` entry in a module here; the report,
-findings.json and the verdict on the run follow from CHECKS.
+A new check is a function Run → findings and one `Check` entry in a module here, and its code's
+place in ORDER; the report, findings.json and the verdict on the run follow from CHECKS.
 """
 
 from testbed.analysis.findings.arrival import ARRIVAL_CHECKS, DELIVERED_INVALID
-from testbed.analysis.findings.finding import Check, Evidence, Finding, Scope, Verdict, worst
+from testbed.analysis.findings.batch import BATCH_CHECKS
+from testbed.analysis.findings.clock import CLOCK_CHECKS
+from testbed.analysis.findings.contention import CONTENTION_CHECKS
+from testbed.analysis.findings.finding import (
+    Check,
+    Evidence,
+    Finding,
+    Scope,
+    Verdict,
+    about_comparison,
+    mpstat_marks,
+    worst,
+)
+from testbed.analysis.findings.ledger import LEDGER_CHECKS
 from testbed.analysis.findings.loss import counted
+from testbed.analysis.findings.machine import MACHINE_CHECKS
+from testbed.analysis.findings.mode import MODE_CHECKS
+from testbed.analysis.findings.mpstat import MPSTAT_CHECKS
+from testbed.analysis.findings.oracle import ORACLE_CHECKS
+from testbed.analysis.findings.order import ORDER_CHECKS
+from testbed.analysis.findings.programs import PROGRAM_CHECKS
 from testbed.analysis.findings.same_work import SAME_WORK_CHECKS
+from testbed.analysis.findings.windows import WINDOW_CHECKS
 from testbed.analysis.records import Run
 
-CHECKS: tuple[Check, ...] = (*ARRIVAL_CHECKS, *SAME_WORK_CHECKS)
+ORDER = (
+    "complete", "edited", "delivery", "ledger", "checksum", "same-work", "hits", "mode", "logging",
+    "exhibit", "baseline", "closure", "ticks", "lock", "window", "cost", "floor", "quiet",
+    "contention", "generator", "receiver", "device", "merging", "batch", "state", "interleaved",
+    "replication", "aa", "instruments", "clock",
+)  # fmt: skip
+CHECKS: tuple[Check, ...] = tuple(
+    sorted(
+        (
+            *ARRIVAL_CHECKS,
+            *LEDGER_CHECKS,
+            *ORACLE_CHECKS,
+            *SAME_WORK_CHECKS,
+            *MODE_CHECKS,
+            *MPSTAT_CHECKS,
+            *WINDOW_CHECKS,
+            *CONTENTION_CHECKS,
+            *PROGRAM_CHECKS,
+            *BATCH_CHECKS,
+            *MACHINE_CHECKS,
+            *ORDER_CHECKS,
+            *CLOCK_CHECKS,
+        ),
+        key=lambda check: ORDER.index(check.code),
+    )
+)
 
 __all__ = [
     "CHECKS",
     "DELIVERED_INVALID",
+    "ORDER",
     "Check",
     "Evidence",
     "Finding",
     "Scope",
     "Verdict",
+    "about_comparison",
     "check_run",
     "counted",
+    "mpstat_marks",
     "worst",
 ]
 

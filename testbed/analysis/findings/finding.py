@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a check says: a verdict, on what, with which evidence, and what to do about it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 
 from testbed.analysis.records import Run, Trial
+
+COMPARISON, MPSTAT = "comparison", "mpstat"
+"""What a finding is about: whether arms may be compared, or only what mpstat's chart shows."""
 
 
 class Verdict(Enum):
@@ -33,6 +36,39 @@ class Scope:
             return "run"
         return "arm" if self.block is None else "trial"
 
+    def finding(
+        self,
+        code: str,
+        verdict: "Verdict",
+        statement: str,
+        *evidence: "Evidence",
+        advice: str = "",
+        degree: float = 0.0,
+        about: str = COMPARISON,
+    ) -> "Finding":
+        """What a check found out about this run, arm or trial."""
+        return Finding(
+            code=code,
+            verdict=verdict,
+            scope=self,
+            statement=statement,
+            evidence=evidence,
+            advice=advice,
+            degree=degree,
+            about=about,
+        )
+
+    def unknown(self, code: str, what: str, *, about: str = COMPARISON) -> "Finding":
+        """What was not recorded is neither good nor bad: `what` is a noun with its article."""
+        return self.finding(
+            code,
+            Verdict.SUSPECT,
+            f"not recorded: {what}",
+            Evidence(quantity=what, observed=None),
+            advice="Without this the check cannot speak; run the bench again.",
+            about=about,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
@@ -56,6 +92,8 @@ class Finding:
     advice: str = ""
     degree: float = 0.0
     """How bad, to name the worst among findings of one check; 0: they differ in kind."""
+    about: str = COMPARISON
+    """COMPARISON, or MPSTAT: it marks the arm's chart, and no comparison rests on that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,9 +111,46 @@ class Check:
     look: Callable[[Run], list[Finding]]
 
 
-def of_trial(trial: Trial) -> Scope:
+WHOLE_RUN = Scope()
+
+
+def of(trial: Trial) -> Scope:
     return Scope(arm=trial.arm, block=trial.block)
 
 
-def worst(findings: "list[Finding] | tuple[Finding, ...]") -> Verdict:
-    return max((f.verdict for f in findings), key=lambda v: v.severity, default=Verdict.VALID)
+def of_arm(name: str) -> Scope:
+    return Scope(arm=name)
+
+
+of_trial = of
+
+
+def graded(value: float, suspect: float, invalid: float) -> Verdict:
+    """By how far a value that should be small is above its two bounds."""
+    if value > invalid:
+        return Verdict.INVALID
+    return Verdict.SUSPECT if value > suspect else Verdict.VALID
+
+
+def gravest(verdicts: Iterable[Verdict]) -> Verdict:
+    return max(verdicts, key=lambda v: v.severity, default=Verdict.VALID)
+
+
+def about_comparison(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    return tuple(finding for finding in findings if finding.about == COMPARISON)
+
+
+def mpstat_marks(findings: Iterable[Finding], arm: str) -> tuple[Finding, ...]:
+    """Why an arm's mpstat chart is to be read with care, or not to be quoted."""
+    return tuple(
+        finding
+        for finding in findings
+        if finding.about == MPSTAT
+        and finding.verdict is not Verdict.VALID
+        and finding.scope.arm in (None, arm)
+    )
+
+
+def worst(findings: Iterable[Finding]) -> Verdict:
+    """The gravest verdict on the comparison; what is about mpstat's chart does not count."""
+    return gravest(finding.verdict for finding in about_comparison(findings))

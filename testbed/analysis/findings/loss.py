@@ -2,7 +2,8 @@
 """Where a trial's packets were lost, as far as counters tell."""
 
 from testbed.analysis.counters import difference
-from testbed.analysis.records import Network, Trial
+from testbed.analysis.records import Trial
+from testbed.analysis.trial_records import Network
 
 
 def lost_where(trial: Trial) -> str:

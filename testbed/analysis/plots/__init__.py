@@ -3,7 +3,7 @@
 
 from testbed.analysis.plots.comparison import draw_comparison
 from testbed.analysis.plots.cpu_time import draw_cpu_time
-from testbed.analysis.plots.delivery import draw_delivery
+from testbed.analysis.plots.ledger import draw_ledger
 from testbed.analysis.plots.style import Drawing
 
-__all__ = ["Drawing", "draw_comparison", "draw_cpu_time", "draw_delivery"]
+__all__ = ["Drawing", "draw_comparison", "draw_cpu_time", "draw_ledger"]

@@ -21,8 +21,10 @@ from testbed.analysis.wording import significant
 
 WIDTH = 440
 ROW = 92
+BANNER = 32
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 LONGEST_TITLE = 50
 LONGEST_VOID_TITLE = 36
@@ -39,11 +41,12 @@ def ordered(run: Run) -> tuple[Arm, ...]:
 
 @styled
 def draw_comparison(
-    run: Run, excluded: dict[str, tuple[str, ...]], *, relative: bool
+    run: Run, excluded: dict[str, tuple[str, ...]], *, relative: bool, warning: str = ""
 ) -> Drawing | None:
     """None when no trial has a cost. Excluded arms are drawn hollow and named as such.
 
     `relative` adds a scale in % of the arm without a hook: only where every arm may be compared.
+    `warning` is written over the chart, in words, for the file may travel without its page.
     """
     costs = {arm.name: costs_by_block(run, arm.name) for arm in ordered(run)}
     every = [cost for by_block in costs.values() for cost in by_block.values()]
@@ -51,7 +54,11 @@ def draw_comparison(
         return None
     arms = ordered(run)
     height = ROW * len(arms)
-    figure = new_figure(WIDTH, height + (92 if relative else 52))
+    above = 46 if relative else 6
+    banner = BANNER if warning else 0
+    figure = new_figure(WIDTH, 46 + height + above + banner)
+    if warning:
+        _banner(figure, warning)
     axes = axes_in(figure, 12, 46, WIDTH - 24, height)
     axes.set_ylim(len(arms), 0)
     low, high = min(every), max(every)
@@ -100,7 +107,25 @@ def draw_comparison(
     mean = geometric_mean(list(costs[baseline.name].values())) if baseline else None
     if relative and mean is not None:
         _percent_axis(axes, mean)
-    return svg_of(figure, "comparison", _alternative(run, costs, excluded))
+    spoken = _alternative(run, costs, excluded)
+    return svg_of(figure, "comparison", f"{warning}. {spoken}" if warning else spoken)
+
+
+def _banner(figure: "Figure", warning: str) -> None:
+    """A frame with words across the top of the figure."""
+    from matplotlib.patches import Rectangle
+
+    width, height = figure.get_size_inches() * 72
+    corner, size = (12 / width, 1 - 25 / height), (1 - 24 / width, 22 / height)
+    figure.patches.append(
+        Rectangle(
+            corner, *size, transform=figure.transFigure, facecolor="none", edgecolor=INK,
+            linewidth=1.4,
+        )
+    )  # fmt: skip
+    figure.text(
+        20 / width, 1 - 14 / height, warning, va="center", fontsize=SMALL_PX, fontweight="bold"
+    )
 
 
 def _percent_axis(axes: "Axes", mean: float) -> None:

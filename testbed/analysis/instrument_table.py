@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The same cost seen by other instruments: of each arm the mean and the spread, side by side."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from testbed.analysis import wording
+from testbed.analysis.accounting import Readings, readings_of
+from testbed.analysis.findings import Finding
+from testbed.analysis.findings.finding import gravest, mpstat_marks
+from testbed.analysis.grouping import grouped
+from testbed.analysis.plots.comparison import ordered
+from testbed.analysis.records import Run
+from testbed.analysis.statistics import coefficient_of_variation, geometric_mean
+
+MPSTAT_HEAD = "mpstat busy, % of one CPU"
+COLUMNS: tuple[tuple[str, Callable[[Readings], float | None]], ...] = (
+    ("From idle time, CPU-µs per packet", lambda r: r.cost_us),
+    ("Host’s virtual CPUs, CPU-µs per packet", lambda r: r.vcpu_us),
+    (MPSTAT_HEAD, lambda r: r.mpstat_busy_pct),
+    ("NET_RX softirqs per received packet", lambda r: r.net_rx_per_packet),
+    ("Packets per NIC interrupt", lambda r: r.packets_per_interrupt),
+)
+
+
+def instrument_table(run: Run, findings: tuple[Finding, ...]) -> dict[str, Any]:
+    """The template's variables: `heads`, and `rows` with a mean and a spread for each of them;
+    mpstat's has a mark where the checks say something against it."""
+    rows = []
+    for arm in ordered(run):
+        readings = [readings_of(trial) for trial in run.trials_of(arm.name)]
+        cells = [_cell([look(one) for one in readings]) for _, look in COLUMNS]
+        marks = mpstat_marks(findings, arm.name)
+        if marks:
+            verdict = gravest(mark.verdict for mark in marks)
+            cells[[head for head, _ in COLUMNS].index(MPSTAT_HEAD)]["mark"] = verdict.value
+        rows.append({"arm": arm, "cells": cells})
+    return {"heads": [head for head, _ in COLUMNS], "rows": rows}
+
+
+def _cell(values: Sequence[float | None]) -> dict[str, str]:
+    """Over the trials that have the number."""
+    known = [value for value in values if value is not None]
+    spread = coefficient_of_variation(known)
+    return {
+        "mean": wording.significant(geometric_mean(known)),
+        "mark": "",
+        "spread": "" if spread is None else f"± {spread * 100:.1f} %",
+    }
+
+
+def badges(run: Run, findings: tuple[Finding, ...]) -> dict[str, list[dict[str, str]]]:
+    """What the checks say against mpstat itself, by arm: it marks the arm's chart."""
+    return {
+        arm.name: [
+            {"verdict": group.verdict.value, "line": line}
+            for group in grouped(run, mpstat_marks(findings, arm.name))
+            for line in group.lines
+        ]
+        for arm in run.arms
+    }

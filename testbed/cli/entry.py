@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From the shell's words to an exit code; failures become messages."""
+
+import os
+import shlex
+import signal
+import sys
+import traceback
+from pathlib import Path
+
+import typer
+
+from testbed import __version__
+from testbed.cli import machines, measuring  # noqa: F401  (they register their commands)
+from testbed.cli.app import app
+from testbed.model.errors import ExitCode, Interrupted, TestbedError
+
+
+def main() -> None:
+    """Run the command line; never show a traceback for what a user can cause."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
+    try:
+        # Without its standalone mode click returns the code of typer.Exit.
+        status = app(standalone_mode=False) or 0
+        if status == ExitCode.INTERRUPTED:  # what typer makes of Ctrl-C
+            raise KeyboardInterrupt
+        sys.exit(status)
+    except TestbedError as error:
+        _complain(error.message, error.hint, error.detail)
+        sys.exit(int(error.exit_code))
+    except (KeyboardInterrupt, Interrupted):
+        print("\ninterrupted: everything that was started has been undone", file=sys.stderr)
+        sys.exit(int(ExitCode.INTERRUPTED))
+    except typer.Abort:
+        sys.exit(int(ExitCode.INTERRUPTED))
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except Exception as error:  # a bug of ours, or click's own complaint about the words
+        show = getattr(error, "show", None)
+        if show is not None:
+            show()
+            sys.exit(int(ExitCode.USAGE))
+        _bug()
+        sys.exit(int(ExitCode.BUG))
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    raise Interrupted
+
+
+def _complain(message: str, hint: str, detail: str) -> None:
+    if detail:
+        print(detail, file=sys.stderr)
+    print(f"testbed: {message}", file=sys.stderr)
+    if hint:
+        print(f"  → {hint}", file=sys.stderr)
+
+
+def _bug() -> None:
+    """Write a report that can be pasted into an issue."""
+    path = Path("testbed-bug.txt")
+    words = f"testbed {__version__}, Python {sys.version.split()[0]}\n$ {shlex.join(sys.argv)}\n\n"
+    message = f"a bug of testbed's own: {sys.exc_info()[1]!r}"
+    words += traceback.format_exc()
+    try:
+        path.write_text(words)
+    except OSError:
+        _complain(message, "please report it with the lines above", words)
+    else:
+        _complain(message, f"please report it with {path}", "")

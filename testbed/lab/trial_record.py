@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the trial loop itself knows of a trial: when which step began, and the host's readings."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from threading import Event
+from typing import Any
+
+from testbed.lab.host_readings import HostReadings
+from testbed.model.plan import PROBE, WARM_UP, Trial
+
+
+@dataclass
+class TrialRecord:
+    """Becomes trial.json and host.json; `witness` is told of every step as it begins."""
+
+    trial: Trial
+    destination: tuple[str, int]
+    host: HostReadings
+    witness: Callable[[str], None]
+    client_status: int | None = None
+    mpstat_started_utc_ns: int | None = None
+    windows_s: dict[str, float] = field(default_factory=dict)
+    timeline: list[dict[str, Any]] = field(default_factory=list)
+    readings: dict[str, dict[str, Any]] = field(default_factory=dict)
+    clocks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    piped: Event = field(default_factory=Event)  # the client's `go` can be written to
+
+    def mark(self, step: str) -> None:
+        """Note that `step` begins now."""
+        now = {"utc_ns": time.time_ns(), "host_monotonic_ns": time.monotonic_ns()}
+        self.timeline.append({"event": step, **now})
+        self.witness(step)
+
+    def window(self, name: str, seconds: float) -> float:
+        """Declare a waiting time and return it."""
+        self.windows_s[name] = seconds
+        return seconds
+
+    def read_host(self, moment: str) -> None:
+        """Read this computer's counters: at `idle`, at `traffic` and at its `end`."""
+        self.readings[moment] = self.host.read()
+
+    def read_clock(self, moment: str, ask: Callable[[], float]) -> None:
+        """Note what the server's clock says, between two looks at the host's."""
+        start_ns = time.monotonic_ns()
+        uptime_s = ask()
+        self.clocks[moment] = {
+            "host_monotonic_ns": [start_ns, time.monotonic_ns()],
+            "guest_uptime_s": uptime_s,
+        }
+
+    def host_as_json(self) -> dict[str, Any]:
+        """Return the content of host.json."""
+        return {"schema": 1, "readings": self.readings, "clocks": self.clocks}
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the content of trial.json."""
+        return {
+            "schema": 1,
+            "block": self.trial.block,
+            "position": self.trial.position,
+            "arm": self.trial.arm,
+            "trial": self.trial.block,
+            "warm_up": self.trial.block == WARM_UP,
+            "probe": self.trial.block == PROBE,
+            "source_port": self.trial.source_port,
+            "destination": f"{self.destination[0]}:{self.destination[1]}",
+            "client_status": self.client_status,
+            "mpstat_started_utc_ns": self.mpstat_started_utc_ns,
+            "windows_s": self.windows_s,
+            "timeline": self.timeline,
+            "error": None,
+        }

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`testbed bench`: the experiment on machines that are up."""
+
+import secrets
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from testbed.edge.guest import Guest
+from testbed.edge.store import RunDir
+from testbed.lab import cleanup, deploy
+from testbed.lab.host_readings import HostReadings
+from testbed.lab.load import warm_up
+from testbed.lab.machines import Machines, closed_on_failure
+from testbed.lab.oracle import run_gate
+from testbed.lab.recording import Recording
+from testbed.lab.trials import Experiment, Grow
+from testbed.model import arm as arm_manifest
+from testbed.model.arm import Arm
+from testbed.model.plan import Plan
+from testbed.verbs.lab import Lab
+from testbed.verbs.machines import prepare
+
+
+@dataclass(frozen=True)
+class Precision:
+    """When `--until-precise` stops: at this half-width of the ratio's interval, as a share."""
+
+    target: float
+    at_least: int
+    at_most: int
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what plan.json holds."""
+        return {"target": self.target, "min_blocks": self.at_least, "max_blocks": self.at_most}
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked `bench` for."""
+
+    names: Sequence[str]
+    seed: int | None
+    command: Sequence[str]
+    controls: bool = False
+    precision: Precision | None = None
+    probe: bool = False
+    original: bool = False
+
+
+def bench(lab: Lab, request: Request) -> Path:
+    """Run the experiment with the named arms on running machines; return the run directory.
+
+    Raises MachineError when the machines are not up, ArmError, GuestError; the run is
+    then incomplete and says so, with the trials that were finished.
+    """
+    arms = arm_manifest.choose(lab.arms_dir, request.names)
+    with ready_guests(lab, "bench", arms) as (machines, guests):
+        if request.controls:
+            arms = arm_manifest.with_controls(arms)
+        seed = secrets.randbelow(2**31) if request.seed is None else request.seed
+        names = [arm.name for arm in arms]
+        plan = _plan(lab, request, names, seed)
+        run_dir = RunDir.create(lab.results)
+        run_dir.point_latest()
+        lab.terminal.say(f"run {run_dir.path.name}: {len(plan)} trials, seed {plan.seed}")
+        recording = Recording(
+            run_dir, lab.config, plan, arms, request.command, machines, guests,
+            profile="original" if request.original else "fair",
+            precision=request.precision.as_json() if request.precision else None,
+        )  # fmt: skip
+        experiment = Experiment(
+            lab.config, plan, by_name(arms), guests, HostReadings.of(machines), run_dir,
+            lab.terminal, repeats=lab.config.bench.trials if request.original else 1,
+        )  # fmt: skip
+        with recording.whole():
+            if not request.original:
+                run_gate(guests, arms, lab.config, run_dir, lab.terminal)
+                experiment, recording.load = warm_up(experiment)
+                recording.config = experiment.config
+                recording.write_plan(plan)
+            experiment.run(_grower(lab, recording, request.precision))
+            if request.probe:
+                experiment.probe()
+    return run_dir.path
+
+
+def _plan(lab: Lab, request: Request, names: Sequence[str], seed: int) -> Plan:
+    """Return the order: shuffled blocks, or in the published profile one arm after the other."""
+    if request.original:
+        return Plan.one_after_the_other(names, seed)
+    bench = lab.config.bench
+    blocks = request.precision.at_least if request.precision else bench.trials
+    return Plan.shuffled(names, blocks, seed, warm_up=names[::-1] if bench.warm_up else ())
+
+
+def _grower(lab: Lab, recording: Recording, precision: Precision | None) -> Grow:
+    """Return what lengthens a plan, two blocks at a time, until the ratio is known well enough."""
+
+    def grow(plan: Plan) -> Plan:
+        if precision is None or len(plan.blocks) >= precision.at_most:
+            return plan
+        from testbed.analysis.until_precise import reached
+
+        enough, half_width = reached(recording.run_dir.path, precision.target)
+        if enough:
+            return plan
+        longer = plan.longer(min(len(plan.blocks) + 2, precision.at_most))
+        wide = "not known" if half_width is None else f"± {half_width * 100:.1f} %"
+        why = f"wanted ± {precision.target * 100:g} %"
+        if half_width is not None and half_width <= precision.target:
+            why = "narrow enough, and to be confirmed by three more blocks"
+        lab.terminal.say(
+            f"after {len(plan.blocks)} blocks the interval is {wide}; {why}: "
+            f"on to {len(longer.blocks)}"
+        )
+        recording.write_plan(longer)
+        return longer
+
+    return grow
+
+
+@contextmanager
+def ready_guests(
+    lab: Lab, verb: str, arms: Sequence[Arm]
+) -> Iterator[tuple[Machines, dict[str, Guest]]]:
+    """Hold the lock while both machines are connected, set up, with `arms` built, and swept."""
+    with lab.alone(verb):
+        machines = lab.machines
+        guests = machines.guests()
+        with (
+            lab.terminal.step("sources, addresses, arms", expect_s=3),
+            ThreadPoolExecutor(len(guests)) as pool,
+            closed_on_failure(guests),
+        ):
+            list(pool.map(lambda guest: prepare(lab, guest, arms), guests.values()))
+        every = arm_manifest.choose(lab.arms_dir, arm_manifest.known(lab.arms_dir))
+        every = deploy.built(guests["server"], every)
+        for left in cleanup.sweep(guests["server"], guests["client"], every, lab.config.network):
+            lab.terminal.warn(f"left by an earlier command: {left}")
+        yield machines, guests
+
+
+def by_name(arms: Sequence[Arm]) -> dict[str, Arm]:
+    """Return the arms by the names that a plan has for them."""
+    return {arm.name: arm for arm in arms}

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`testbed check`: its table, its JSON and its exit code; the gate itself is simulated."""
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import oracle_arms
+import pytest
+from test_oracle_cases import crafted
+
+from testbed.edge.store import RunDir
+from testbed.model.arm import Arm
+
+SIMULATED = {
+    "none": oracle_arms.nothing,
+    "netfilter": oracle_arms.correct,
+    "xdp": oracle_arms.correct,
+    "xdp-bounded-csum": oracle_arms.bounded_checksum,
+}
+
+
+@pytest.fixture
+def scratch(monkeypatch: pytest.MonkeyPatch, checkout: Path) -> Path:
+    """The gate's files come from simulated arms; returns where they are."""
+    module = import_module("testbed.verbs.gate")  # as an attribute it is the function
+
+    @contextlib.contextmanager
+    def ready(_lab: object, name: str, arms: Sequence[Arm]) -> Iterator[tuple[None, None]]:
+        assert (name, bool(arms)) == ("check", True)
+        yield None, None
+
+    def gate(_: object, arms: Sequence[Arm], _config: Any, run_dir: RunDir, _say: Any) -> None:
+        for arm in arms:
+            direct = arm.name == "none"
+            cases = crafted(direct=direct)
+            oracle_arms.gate(run_dir.path, arm.name, cases, SIMULATED[arm.name], direct=direct)
+
+    monkeypatch.setattr(module, "ready_guests", ready)
+    monkeypatch.setattr(module, "run_gate", gate)
+    return checkout / ".testbed/check"
+
+
+def test_the_fair_arms_by_default(testbed: Callable[..., Any], scratch: Path) -> None:
+    (scratch / "oracle/old").mkdir(parents=True)
+    said = testbed("check")
+    assert said.status == 0
+    heading, *_ = said.out.splitlines()
+    assert heading.split()[-3:] == ["none", "netfilter", "xdp"]
+    assert "xdp: same work as the reference (1,675 cases, 1 round, 4.5 s)" in said.out
+    assert max(map(len, said.out.splitlines())) <= 100
+    assert not (scratch / "oracle/old").exists()
+
+
+def test_an_arm_that_does_other_work(testbed: Callable[..., Any], scratch: Path) -> None:
+    said = testbed("check", "--arms", "xdp,xdp-bounded-csum")
+    assert said.status == 7
+    assert "xdp-bounded-csum: OTHER WORK (" in said.out
+    assert "  payload 0…1472 bytes, random: wrong UDP checksum from 514 bytes on: " in said.out
+
+
+def test_as_json(testbed: Callable[..., Any], scratch: Path) -> None:
+    said = testbed("check", "--arms", "none,xdp-bounded-csum", "--json")
+    assert said.status == 7
+    value = json.loads(said.out)
+    assert value["schema"] == 1
+    none, bounded = value["arms"]
+    assert (none["same_work"], none["mismatches"], none["wrong"]) == (True, 0, [])
+    assert bounded["same_work"] is False and len(bounded["wrong"]) == bounded["mismatches"]
+    assert bounded["wrong"][0]["title"] == "514 bytes, random"
+    assert bounded["groups"]["length-zeros"] == "same"

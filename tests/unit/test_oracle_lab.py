@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The gate on two pretended machines: what it sends again, what it leaves, and undoing it."""
+
+import base64
+import io
+import tarfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import oracle_arms
+import pytest
+from fakes import Fault, Machine, World
+
+from testbed.analysis.oracle import outcomes_of
+from testbed.edge.guest import Guest
+from testbed.edge.store import RunDir
+from testbed.edge.terminal import Terminal
+from testbed.lab.oracle import frame_set, run_gate
+from testbed.model import arm as arms
+from testbed.model.config import Config
+from testbed.model.errors import GuestError, TestbedError
+from testbed.packets import capture
+from testbed.packets.case import END_ID
+from testbed.packets.reference import identification, packet_of
+
+ARMS = Path(__file__).parents[2] / "guest/arms"
+NONE, XDP = ("none", "xdp")
+pytestmark = pytest.mark.usefixtures("waited")
+
+
+@dataclass
+class Link(Machine):
+    """A machine that sends crafted frames, or captures what a simulated arm makes of them."""
+
+    stored: dict[str, bytes] = field(default_factory=dict)
+    losing: list[frozenset[int]] = field(default_factory=list)  # by round, then nothing
+    came: oracle_arms.Stack | None = None
+    damaged: bool = False
+
+    def put(self, stream: Any, path: str) -> None:
+        self.stored[path.removesuffix(".new")] = stream.read()
+
+    def _one(self, argv: list[str], arm: str, *, broken: bool) -> tuple[int, str]:
+        if argv[:2] == ["test", "-f"]:
+            return (0, "") if argv[2] in self.stored else (1, "")
+        if argv[0] == "systemd-run" and "send" in argv:
+            self._cross(argv)
+        elif argv[0] == "systemd-run" and "capture" in argv:
+            self.came = oracle_arms.Stack(oracle_arms.nothing)
+        return super()._one(argv, arm, broken=broken)
+
+    def _cross(self, argv: list[str]) -> None:
+        server = self.world.machines["server"]
+        assert isinstance(server, Link) and server.came is not None, "nothing captures yet"
+        server.came.arm = oracle_arms.correct if server.hooks else oracle_arms.nothing
+        only = set(argv[argv.index("--ids") + 1].split(",")) if "--ids" in argv else set()
+        lost = self.losing.pop(0) if self.losing else frozenset()
+        for frame in capture.read(self.stored[argv[argv.index("--frames") + 1]], capture.ETHERNET):
+            number = identification(packet_of(frame))
+            wanted = not only or str(number) in only or number == END_ID
+            if wanted and number not in lost:
+                server.came.receive(frame)
+
+    def _trial_files(self) -> str:
+        buffer = io.BytesIO()
+        assert self.came is not None
+        with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+            for name in ("namespace", "root"):
+                content = capture.write(getattr(self.came, name), capture.RAW_IP)
+                member = tarfile.TarInfo(f"./{name}.pcap")
+                content = content[:-20] if self.damaged else content
+                member.size = len(content)
+                tar.addfile(member, io.BytesIO(content))
+        return base64.b64encode(buffer.getvalue()).decode()
+
+
+def world_of(fault: Fault | None = None) -> World:
+    world = World(fault)
+    for role in ("client", "server"):
+        world.machines[role] = Link(role, world)
+        world.guests[role] = Guest(role, 22, Path("/key"), _connection=world.machines[role])
+    return world
+
+
+def client_of(world: World) -> Link:
+    client = world.machines["client"]
+    assert isinstance(client, Link)
+    return client
+
+
+def run(world: World, folder: Path, *names: str) -> None:
+    run_gate(world.guests, arms.choose(ARMS, names), Config(), RunDir(folder), Terminal(-1))
+
+
+def sends(world: World) -> list[str]:
+    return [line for line in world.lanes()["client"] if "oracle.py send" in line]
+
+
+def test_every_arm_is_sent_everything_once(tmp_path: Path) -> None:
+    world = world_of()
+    run(world, tmp_path, NONE, XDP, "xdp-bounded-csum")
+    outcomes = outcomes_of(tmp_path, [NONE, XDP])
+    assert [outcome.mismatches for outcome in outcomes.values()] == [0, 0]
+    assert [outcome.unseen for outcome in outcomes.values()] == [0, 0]
+    assert [outcome.direct for outcome in outcomes.values()] == [True, False]
+    assert outcomes[NONE].hits.counted is None and outcomes[XDP].hits.counted == 0
+    assert len(sends(world)) == 3 and not any("--ids" in line for line in sends(world))
+    assert len(client_of(world).stored) == 2  # one file each for direct and not, given once
+    assert (world.units, world.hooks, world.stuck) == (set(), set(), [])
+    names = {path.name for path in (tmp_path / "oracle/xdp").iterdir()}
+    assert names == {"oracle.json", "sent.pcap.gz", "namespace.pcap.gz", "root.pcap.gz"}
+
+
+def test_what_the_link_lost_is_sent_again(tmp_path: Path) -> None:
+    world = world_of()
+    lost = frozenset(range(300, 420))
+    client_of(world).losing = [lost, frozenset({350})]
+    run(world, tmp_path, XDP)
+    first, second, third = sends(world)
+    nowhere = [c.id for c in frame_set(Config().network, False).cases if c.fate == "nowhere"]
+    assert "--ids" not in first
+    assert f"--ids {','.join(map(str, [*sorted(lost), *nowhere]))} " in f"{second} "
+    assert f"--ids {','.join(map(str, [350, *nowhere]))} " in f"{third} "
+    outcome = outcomes_of(tmp_path, [XDP])[XDP]
+    assert (outcome.rounds, outcome.mismatches, outcome.unseen) == (3, 0, 0)
+
+
+def test_what_stays_away_in_four_rounds_is_missing(tmp_path: Path) -> None:
+    world = world_of()
+    client_of(world).losing = [frozenset({77})] * 5
+    run(world, tmp_path, XDP)
+    outcome = outcomes_of(tmp_path, [XDP])[XDP]
+    assert (outcome.rounds, outcome.mismatches, outcome.unseen) == (4, 1, 0)
+    assert len(sends(world)) == 4
+
+
+def test_a_dead_link_is_no_mismatch(tmp_path: Path) -> None:
+    world = world_of()
+    client_of(world).losing = [frozenset(range(65536))] * 4
+    run(world, tmp_path, XDP)
+    outcome = outcomes_of(tmp_path, [XDP])[XDP]
+    nowhere = sum(case.fate == "nowhere" for case in outcome.cases)
+    assert (outcome.mismatches, outcome.unseen) == (0, len(outcome.cases) - nowhere)
+
+
+STEPS = [("server", 0), ("server", 1), ("server", 2), ("server", 3), ("server", 4), ("server", 5),
+         ("server", 6), ("client", 0), ("server, beside", 0), ("client, beside", 0),
+         ("client, beside", 1), ("client, beside", 2)]  # fmt: skip
+
+
+@pytest.mark.usefixtures("ctrl_c_works")
+@pytest.mark.parametrize("kind", ["broken", "ctrl-c"])
+@pytest.mark.parametrize(("lane", "number"), STEPS)
+def test_a_fault_at_any_step_leaves_nothing(
+    tmp_path: Path, lane: str, number: int, kind: str
+) -> None:
+    world = world_of(Fault(lane, number, kind))
+    expected = KeyboardInterrupt if kind == "ctrl-c" else TestbedError
+    with pytest.raises(expected):
+        run(world, tmp_path, XDP)
+    assert (world.units, world.hooks, world.stuck) == (set(), set(), [])
+    assert not (tmp_path / "oracle/xdp/oracle.json").exists()
+
+
+def test_a_capture_that_is_damaged(tmp_path: Path) -> None:
+    world = world_of()
+    server = world.machines["server"]
+    assert isinstance(server, Link)
+    server.damaged = True
+    with pytest.raises(GuestError, match="missing or damaged"):
+        run(world, tmp_path, XDP)
+    assert (world.units, world.hooks) == (set(), set())
