@@ -3,7 +3,7 @@
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from testbed.lab.arms import Hook
 from testbed.lab.faults import CLEAN, FAULTS, Fault
 from testbed.lab.host_readings import HostReadings
 from testbed.lab.injection import Injection
+from testbed.lab.load import warm_up
 from testbed.lab.machines import Machines
 from testbed.lab.oracle import examine
 from testbed.lab.recording import Recording
@@ -36,13 +37,25 @@ class Outcome:
 
     fault: Fault
     found: dict[str, str]
+    clean: dict[str, str]
+    """What they found in a trial without a fault, on the same machine minutes earlier."""
 
     @property
     def caught(self) -> bool:
-        """Whether the check that is there for it found it; without a fault: whether none did."""
+        """Whether the check that is there for it found more than it finds without the fault.
+
+        Without a fault: whether none found anything INVALID.
+        """
         if self.fault is CLEAN:
-            return not [code for code, verdict in self.found.items() if verdict == "INVALID"]
-        return self.fault.caught_by in self.found
+            alarms = {code for code, verdict in self.found.items() if verdict == "INVALID"}
+            return not alarms - set(ALWAYS)
+        return _gravity(self.found, self.fault.caught_by) > _gravity(
+            self.clean, self.fault.caught_by
+        )
+
+
+def _gravity(found: dict[str, str], code: str) -> int:
+    return ("VALID", "SUSPECT", "INVALID").index(found.get(code, "VALID"))
 
 
 def selftest(lab: Lab, names: Sequence[str], *, as_json: bool) -> bool:
@@ -54,27 +67,46 @@ def selftest(lab: Lab, names: Sequence[str], *, as_json: bool) -> bool:
     for name in names:
         if name not in known:
             raise UsageError(f"there is no fault {name!r}", hint=f"known: {', '.join(known)}")
-    faults = [known[name] for name in names or known]
+    faults = [CLEAN, *(known[name] for name in names or known if name != CLEAN.name)]
     used = {fault.arm for fault in faults} | {fault.loads for fault in faults if fault.loads}
     arms = {arm.name: arm for arm in arm_manifest.choose(lab.arms_dir, sorted(used))}
-    outcomes = []
+    outcomes: list[Outcome] = []
     with ready_guests(lab, "selftest", list(arms.values())) as (machines, guests):
+        lab = _at_a_load_that_is_carried(lab, arms, machines, guests)
         for number, fault in enumerate(faults, start=1):
             title = f"{number}/{len(faults)} {fault.name}: {fault.title}"
             with lab.terminal.step(title, expect_s=15):
                 path = _run(lab, fault, arms, machines, guests)
-            outcomes.append(Outcome(fault, _found(path)))
+            found = _found(path)
+            outcomes.append(Outcome(fault, found, outcomes[0].found if outcomes else found))
     _tell(outcomes, as_json=as_json)
     return all(outcome.caught for outcome in outcomes)
+
+
+def _at_a_load_that_is_carried(
+    lab: Lab, arms: dict[str, Arm], machines: Machines, guests: dict[str, Guest]
+) -> Lab:
+    """Return the lab with the load that the warm-up found, the same for every fault."""
+    names = sorted(arms)[:1]
+    experiment = Experiment(
+        lab.config, Plan.shuffled(names, 1, SEED, warm_up=names), arms, guests,
+        HostReadings.of(machines), _fresh(lab, "warm-up"), lab.terminal,
+    )  # fmt: skip
+    return replace(lab, config=warm_up(experiment)[0].config)
+
+
+def _fresh(lab: Lab, name: str) -> RunDir:
+    path = lab.checkout / ".testbed/selftest" / name
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir(parents=True)
+    return RunDir(path)
 
 
 def _run(
     lab: Lab, fault: Fault, arms: dict[str, Arm], machines: Machines, guests: dict[str, Guest]
 ) -> Path:
     """Run one trial with the fault in it; return its run directory."""
-    run_dir = RunDir(lab.checkout / ".testbed/selftest" / fault.name)
-    shutil.rmtree(run_dir.path, ignore_errors=True)
-    run_dir.path.mkdir(parents=True)
+    run_dir = _fresh(lab, fault.name)
     quiet = Terminal(-1)
     bench = lab.config.bench.model_copy(update=dict(fault.bench))
     config = lab.config.model_copy(update={"bench": bench})
@@ -123,11 +155,16 @@ def _tell(outcomes: Sequence[Outcome], *, as_json: bool) -> None:
         print_json({"selftest": rows})
         return
     width = max(len(outcome.fault.name) for outcome in outcomes)
-    print(f"{'fault':<{width}}  {'':<10}  {'its check':<10}  what else was found")
+    print(f"{'fault':<{width}}  {'':<11}  {'its check':<10}  what else was found")
     for outcome in outcomes:
         fault, meant = outcome.fault, outcome.fault.caught_by
-        others = [c for c in outcome.found if c != meant and c not in ALWAYS]
+        others = [
+            code for code in outcome.found
+            if code != meant and _gravity(outcome.found, code) > _gravity(outcome.clean, code)
+        ]
+        if fault is CLEAN:
+            others = [code for code in outcome.found if code not in ALWAYS]
         verdict = "caught" if outcome.caught else "NOT CAUGHT"
         if fault is CLEAN:
             verdict = "clean" if outcome.caught else "FALSE ALARM"
-        print(f"{fault.name:<{width}}  {verdict:<10}  {meant:<10}  {', '.join(others)}")
+        print(f"{fault.name:<{width}}  {verdict:<11}  {meant:<10}  {', '.join(others)}")
