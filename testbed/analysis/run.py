@@ -78,9 +78,7 @@ def load_run(path: Path) -> Run:
     )
 
 
-def _oracle(
-    path: Path, arms: Sequence[str]
-) -> tuple[dict[str, OracleOutcome], tuple[str, ...]]:
+def _oracle(path: Path, arms: Sequence[str]) -> tuple[dict[str, OracleOutcome], tuple[str, ...]]:
     """What the gate found by arm, and the problems of files that cannot be read."""
     found: dict[str, OracleOutcome] = {}
     problems = []

@@ -34,7 +34,7 @@ def write_sample(run: Path, target: Path) -> None:
     for folder in sorted((run / "raw").iterdir()):
         if folder.name.startswith("probe-"):
             _copy(folder / "hook-after.json", target / "raw" / folder.name / "hook-after.json")
-        elif folder.is_dir() and not folder.name.startswith("00-"):
+        elif folder.is_dir() and not folder.name.startswith("warm-up-"):
             _trial(folder, target / "raw" / folder.name)
     _manifest(run, target)
 

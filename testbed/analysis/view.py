@@ -82,6 +82,7 @@ def view_of(
         "commit": _member(run, "git").get("commit", ""),
         "dirty": bool(_member(run, "git").get("dirty")),
         "recorder": _member(run, "versions").get("testbed", ""),
+        "probes": [_probe(run, arm) for arm in ordered(run)] if run.probes else [],
         "quote": quote,
         "count": wording.count,
     }
@@ -177,6 +178,16 @@ def _comparison(run: Run, comparison: Comparison) -> dict[str, Any]:
         "verdict": comparison.verdict,
         "suspect": comparison.suspect,
         "control": comparison.is_control,
+    }
+
+
+def _probe(run: Run, arm: Arm) -> dict[str, str]:
+    """What the arm's own counters timed; a dash for an arm that has none."""
+    probe = run.probes.get(arm.name)
+    return {
+        "title": arm.title,
+        "runs": wording.count(probe.runs if probe else None),
+        "mean_ns": wording.significant(probe.mean_ns if probe else None),
     }
 
 

@@ -139,9 +139,7 @@ def report(
     _report(the_lab(), run or None, as_json=json, published=published)
 
 
-def _report(
-    lab: "Lab", run: str | None, *, as_json: bool = False, published: bool = False
-) -> None:
+def _report(lab: "Lab", run: str | None, *, as_json: bool = False, published: bool = False) -> None:
     from testbed import verbs
 
     done = verbs.report(lab, run, published=published)

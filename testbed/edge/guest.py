@@ -132,9 +132,7 @@ class Guest:
             line = f"cd {shlex.quote(cwd)} && {line}"
         return self.shell(line, [line], check=check, timeout_s=timeout_s)
 
-    def shell(
-        self, line: str, argv: Sequence[str], *, check: bool, timeout_s: float
-    ) -> Output:
+    def shell(self, line: str, argv: Sequence[str], *, check: bool, timeout_s: float) -> Output:
         """Run a line whose every word has been quoted."""
         if self._connection is None:
             raise GuestError(f"{self.role}: not connected")

@@ -77,9 +77,7 @@ def run(
             ) from error
         raise
     if check and process.returncode != 0:
-        raise HostError(
-            f"exit status {process.returncode}: {shlex.join(argv)}", detail=err or out
-        )
+        raise HostError(f"exit status {process.returncode}: {shlex.join(argv)}", detail=err or out)
     return subprocess.CompletedProcess(list(argv), process.returncode, out, err)
 
 

@@ -34,9 +34,7 @@ def uninterrupted() -> Iterator[None]:
         signal.raise_signal(pressed[0])
 
 
-def clean(
-    server: Guest, client: Guest, hook: Hook, begun: Sequence[Future[Any]] = ()
-) -> None:
+def clean(server: Guest, client: Guest, hook: Hook, begun: Sequence[Future[Any]] = ()) -> None:
     """End every unit in both guests and unload the hook, each even if another fails.
 
     `begun` is what threads still start there: units are ended until those have returned.
@@ -58,9 +56,7 @@ def clean(
         raise failures[0]
 
 
-def sweep(
-    server: Guest, client: Guest, arms: Sequence[Arm], network: NetworkConfig
-) -> list[str]:
+def sweep(server: Guest, client: Guest, arms: Sequence[Arm], network: NetworkConfig) -> list[str]:
     """Undo what an earlier, killed command may have left; return what could not be undone."""
     hooks = [Hook(arm, server, network) for arm in arms]
     with uninterrupted(), ThreadPoolExecutor(4) as pool:

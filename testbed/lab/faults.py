@@ -103,9 +103,7 @@ FAULTS: tuple[Fault, ...] = (
         name="duplicates",
         title="one packet in twenty is delivered twice",
         caught_by="delivery",
-        commands=(
-            ("tc", "qdisc", "add", "dev", "sslab-host", "root", "netem", "duplicate", "5%"),
-        ),
+        commands=(("tc", "qdisc", "add", "dev", "sslab-host", "root", "netem", "duplicate", "5%"),),
         undo=(("tc", "qdisc", "delete", "dev", "sslab-host", "root"),),
     ),
     Fault(

@@ -4,8 +4,8 @@
 Arms can only be compared below the rate at which sender, link or receiver give way (RFC 2544,
 section 26.1, looks for that rate in the same manner: lower it until nothing is lost). A trial that
 asks for more than the client can send measures how busy the host is. So the warm-up asks for the
-configured rate; where it was not kept, or packets were lost, the rate is lowered to a part of what
-was carried and tried again. All arms then get the same.
+configured rate, without a hook; where it was not kept, or packets were lost, the rate is lowered
+to a part of what was carried and tried again. All arms then get the same.
 """
 
 import json

@@ -230,9 +230,7 @@ class Machines:
 
 
 @contextlib.contextmanager
-def closed_on_failure(
-    guests: Mapping[str, Guest], given_up: Event | None = None
-) -> Iterator[None]:
+def closed_on_failure(guests: Mapping[str, Guest], given_up: Event | None = None) -> Iterator[None]:
     """End what threads do in the guests when something fails here, as at Ctrl-C."""
     try:
         yield

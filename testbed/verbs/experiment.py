@@ -19,7 +19,7 @@ from testbed.lab.oracle import run_gate
 from testbed.lab.recording import Recording
 from testbed.lab.trials import Experiment, Grow
 from testbed.model import arm as arm_manifest
-from testbed.model.arm import Arm
+from testbed.model.arm import BASELINE, Arm
 from testbed.model.plan import Plan
 from testbed.verbs.lab import Lab
 from testbed.verbs.machines import prepare
@@ -73,8 +73,9 @@ def bench(lab: Lab, request: Request) -> Path:
             precision=request.precision.as_json() if request.precision else None,
         )  # fmt: skip
         experiment = Experiment(
-            lab.config, plan, by_name(arms), guests, HostReadings.of(machines), run_dir,
-            lab.terminal, repeats=lab.config.bench.trials if request.original else 1,
+            lab.config, plan, {**by_name(arms), BASELINE: baseline(lab)}, guests,
+            HostReadings.of(machines), run_dir, lab.terminal,
+            repeats=lab.config.bench.trials if request.original else 1,
         )  # fmt: skip
         with recording.whole():
             if not request.original:
@@ -94,7 +95,7 @@ def _plan(lab: Lab, request: Request, names: Sequence[str], seed: int) -> Plan:
         return Plan.one_after_the_other(names, seed)
     bench = lab.config.bench
     blocks = request.precision.at_least if request.precision else bench.trials
-    return Plan.shuffled(names, blocks, seed, warm_up=names[::-1] if bench.warm_up else ())
+    return Plan.shuffled(names, blocks, seed, warm_up=[BASELINE] if bench.warm_up else ())
 
 
 def _grower(lab: Lab, recording: Recording, precision: Precision | None) -> Grow:
@@ -142,6 +143,11 @@ def ready_guests(
         for left in cleanup.sweep(guests["server"], guests["client"], every, lab.config.network):
             lab.terminal.warn(f"left by an earlier command: {left}")
         yield machines, guests
+
+
+def baseline(lab: Lab) -> Arm:
+    """Return the arm without a hook: the warm-up's, whatever arms a run compares."""
+    return arm_manifest.load(lab.arms_dir / BASELINE)
 
 
 def by_name(arms: Sequence[Arm]) -> dict[str, Arm]:

@@ -20,10 +20,10 @@ from testbed.lab.oracle import examine
 from testbed.lab.recording import Recording
 from testbed.lab.trials import Experiment
 from testbed.model import arm as arm_manifest
-from testbed.model.arm import Arm
+from testbed.model.arm import BASELINE, Arm
 from testbed.model.errors import UsageError
 from testbed.model.plan import Plan
-from testbed.verbs.experiment import ready_guests
+from testbed.verbs.experiment import baseline, ready_guests
 from testbed.verbs.lab import Lab, print_json
 
 SEED = 1
@@ -72,7 +72,7 @@ def selftest(lab: Lab, names: Sequence[str], *, as_json: bool) -> bool:
     arms = {arm.name: arm for arm in arm_manifest.choose(lab.arms_dir, sorted(used))}
     outcomes: list[Outcome] = []
     with ready_guests(lab, "selftest", list(arms.values())) as (machines, guests):
-        lab = _at_a_load_that_is_carried(lab, arms, machines, guests)
+        lab = _at_a_load_that_is_carried(lab, machines, guests)
         for number, fault in enumerate(faults, start=1):
             title = f"{number}/{len(faults)} {fault.name}: {fault.title}"
             with lab.terminal.step(title, expect_s=15):
@@ -83,14 +83,12 @@ def selftest(lab: Lab, names: Sequence[str], *, as_json: bool) -> bool:
     return all(outcome.caught for outcome in outcomes)
 
 
-def _at_a_load_that_is_carried(
-    lab: Lab, arms: dict[str, Arm], machines: Machines, guests: dict[str, Guest]
-) -> Lab:
+def _at_a_load_that_is_carried(lab: Lab, machines: Machines, guests: dict[str, Guest]) -> Lab:
     """Return the lab with the load that the warm-up found, the same for every fault."""
-    names = sorted(arms)[:1]
+    plan = Plan.shuffled([BASELINE], 1, SEED, warm_up=[BASELINE])
     experiment = Experiment(
-        lab.config, Plan.shuffled(names, 1, SEED, warm_up=names), arms, guests,
-        HostReadings.of(machines), _fresh(lab, "warm-up"), lab.terminal,
+        lab.config, plan, {BASELINE: baseline(lab)}, guests, HostReadings.of(machines),
+        _fresh(lab, "warm-up"), lab.terminal,
     )  # fmt: skip
     return replace(lab, config=warm_up(experiment)[0].config)
 
@@ -159,7 +157,8 @@ def _tell(outcomes: Sequence[Outcome], *, as_json: bool) -> None:
     for outcome in outcomes:
         fault, meant = outcome.fault, outcome.fault.caught_by
         others = [
-            code for code in outcome.found
+            code
+            for code in outcome.found
             if code != meant and _gravity(outcome.found, code) > _gravity(outcome.clean, code)
         ]
         if fault is CLEAN:

@@ -34,6 +34,8 @@ KNOWN_LONG = {
 }
 SOURCES = {".py", ".sh", ".c", ".h", ".toml", ".j2", ".css", ".service", ".network", ".link",
            ".conf", ".mk"}  # fmt: skip
+# Measured values, unchanged: no place for a comment. The README beside them names the licence.
+MEASURED = {".txt", ".csv"}
 NAMED = {"lab", ".ci/run", "Vagrantfile", "Makefile"}
 SPDX = re.compile(r"SPDX-License-Identifier: [\w.\-]+( (OR|AND) [\w.\-]+)*")
 
@@ -125,7 +127,7 @@ def test_licences_are_the_right_ones(folder: str, licence: str) -> None:
     assert names
     for name in names:
         text = (PROJECT / name).read_text(encoding="utf-8")
-        if text:
+        if text and Path(name).suffix not in MEASURED:
             top = "\n".join(text.splitlines()[:5])
             assert re.search(rf"SPDX-License-Identifier: ({licence})\b", top), name
 

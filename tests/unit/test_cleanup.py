@@ -189,12 +189,12 @@ def bench(
     monkeypatch.setattr("testbed.verbs.experiment.run_gate", lambda *_: None)  # test_oracle_lab
     monkeypatch.setattr(HostReadings, "of", lambda _: HOST)
 
-    def run(world: World, *words: str) -> Any:
+    def run(world: World, *words: str, trials: str = "1") -> Any:
         monkeypatch.setattr(Machines, "guests", lambda _: world.guests)
         monkeypatch.setattr(
             Machines, "states", lambda _: {"client": "running", "server": "running"}
         )
-        return testbed("-q", "bench", *words, "--trials", "1", "--seed", "7")
+        return testbed("-q", "bench", *words, "--trials", trials, "--seed", "7")
 
     return run
 
@@ -303,3 +303,27 @@ def test_a_program_that_the_verifier_rejects(bench: Callable[..., Any]) -> None:
         "  → the words above are its own; guest/arms/xdp/arm.toml has the commands\n"
     )
     assert (world.units, world.hooks, world.stuck) == (set(), set(), [])
+
+
+def test_a_run_until_precise_grows_two_blocks_at_a_time(
+    bench: Callable[..., Any], checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = iter([(False, None), (False, 0.04), (True, 0.03)])
+    monkeypatch.setattr("testbed.analysis.until_precise.reached", lambda *_: next(looks))
+    said = bench(World(), "--xdp", "--until-precise", "5%", trials="2")
+    assert said.status == 0
+    plan = json.loads((run_of(checkout) / "plan.json").read_text())
+    assert len(plan["blocks"]) == 6
+    assert plan["until_precise"] == {"target": 0.05, "min_blocks": 2, "max_blocks": 40}
+    assert len(list((run_of(checkout) / "raw").iterdir())) == 12
+    manifest = json.loads((run_of(checkout) / "manifest.json").read_text())
+    assert manifest["status"] == "complete"
+
+
+def test_a_run_that_never_gets_precise_stops_at_its_maximum(
+    bench: Callable[..., Any], checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("testbed.analysis.until_precise.reached", lambda *_: (False, 0.2))
+    words = ("--xdp", "--until-precise", "5%", "--max-blocks", "3")
+    assert bench(World(), *words, trials="2").status == 0
+    assert len(json.loads((run_of(checkout) / "plan.json").read_text())["blocks"]) == 3

@@ -81,3 +81,36 @@ def test_a_block_sends_one_traffic_and_no_two_blocks_the_same(
     assert len(seeds) == len({seed for _, seed in seeds}) == trials
     folders = [trial.folder for trial in plan]
     assert len(set(folders)) == len(folders)
+
+
+@given(ARMS, TRIALS, SEEDS, st.integers(0, 9))
+def test_a_longer_plan_begins_as_the_shorter_one(
+    arms: list[str], trials: int, seed: int, more: int
+) -> None:
+    plan = Plan.shuffled(arms, trials, seed)
+    longer = plan.longer(trials + more)
+    assert longer.blocks[:trials] == plan.blocks
+    assert len(longer.blocks) == trials + more
+
+
+@given(ARMS, st.integers(1, 20).map(lambda pairs: 2 * pairs), SEEDS)
+def test_every_arm_is_as_often_early_as_late(arms: list[str], trials: int, seed: int) -> None:
+    """Balance for any seed: the mean position in the block is the middle one."""
+    places: dict[str, list[int]] = {}
+    for trial in Plan.shuffled(arms, trials, seed):
+        places.setdefault(trial.arm, []).append(trial.position)
+    assert {sum(found) / len(found) for found in places.values()} == {(len(arms) + 1) / 2}
+
+
+def test_the_published_order_has_one_arm_after_the_other() -> None:
+    plan = Plan.one_after_the_other(["netfilter-logging", "xdp-bounded-csum"], 1)
+    assert [trial.folder for trial in plan] == ["01-netfilter-logging", "02-xdp-bounded-csum"]
+    assert {trial.source_port for trial in list(plan)[:1]} == {10000}
+
+
+def test_warm_up_and_probe_trials_are_apart_from_those_that_count() -> None:
+    plan = Plan.shuffled(["none", "xdp"], 1, 5, warm_up=["none"])
+    warming = plan.warming()
+    assert [next(warming).folder for _ in range(2)] == ["warm-up-1-none", "warm-up-2-none"]
+    assert [trial.folder for trial in plan.probing()] == ["probe-none", "probe-xdp"]
+    assert len(plan) == 2

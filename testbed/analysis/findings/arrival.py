@@ -2,12 +2,21 @@
 """Checks on what was recorded and what arrived."""
 
 from testbed.analysis.cost import cost_of
-from testbed.analysis.findings.finding import WHOLE_RUN, Check, Evidence, Finding, Verdict, of
+from testbed.analysis.findings.finding import (
+    WHOLE_RUN,
+    Check,
+    Evidence,
+    Finding,
+    Verdict,
+    of,
+    of_arm,
+)
 from testbed.analysis.findings.loss import counted, lost_where
 from testbed.analysis.records import Run
 
 DELIVERED_INVALID = 0.99
 DELIVERED_SUSPECT = 0.999
+SHARES_APART_INVALID = 0.005
 NAMED_FILES = 3
 """So many edited files a statement names."""
 
@@ -96,7 +105,45 @@ def delivery(run: Run) -> list[Finding]:
                 degree=1 - share + twice,
             )
         )
-    return found
+    return found + _arms_apart(run)
+
+
+def _arms_apart(run: Run) -> list[Finding]:
+    """Arms whose packets arrived unequally; by number where nobody knows what was offered."""
+    arrived: dict[str, float] = {}
+    for arm in run.arms:
+        servers = [(t.client, t.server) for t in run.trials_of(arm.name) if t.server]
+        shares = [s.unique / c.offered for c, s in servers if c and c.offered > 0]
+        if servers:
+            known = len(shares) == len(servers)
+            counts = shares if known else [float(s.unique) for _, s in servers]
+            arrived[arm.name] = sum(counts) / len(counts)
+    by_number = any(t.server and not t.client for t in run.trials)
+    if len(arrived) < 2 or max(arrived.values()) <= 0:
+        return []
+    few, most = min(arrived, key=lambda a: arrived[a]), max(arrived, key=lambda a: arrived[a])
+    apart = 1 - arrived[few] / arrived[most] if by_number else arrived[most] - arrived[few]
+    if apart <= SHARES_APART_INVALID:
+        return []
+    said = (
+        f"{arrived[few]:,.0f} packets arrived, and {arrived[most]:,.0f} of “{run.arm(most).title}”"
+        if by_number
+        else f"{apart * 100:.2f} points fewer of its packets arrived than of "
+        f"“{run.arm(most).title}”"
+    )
+    return [
+        of_arm(few).finding(
+            "delivery",
+            Verdict.INVALID,
+            said,
+            Evidence(
+                quantity="delivered by the arm that delivered most, less this one's",
+                observed=round(apart, 6),
+                bound=f"<= {SHARES_APART_INVALID}",
+            ),
+            advice="Two arms that deliver unequally did unequal work.",
+        )
+    ]
 
 
 def checksum(run: Run) -> list[Finding]:
@@ -168,7 +215,8 @@ ARRIVAL_CHECKS = (
         code="delivery",
         what="Unique packets that reached the program, over packets the client sent.",
         why="A path that drops packets saves their processing and looks cheap.",
-        threshold="INVALID < 99 %, SUSPECT < 99.9 % or any duplicate",
+        threshold="INVALID < 99 %, or arms more than 0.5 points apart; SUSPECT < 99.9 % or any "
+        "duplicate",
         source="sequence numbers (server.json), accepted sends (client.json)",
         look=delivery,
     ),

@@ -89,16 +89,16 @@ def _readings(trial: Trial, accelerator: str) -> tuple[_Reading, ...]:
     wait_suspect, wait_invalid = WAIT_SHARES.get(accelerator, WAIT_SHARES["kvm"])
     other_suspect, other_invalid = OTHER_CPUS
     return (
-        _Reading(what="steal time", value=_steal(trial), suspect=STEAL_SUSPECT, invalid=inf),
+        _Reading(what="steal time", value=steal_share(trial), suspect=STEAL_SUSPECT, invalid=inf),
         _Reading(
             what="virtual CPUs waiting for the host's",
-            value=_wait(trial),
+            value=wait_share(trial),
             suspect=wait_suspect,
             invalid=wait_invalid,
         ),
         _Reading(
             what="other programs on the host",
-            value=_other(trial),
+            value=other_cpus(trial),
             suspect=other_suspect,
             invalid=other_invalid,
             unit="CPUs",
@@ -106,7 +106,8 @@ def _readings(trial: Trial, accelerator: str) -> tuple[_Reading, ...]:
     )
 
 
-def _steal(trial: Trial) -> float | None:
+def steal_share(trial: Trial) -> float | None:
+    """Steal time of the guest over the traffic, as a share of its CPU time."""
     server = trial.server
     if server is None:
         return None
@@ -117,8 +118,11 @@ def _steal(trial: Trial) -> float | None:
     return (after["steal"] - before["steal"]) / USER_HZ / (time_s * len(server.after.stat.cpus))
 
 
-def _wait(trial: Trial) -> float | None:
-    """From the client's `go` to its end: a little more than the traffic."""
+def wait_share(trial: Trial) -> float | None:
+    """How long the server's virtual CPUs waited for the host's, over wall × virtual CPUs.
+
+    From the client's `go` to its end: a little more than the traffic.
+    """
     window = _window(trial)
     if window is None or trial.server is None:
         return None
@@ -129,7 +133,8 @@ def _wait(trial: Trial) -> float | None:
     return waited_ns / 1e9 / (wall_s * len(trial.server.after.stat.cpus))
 
 
-def _other(trial: Trial) -> float | None:
+def other_cpus(trial: Trial) -> float | None:
+    """CPUs of the host that were busy with neither the machines nor the testbed."""
     window = _window(trial)
     if window is None:
         return None

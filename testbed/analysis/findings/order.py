@@ -77,7 +77,10 @@ def _boots(run: Run) -> list[Finding]:
 
 
 def replication(run: Run) -> list[Finding]:
-    blocks = {arm.name: len(_costs(run, arm.name)) for arm in run.arms if not arm.exhibit}
+    counted = [arm for arm in run.arms if not arm.exhibit]
+    blocks = {arm.name: len(_costs(run, arm.name)) for arm in counted}
+    if not counted:  # exhibits alone: whether they have a cost or not
+        blocks = {arm.name: len(run.trials_of(arm.name)) for arm in run.arms}
     found = [*_blocks(run, blocks)]
     for reference, arm in _headlines(run.arms):
         ratio = paired_ratio(_costs(run, arm.name), _costs(run, reference.name))

@@ -126,7 +126,7 @@ def _rates_apart(run: Run) -> list[Finding]:
             ),
             advice="A packet costs less at a higher rate, where more of them share an interrupt: "
             "lower --rate until every trial achieves it.",
-        )
+        ),
     ]
 
 

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The faults of `testbed selftest`: each has its check, goes in at its step, and is taken out."""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from fakes import World
+
+from testbed.analysis.findings import CHECKS
+from testbed.edge import host
+from testbed.lab.arms import Hook
+from testbed.lab.faults import CLEAN, FAULTS, Fault
+from testbed.lab.injection import Injection
+from testbed.model import arm as arms
+from testbed.model.config import NetworkConfig
+from testbed.model.plan import Trial
+from testbed.verbs.fault_test import Outcome
+
+ARMS = Path(__file__).parents[2] / "guest/arms"
+TRIAL = Trial(1, 1, "netfilter", 1)
+BY_NAME = {fault.name: fault for fault in FAULTS}
+
+
+def injection(world: World, fault: Fault) -> Injection:
+    server = world.guests["server"]
+    hook = Hook(arms.load(ARMS / (fault.loads or fault.arm)), server, NetworkConfig())
+    return Injection(fault, server, hook)
+
+
+def lines(world: World) -> list[str]:
+    return [step.line for step in world.steps]
+
+
+def test_every_fault_has_a_check_and_an_arm_that_exist() -> None:
+    codes = {check.code for check in CHECKS}
+    assert len(BY_NAME) == len(FAULTS) == 16
+    for fault in FAULTS:
+        assert fault.caught_by in codes, fault.name
+        for name in filter(None, (fault.arm, fault.loads)):
+            assert arms.load(ARMS / name).name == name
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_what_stays_behind_a_trial_is_taken_out(fault: Fault) -> None:
+    """A killed mpstat and an unloaded hook end with the trial; everything else must be undone."""
+    ends_itself = all(argv[:2] == ("systemctl", "kill") for argv in fault.commands)
+    assert fault.undo or ends_itself
+
+
+@pytest.mark.parametrize("fault", [f for f in FAULTS if f.commands], ids=lambda f: f.name)
+def test_a_fault_goes_in_at_its_step_and_out_in_the_end(fault: Fault) -> None:
+    world = World()
+    one = injection(world, replace(fault, after_s=0.0))
+    with one.around():
+        one.witness(TRIAL, "another step")
+        assert lines(world) == []
+        one.witness(TRIAL, fault.step)
+        assert len(lines(world)) == len(fault.commands)
+        assert not any("{target_port}" in line for line in lines(world))
+    assert len(lines(world)) == len(fault.commands) + len(fault.undo)
+
+
+def test_braces_of_a_rule_set_reach_nft_as_they_are() -> None:
+    world = World()
+    one = injection(world, BY_NAME["half"])
+    with one.around():
+        one.witness(TRIAL, "load")
+    assert "{ type filter hook forward priority 0; }" in lines(world)[0]
+    assert "udp dport 8083 numgen inc mod 2 == 0 drop" in lines(world)[0]
+
+
+def test_the_hook_is_unloaded_a_while_after_the_traffic_began() -> None:
+    world = World()
+    one = injection(world, replace(BY_NAME["detached"], after_s=0.05))
+    with one.around():
+        one.witness(TRIAL, "traffic")
+        assert lines(world) == []
+        deadline = time.monotonic() + 5
+        while not lines(world) and time.monotonic() < deadline:
+            time.sleep(0.01)
+    assert any("rmmod" in line for line in lines(world))
+
+
+def test_a_trial_that_ended_early_meets_no_late_fault() -> None:
+    world = World()
+    one = injection(world, replace(BY_NAME["mpstat-killed"], after_s=60.0))
+    with one.around():
+        one.witness(TRIAL, "traffic")
+    assert lines(world) == []
+
+
+def test_hogs_end_with_the_trial(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[object] = []
+    real = host._end_group
+    monkeypatch.setattr(host, "_end_group", lambda process: (ended.append(process), real(process)))
+    one = injection(World(), BY_NAME["host-hog"])
+    with one.around():
+        one.witness(TRIAL, "settle")
+        assert ended == []
+    assert len(ended) == 2
+    assert all(process.poll() is not None for process in ended)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("clean", "found", "caught"),
+    [
+        ({}, {}, False),
+        ({}, {"contention": "SUSPECT"}, True),
+        ({"contention": "SUSPECT"}, {"contention": "SUSPECT"}, False),
+        ({"contention": "SUSPECT"}, {"contention": "INVALID"}, True),
+        ({}, {"delivery": "INVALID"}, False),
+    ],
+)
+def test_caught_is_more_than_in_a_clean_trial(
+    clean: dict[str, str], found: dict[str, str], *, caught: bool
+) -> None:
+    assert Outcome(BY_NAME["host-hog"], found, clean).caught is caught
+
+
+def test_a_clean_trial_with_an_invalid_finding_is_a_false_alarm() -> None:
+    assert Outcome(CLEAN, {"contention": "SUSPECT", "replication": "INVALID"}, {}).caught
+    assert not Outcome(CLEAN, {"ledger": "INVALID"}, {}).caught

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What makes a number defensible, on real machines: the gate, the faults, the two protocols."""
+
+import json
+
+import pytest
+
+from .conftest import Testbed, read_json
+from .test_experiment import trials
+
+pytestmark = [pytest.mark.vm, pytest.mark.timeout(2400)]
+
+
+def test_the_gate_tells_the_fair_arms_from_the_exhibits(testbed: Testbed) -> None:
+    arms = ["none", "netfilter", "xdp", "netfilter-logging", "xdp-bounded-csum"]
+    done = testbed.run("check", "--arms", ",".join(arms), "--json", timeout_s=900)
+    assert done.returncode == 7, done.stderr
+    found = {row["arm"]: row for row in json.loads(done.stdout)["arms"]}
+    assert list(found) == arms
+    for arm in arms[:3]:
+        assert found[arm]["same_work"], found[arm]
+        assert (found[arm]["mismatches"], found[arm]["not_seen"]) == (0, 0)
+    bounded = found["xdp-bounded-csum"]["groups"]["length-random"]
+    assert "wrong UDP checksum from 514 bytes on" in bounded
+    assert "UDP checksum switched off" in found["netfilter-logging"]["groups"]["length-random"]
+    assert "port" in found["netfilter-logging"]["groups"]["other-address"]
+    assert testbed.left_over() == []
+
+
+def test_every_fault_is_caught_by_its_check(testbed: Testbed) -> None:
+    """The clean trial may meet real contention; a fault must show beyond it."""
+    done = testbed.run("selftest", "--json", timeout_s=2000)
+    rows = json.loads(done.stdout)["selftest"]
+    assert len(rows) == 17
+    missed = [f"{row['fault']}: {row['found']}" for row in rows[1:] if not row["caught"]]
+    assert missed == []
+    assert testbed.left_over() == []
+    server = testbed.guest("server", "nft list tables; tc qdisc show dev sslab-host; "
+                           "systemctl is-active testbed-hog")  # fmt: skip
+    assert "fault" not in server
+    assert "netem" not in server
+    assert server.strip().endswith("inactive")
+
+
+def test_the_published_protocol(testbed: Testbed) -> None:
+    done = testbed.run("bench", "--profile", "original", "--trials", "3", timeout_s=600)
+    assert done.returncode == 7, done.stderr
+    run = testbed.latest
+    plan = read_json(run / "plan.json")
+    assert plan["blocks"] == [["netfilter-logging"], ["xdp-bounded-csum"]]
+    assert (plan["profile"], plan["warm_up"]) == ("original", [])
+    assert not (run / "oracle").exists()
+    for arm, block in (("netfilter-logging", 1), ("xdp-bounded-csum", 2)):
+        sent = read_json(run / f"raw/{block:02d}-{arm}/client.json")["trials"]
+        assert [trial["source_port"] for trial in sent] == [10000, 10001, 10002]
+    findings = read_json(run / "derived/findings.json")
+    found = {f["code"] for f in findings["findings"] if f["verdict"] == "INVALID"}
+    assert {"delivery", "ledger", "checksum", "logging", "interleaved", "replication",
+            "window", "exhibit"} <= found  # fmt: skip
+    assert findings["comparisons"] == []
+    page = (run / "report.html").read_text()
+    assert "As the original read it" in page
+    assert "That is no comparison, because:" in page
+    assert "times as efficient" in page
+    assert testbed.left_over() == []
+
+
+def test_controls_and_the_probe_pass(testbed: Testbed) -> None:
+    done = testbed.run("bench", "--xdp", "--controls", "--probe", "--trials", "2", timeout_s=900)
+    assert done.returncode in (0, 7), done.stderr
+    run = testbed.latest
+    rows = trials(run)
+    assert {row["arm"] for row in rows} == {"none", "xdp", "xdp-unmatched", "xdp-again"}
+    assert all(int(row["hook_hits"]) == 0 for row in rows if row["arm"] == "xdp-unmatched")
+    assert all(int(row["hook_hits"]) >= int(row["delivered"]) for row in rows
+               if row["arm"] in ("xdp", "xdp-again"))  # fmt: skip
+    probe = read_json(run / "raw/probe-xdp/hook-after.json")["probe"]
+    assert probe["runs"] > 1000
+    assert probe["run_time_ns"] > probe["runs"]
+    assert read_json(run / "raw/01-xdp/before.json")["sysctls"]["kernel/bpf_stats_enabled"] == 0
+    page = (run / "report.html").read_text()
+    assert "Probe pass" in page
+    assert testbed.guest("server", "cat /proc/sys/kernel/bpf_stats_enabled").strip() == "0"
+    assert testbed.left_over() == []
