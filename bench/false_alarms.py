@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Run A/A pairs, and say what the tool made of them; see README.md beside this.
 
-    .venv/bin/python bench/false_alarms.py 10
+    .venv/bin/python bench/false_alarms.py 10 [--rate 2450 --duration 1.4]
 
 Each is `testbed bench --arms xdp --controls`: one arm under two names, five blocks. A "lower" or
 "higher" is a false alarm; one in twenty is what a 95 % interval promises. INVALID is one too, but
@@ -21,12 +21,12 @@ HOST = {"contention", "generator", "delivery", "ledger", "device", "quiet", "win
 """Codes of findings that a busy host causes by itself."""
 
 
-def main(runs: int) -> None:
+def main(runs: int, options: list[str]) -> None:
     lab = Lab.here(Terminal(-1))
     testbed = str(Path(sys.executable).with_name("testbed"))
     alarms = invalid = 0
     for number in range(1, runs + 1):
-        words = ["-q", "bench", "--arms", "xdp", "--controls", "--seed", str(number)]
+        words = ["-q", "bench", "--arms", "xdp", "--controls", "--seed", str(number), *options]
         subprocess.run([testbed, *words], cwd=lab.checkout, check=False, capture_output=True)
         run = (lab.results / "latest").resolve()
         found = json.loads((run / "derived/findings.json").read_text())
@@ -44,4 +44,4 @@ def main(runs: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 10)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 10, sys.argv[2:])

@@ -55,15 +55,15 @@ class Experiment:
         first step that fails. Then, as after Ctrl-C, hooks are unloaded, nothing runs in the
         guests, finished trials stay.
         """
-        plan, number, started = self.plan, 0, time.monotonic()
+        plan, number, done, started = self.plan, 0, 0, time.monotonic()
         while number < len(plan.blocks):
             number += 1
             for trial in plan.block(number):
-                done = (number - 1) * len(plan.arms) + trial.position - 1
                 each_s = (time.monotonic() - started) / done if done else self._expected_s()
                 left_s = each_s * (len(plan) - done)
                 self.terminal.trial(done + 1, len(plan), trial.block, trial.arm, left_s)
                 self.trial(trial)
+                done += 1
             if number == len(plan.blocks):
                 plan = grow(plan)
 

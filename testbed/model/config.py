@@ -32,12 +32,16 @@ def _host_cpus() -> int:
 
 
 def _server_cpus() -> int:
-    """The original's server had 4; more virtual CPUs than real ones only wait for each other."""
-    return max(2, min(4, _host_cpus()))
+    """The original's server had 4, where the host has them beside the client's.
+
+    With more virtual CPUs than real ones they wait for each other, and the guest takes its waiting
+    for work: docs/calibration.md has what that does to the spread of a cost.
+    """
+    return max(1, min(4, _host_cpus() - _client_cpus()))
 
 
 def _client_cpus() -> int:
-    return 2 if _host_cpus() > 2 else 1
+    return 2 if _host_cpus() > 4 else 1
 
 
 class _Section(BaseModel):
