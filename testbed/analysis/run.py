@@ -58,7 +58,7 @@ def load_run(path: Path) -> Run:
     config = plan.find("config")
     oracle, problems = _oracle(path, [arm.name for arm in arms])
     return Run(
-        run_id=str(manifest.get("run_id", "")) or path.resolve().name,
+        run_id=str(manifest.get("run_id") or "") or path.resolve().name,
         complete=bool(manifest),
         reasons=tuple(reasons),
         command=_command(plan, manifest),

@@ -142,10 +142,10 @@ def test_a_sample_is_small_and_gives_the_same_numbers(tmp_path: Path) -> None:
 
 def test_a_sample_has_no_warm_up_and_of_the_probe_pass_what_it_timed(tmp_path: Path) -> None:
     root, sample = make_run(tmp_path), tmp_path / "sample"
-    shutil.copytree(root / "raw/01-none", root / "raw/00-none")
+    shutil.copytree(root / "raw/01-none", root / "raw/warm-up-1-none")
     shutil.copytree(root / "raw/01-xdp", root / "raw/probe-xdp")
     write_sample(root, sample)
-    assert not (sample / "raw/00-none").exists()
+    assert not (sample / "raw/warm-up-1-none").exists()
     assert [p.name for p in (sample / "raw/probe-xdp").iterdir()] == ["hook-after.json"]
     assert load_run(sample).edited == ()
 

@@ -155,6 +155,12 @@ def test_real_processors_are_held_to_more(run: Run, kvm: Run, change: Change, co
     assert [f.verdict for f in found_by(change(kvm), code)] == [SUSPECT] * 5
 
 
+def test_emulated_processors_may_wait_in_all_for_a_third_of_one(run: Run) -> None:
+    """Four virtual CPUs: 0.30 CPUs are 7.5 % of the time of each."""
+    assert not found_by(waiting(0.06)(run), "contention")
+    assert [f.verdict for f in found_by(waiting(0.10)(run), "contention")] == [SUSPECT] * 5
+
+
 def test_an_unknown_record_is_suspect_and_never_fine(run: Run) -> None:
     """Everything that the new files added, taken away at once."""
 

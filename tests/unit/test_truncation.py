@@ -35,9 +35,10 @@ def run_copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def cut(run: Path, name: str, share: float) -> bytes:
-    """Cut a file to this share of its length; return what it was."""
+    """Cut a file to this share of its length, its end at least; return what it was."""
     whole = (run / name).read_bytes()
-    (run / name).write_bytes(whole[: int(len(whole) * share)])
+    end = len(whole.rstrip()) - 1  # a JSON text without its last newline is whole
+    (run / name).write_bytes(whole[: min(int(len(whole) * share), end)])
     return whole
 
 

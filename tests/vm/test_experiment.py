@@ -100,9 +100,9 @@ def test_the_originals_picture_appears_and_is_refused(testbed: Testbed) -> None:
     assert done.returncode == 7, done.stderr
     rows = {row["arm"]: row for row in trials(testbed.latest)}
     logging, bounded = rows["netfilter-logging"], rows["xdp-bounded-csum"]
-    assert int(logging["delivered"]) > 5000
-    assert int(logging["kernel_log_lines"]) > 10000
-    assert int(bounded["delivered"]) <= 14
+    assert int(logging["delivered"]) > 0.9 * int(logging["offered"]) > 500
+    assert int(logging["kernel_log_lines"]) > 1.9 * int(logging["delivered"])
+    assert int(bounded["delivered"]) <= 0.001 * int(bounded["offered"])
     assert int(bounded["udp_in_csum_errors"]) > 0.98 * int(bounded["offered"])
     assert "No ratio is printed" in (testbed.latest / "report.html").read_text()
     assert testbed.left_over() == []
