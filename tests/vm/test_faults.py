@@ -14,6 +14,8 @@ from .conftest import Testbed, interrupt, wait_for
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(1200)]
 Edit = Callable[[str, str, str], None]
+LONG = ("--rate", "1000", "--duration", "25")
+"""Asking a slow machine whether it is in a trial, and breaking something then, takes seconds."""
 
 
 def measuring(testbed: Testbed, before: Path) -> bool:
@@ -49,7 +51,7 @@ def test_a_program_that_the_verifier_rejects(testbed: Testbed, edited: Edit) -> 
 
 def test_the_server_dies_in_mid_trial(testbed: Testbed) -> None:
     before = testbed.latest
-    process = testbed.start("bench", "--both", "--trials", "1", "--duration", "5")
+    process = testbed.start("bench", "--both", "--trials", "1", *LONG)
     wait_for(lambda: measuring(testbed, before), limit_s=240)
     testbed.guest("server", "pkill -KILL -f '[g]uest/server.py'")
     _, said = process.communicate(timeout=300)
@@ -65,7 +67,7 @@ def test_the_server_dies_in_mid_trial(testbed: Testbed) -> None:
 
 def test_ctrl_c_in_mid_trial(testbed: Testbed) -> None:
     before = testbed.latest
-    process = testbed.start("bench", "--xdp", "--trials", "2", "--duration", "5")
+    process = testbed.start("bench", "--xdp", "--trials", "2", *LONG)
     wait_for(lambda: measuring(testbed, before), limit_s=240)
     interrupt(process)
     _, said = process.communicate(timeout=60)
@@ -77,7 +79,7 @@ def test_ctrl_c_in_mid_trial(testbed: Testbed) -> None:
 
 def test_a_killed_bench_is_swept_by_the_next(testbed: Testbed) -> None:
     before = testbed.latest
-    process = testbed.start("bench", "--netfilter", "--trials", "1", "--duration", "5")
+    process = testbed.start("bench", "--netfilter", "--trials", "1", *LONG)
     wait_for(lambda: measuring(testbed, before), limit_s=240)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
