@@ -21,6 +21,7 @@ class Trial:
     position: int
     arm: str
     seed: int
+    nth: int = 1  # how often the arm has come, this time included
 
     @property
     def folder(self) -> str:
@@ -34,7 +35,7 @@ class Trial:
     @property
     def source_port(self) -> int:
         """The client's port: 10000 for the first trial of each arm, as in the original."""
-        return FIRST_SOURCE_PORT + max(0, self.block - 1) % SOURCE_PORTS
+        return FIRST_SOURCE_PORT + (self.nth - 1) % SOURCE_PORTS
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,8 @@ class Plan:
         the same packets at the same intended times.
         """
         for position, arm in enumerate(self.blocks[number - 1], start=1):
-            yield Trial(number, position, arm, self.seed * 1000 + number)
+            nth = sum(arm in block for block in self.blocks[:number])
+            yield Trial(number, position, arm, self.seed * 1000 + number, nth)
 
     def __iter__(self) -> Iterator[Trial]:
         """Yield every trial that counts, in order."""
