@@ -11,7 +11,7 @@ from testbed.analysis.findings.finding import gravest, mpstat_marks
 from testbed.analysis.grouping import grouped
 from testbed.analysis.plots.comparison import ordered
 from testbed.analysis.records import Run
-from testbed.analysis.statistics import coefficient_of_variation, geometric_mean
+from testbed.analysis.statistics import coefficient_of_variation
 
 MPSTAT_HEAD = "mpstat busy, % of one CPU"
 COLUMNS: tuple[tuple[str, Callable[[Readings], float | None]], ...] = (
@@ -43,9 +43,9 @@ def _cell(values: Sequence[float | None]) -> dict[str, str]:
     known = [value for value in values if value is not None]
     spread = coefficient_of_variation(known)
     return {
-        "mean": wording.significant(geometric_mean(known)),
+        "mean": wording.mean_text(known),
         "mark": "",
-        "spread": "" if spread is None else f"± {spread * 100:.1f} %",
+        "spread": "" if spread is None else f"± {wording.spread_text(spread)} %",
     }
 
 

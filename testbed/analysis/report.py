@@ -4,57 +4,80 @@
 Nothing is written here: the caller puts the files into the run directory.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
-from jinja2.exceptions import TemplateSyntaxError
-
-from testbed.analysis import as_published
-from testbed.analysis.comparison import compare, excluded_arms
-from testbed.analysis.findings import check_run
+from testbed.analysis import as_published, published
+from testbed.analysis.beside_published import beside
+from testbed.analysis.comparison import Comparison, compare, excluded_arms
+from testbed.analysis.findings import Finding, check_run
 from testbed.analysis.mpstat import render_mpstat_text
-from testbed.analysis.plots import draw_comparison, draw_cpu_time, draw_ledger
+from testbed.analysis.plots import (
+    draw_comparison,
+    draw_cpu_time,
+    draw_ledger,
+    draw_overlay,
+    draw_per_cpu,
+)
 from testbed.analysis.records import Run
+from testbed.analysis.rendering import TEMPLATES, render
 from testbed.analysis.tables import findings_json, trials_csv
+from testbed.analysis.verdict import Opening, opening
 from testbed.analysis.view import Figures, view_of, warning_of
-from testbed.model.errors import UsageError
 
-TEMPLATES = Path(__file__).resolve().parents[2] / "templates"
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """A run, what the checks found, what may be compared, and what the page says first."""
+
+    run: Run
+    findings: tuple[Finding, ...]
+    comparisons: tuple[Comparison, ...]
+    opening: Opening
+
+
+def judge(run: Run) -> Judged:
+    """All that is concluded from a run, once."""
+    findings = check_run(run)
+    comparisons = compare(run, findings)
+    said = opening(run, findings, comparisons)
+    return Judged(run=run, findings=findings, comparisons=comparisons, opening=said)
 
 
 def render_report(
-    run: Run, templates: Path = TEMPLATES, *, overlay: bool = False
-) -> dict[str, str]:
-    """File name within the run directory → content.
+    run: Run,
+    templates: Path = TEMPLATES,
+    *,
+    overlay: bool = False,
+    per_cpu: bool = False,
+    judged: Judged | None = None,
+) -> dict[str, str | bytes]:
+    """File name within the run directory → content, bytes of a picture or text.
 
-    report.html, report.md, derived/trials.csv, derived/findings.json, plots/*.svg,
+    report.html, report.md, derived/trials.csv, derived/findings.json, plots/*.svg and *.png,
     derived/mpstat/<block>-<arm>.txt. With `overlay` the original's published numbers stand beside
-    the run's. Raises UsageError naming the line of a broken template.
+    the run's; with `per_cpu` each CPU has a chart of its own. `judged` saves judging the run again.
+    Raises UsageError naming the line of a broken template.
     """
-    findings = check_run(run)
-    comparisons = compare(run, findings)
-    excluded = excluded_arms(run, findings)
-    drawings = {arm.name: draw_cpu_time(run, arm) for arm in run.arms}
-    figures = Figures(
-        comparison=draw_comparison(
-            run,
-            excluded,
-            relative=bool(comparisons) and not excluded,
-            warning=warning_of(comparisons),
-        ),
-        ledger=draw_ledger(run),
-        ledger_narrow=draw_ledger(run, narrow=True),
-        cpu_time={name: drawing for name, drawing in drawings.items() if drawing is not None},
-    )
-    variables = view_of(run, findings, comparisons, figures)
-    variables["published"] = as_published.view(run, findings, overlay=overlay)
-    files = {
-        "report.html": _render(templates, "report.html.j2", variables),
-        "report.md": _render(templates, "report.md.j2", variables),
+    judged = judged or judge(run)
+    figures = _figures(judged, overlay=overlay, per_cpu=per_cpu)
+    variables = view_of(run, judged.findings, judged.comparisons, judged.opening, figures)
+    variables["published"] = as_published.view(run, judged.findings, overlay=overlay)
+    variables["of_tables"] = run.run_id == published.RUN_ID
+    variables["beside"] = beside(run) if overlay else None
+    files: dict[str, str | bytes] = {
+        "report.html": render(templates, "report.html.j2", variables),
+        "report.md": render(templates, "report.md.j2", variables),
         "derived/trials.csv": trials_csv(run),
-        "derived/findings.json": findings_json(run, findings, comparisons),
+        "derived/findings.json": findings_json(
+            run, judged.findings, judged.comparisons, judged.opening
+        ),
     }
-    files |= {f"plots/{drawing.name}.svg": drawing.file for drawing in figures.every()}
+    for drawing in figures.every():
+        files[f"plots/{drawing.name}.svg"] = drawing.file
+        files[f"plots/{drawing.name}.png"] = drawing.png
+    if run.run_id == published.RUN_ID:
+        files |= published.tables()
     files |= {
         f"derived/mpstat/{trial.block:02d}-{trial.arm}.txt": render_mpstat_text(trial.mpstat)
         for trial in run.trials
@@ -63,45 +86,20 @@ def render_report(
     return files
 
 
-def _render(directory: Path, name: str, variables: dict[str, object]) -> str:
-    if not (directory / name).is_file():
-        raise UsageError(
-            f"the page template {directory / name} is missing",
-            hint="run testbed from its source directory, or restore templates/",
-        )
-    page = Environment(
-        loader=FileSystemLoader(directory),
-        autoescape=name.endswith(".html.j2"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
+def _figures(judged: Judged, *, overlay: bool, per_cpu: bool) -> Figures:
+    run, comparisons = judged.run, judged.comparisons
+    excluded = excluded_arms(run, judged.findings)
+    return Figures(
+        comparison=draw_comparison(
+            run,
+            excluded,
+            relative=bool(comparisons) and not excluded,
+            bands=bool(comparisons),
+            warning=warning_of(comparisons),
+        ),
+        ledger=draw_ledger(run),
+        ledger_narrow=draw_ledger(run, narrow=True),
+        cpu_time={arm.name: draw_cpu_time(run, arm) for arm in run.arms},
+        per_cpu={arm.name: draw_per_cpu(run, arm) if per_cpu else () for arm in run.arms},
+        beside=draw_overlay(run) if overlay else None,
     )
-    page.filters["md"] = markdown_text
-    try:
-        return page.get_template(name).render(variables)
-    except TemplateSyntaxError as error:
-        place = f"{directory / (error.name or name)}, line {error.lineno}"
-        raise UsageError(f"{place}: {error.message}", hint="correct the template") from error
-    except TemplateError as error:
-        line = _template_line(error, directory)
-        raise UsageError(f"{line}: {error.message}", hint="correct the template") from error
-
-
-def _template_line(error: TemplateError, directory: Path) -> str:
-    """The innermost template frame of the traceback, as "file, line n"."""
-    place, frame = str(directory), error.__traceback__
-    while frame is not None:
-        file = Path(frame.tb_frame.f_code.co_filename)
-        if file.is_relative_to(directory):
-            place = f"{file}, line {frame.tb_lineno}"
-        frame = frame.tb_next
-    return place
-
-
-def markdown_text(value: object) -> str:
-    """Text as data in Markdown: no markup, no table cell, no HTML comes out of it."""
-    text = " ".join(str(value).split())
-    for character in "\\`*_[]|#":
-        text = text.replace(character, "\\" + character)
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

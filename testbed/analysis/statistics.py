@@ -41,6 +41,21 @@ def geometric_mean(values: Sequence[float]) -> float | None:
     return exp(sum(log(value) for value in values) / len(values))
 
 
+def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
+    """The ends of the 95 % t interval of the geometric mean; None below two values, of a value
+    that is not positive, or when it is too wide for a number.
+
+    It knows the trials of one arm alone: whether two arms differ is for `paired_ratio`.
+    """
+    if len(values) < 2 or min(values) <= 0:
+        return None
+    logs = [log(value) for value in values]
+    mean = fsum(logs) / len(logs)
+    sd = sqrt(fsum((x - mean) ** 2 for x in logs) / (len(logs) - 1))
+    low, high = t_interval(mean, sd, len(logs))
+    return None if low is None or high is None else (low, high)
+
+
 def coefficient_of_variation(values: Sequence[float]) -> float | None:
     """Sample standard deviation over the mean; None below two values."""
     if len(values) < 2:

@@ -19,6 +19,7 @@ from testbed.analysis.hops import (
     hops_of,
 )
 from testbed.analysis.records import Arm, Run, Trial
+from testbed.analysis.verdict import Opening
 from testbed.analysis.window import percent_in_traffic
 
 HOP_COLUMNS = {
@@ -87,14 +88,20 @@ def trials_csv(run: Run) -> str:
 
 
 def findings_json(
-    run: Run, findings: tuple[Finding, ...], comparisons: tuple[Comparison, ...]
+    run: Run,
+    findings: tuple[Finding, ...],
+    comparisons: tuple[Comparison, ...],
+    said: Opening,
 ) -> str:
-    """The checks' outcome and the comparisons they allow, for programs."""
+    """The checks' outcome, the comparisons they allow and the page's answers, for programs."""
     document = {
         "schema": 1,
         "run_id": run.run_id,
         "complete": run.complete,
         "verdict": worst(findings).value,
+        "status": said.status,
+        "headline": said.headline,
+        "answers": list(said.answers),
         "excluded_arms": {arm: list(c) for arm, c in excluded_arms(run, findings).items()},
         "comparisons": [_comparison(c) for c in comparisons],
         "findings": [_finding(f) for f in findings],
@@ -125,6 +132,8 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
         "reference": comparison.reference,
         "verdict": comparison.verdict,
         "suspect": comparison.suspect,
+        "headline": comparison.is_headline,
+        "control": comparison.is_control,
         "ratio": _rounded(ratio.ratio, 6) if ratio else None,
         "low": _rounded(ratio.low, 6) if ratio else None,
         "high": _rounded(ratio.high, 6) if ratio else None,

@@ -38,6 +38,9 @@ _REASONS = {
     "clock": "the server's clock was wrong",
 }
 
+MOST_ANSWERS = 6
+"""Sentences at the top of a page: those of four hooks."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opening:
@@ -59,7 +62,9 @@ def opening(
 ) -> Opening:
     headlines = [c for c in comparisons if c.is_headline]
     valid = [c for c in headlines if c.ratio is not None]
-    answers = tuple(wording.answer(run, c) for c in valid)
+    answers = tuple(wording.answer(run, c) for c in valid[:MOST_ANSWERS])
+    if len(valid) > MOST_ANSWERS:
+        answers += (f"And {len(valid) - MOST_ANSWERS:,} more comparisons, in the table below.",)
     if not run.complete:
         planned = sum(len(block) for block in run.blocks)
         return Opening(

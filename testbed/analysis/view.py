@@ -20,23 +20,37 @@ from testbed.analysis.mpstat import render_mpstat_text
 from testbed.analysis.oracle_table import oracle_table
 from testbed.analysis.plots import Drawing
 from testbed.analysis.plots.comparison import ordered
+from testbed.analysis.plots.stamp import modes
 from testbed.analysis.records import Arm, Run, Trial
-from testbed.analysis.statistics import coefficient_of_variation, geometric_mean
-from testbed.analysis.verdict import opening
+from testbed.analysis.statistics import coefficient_of_variation
+from testbed.analysis.verdict import Opening
+
+MOST_TITLES = 8
+"""Arms that are named in the heading."""
+MOST_COMPARISONS = 60
+"""Rows of one hook against another; 199 hooks would make 19,701. `findings.json` has all."""
+COLUMNS = 8
+"""Arms beside each other in a table; of more there are several tables, for the width of a page."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """The drawings of a page; None where there was nothing to draw."""
+    """The drawings of a page, each in as many parts as keep a part on a page; none where there was
+    nothing to draw."""
 
-    comparison: Drawing | None
-    ledger: Drawing | None
-    ledger_narrow: Drawing | None
-    cpu_time: dict[str, Drawing]
+    comparison: tuple[Drawing, ...]
+    ledger: tuple[Drawing, ...]
+    ledger_narrow: tuple[Drawing, ...]
+    cpu_time: dict[str, tuple[Drawing, ...]]
+    """By arm, as `per_cpu`."""
+    per_cpu: dict[str, tuple[Drawing, ...]]
+    beside: Drawing | None
 
     def every(self) -> list[Drawing]:
-        single = (self.comparison, self.ledger, self.ledger_narrow)
-        return [*(d for d in single if d is not None), *self.cpu_time.values()]
+        of_the_run = (self.comparison, self.ledger, self.ledger_narrow)
+        groups = (*of_the_run, *self.cpu_time.values(), *self.per_cpu.values())
+        drawings = [drawing for group in groups for drawing in group]
+        return drawings if self.beside is None else [*drawings, self.beside]
 
 
 def warning_of(comparisons: tuple[Comparison, ...]) -> str:
@@ -52,18 +66,27 @@ def view_of(
     run: Run,
     findings: tuple[Finding, ...],
     comparisons: tuple[Comparison, ...],
+    said: Opening,
     figures: Figures,
 ) -> dict[str, Any]:
     """The template's variables by name."""
     excluded = excluded_arms(run, findings)
+    between = [c for c in comparisons if c.ratio and _has_row(run, c)]
+    void = [c for c in comparisons if c.ratio is None]
+    titles = [arm.title for arm in ordered(run)]
     return {
         "run": run,
-        "opening": opening(run, findings, comparisons),
+        "titles": titles
+        if len(titles) <= MOST_TITLES
+        else [*titles[:MOST_TITLES], f"and {len(titles) - MOST_TITLES} more arms"],
+        "opening": said,
         "facts": _byline(run),
         "arms": [_arm(run, arm, excluded, comparisons) for arm in ordered(run)],
         "against_none": any(not _has_row(run, c) and c.ratio for c in comparisons),
-        "comparisons": [_comparison(run, c) for c in comparisons if c.ratio and _has_row(run, c)],
-        "void_comparisons": [_comparison(run, c) for c in comparisons if c.ratio is None],
+        "comparisons": [_comparison(run, c) for c in between[:MOST_COMPARISONS]],
+        "more_comparisons": max(0, len(between) - MOST_COMPARISONS),
+        "void_comparisons": [_comparison(run, c) for c in void[:MOST_COMPARISONS]],
+        "more_void": max(0, len(void) - MOST_COMPARISONS),
         "trials": [_trial(run, trial, excluded) for trial in run.trials],
         "ledger": ledger_table(run),
         "oracle": oracle_table(run),
@@ -74,6 +97,8 @@ def view_of(
         "about_mpstat": grouped(run, tuple(f for f in findings if f.about == MPSTAT)),
         "checks": [_check(check.code, findings) | {"check": check} for check in CHECKS],
         "figures": figures,
+        "bands": bool(comparisons),
+        "columns": COLUMNS,
         "generic_xdp": wording.generic_xdp_note(run),
         "overview": environment.overview(run),
         "details": environment.details(run),
@@ -85,6 +110,7 @@ def view_of(
         "probes": [_probe(run, arm) for arm in ordered(run)] if run.probes else [],
         "quote": quote,
         "count": wording.count,
+        "significant": wording.significant,
     }
 
 
@@ -102,6 +128,7 @@ def _byline(run: Run) -> list[tuple[str, str]]:
         ("NIC driver", environment.nic_driver(run)),
         ("Kernel", environment.kernel(run)),
         ("Server CPUs", environment.server_cpus(run)),
+        ("Attached as", "; ".join(modes(run, ordered(run))) or wording.DASH),
     ]
 
 
@@ -127,8 +154,8 @@ def _arm(
         "delivered": wording.count(unique if known else None),
         "share": wording.share(unique / offered if offered else None),
         "short": offered > 0 and unique / offered < 0.99,
-        "cost": wording.significant(geometric_mean(costs)),
-        "spread": wording.DASH if spread is None else f"{spread * 100:.1f}",
+        "cost": wording.mean_text(costs),
+        "spread": wording.spread_text(spread),
         "against_none": _comparison(run, against) if against else None,
         "excluded": excluded.get(arm.name, ()),
         "cpus": max((t.mpstat.cpu_count for t in trials if t.mpstat), default=0),

@@ -18,20 +18,21 @@ QUARTER_S = 900
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
-    """One sample: seconds since mpstat's start, and the row of all CPUs together."""
+    """One sample: seconds since mpstat's start, and the row of a CPU or of all together."""
 
     start_s: float
     end_s: float
     row: Row
 
 
-def bars_of(trial: Trial) -> tuple[Bar, ...]:
+def bars_of(trial: Trial, cpu: str = "all") -> tuple[Bar, ...]:
+    """The samples that have a row of the CPU, "all", "0", "1", …; none without a recording."""
     if trial.mpstat is None:
         return ()
     return tuple(
         Bar(start_s=index * INTERVAL_S, end_s=(index + 1) * INTERVAL_S, row=row)
         for index, sample in enumerate(trial.mpstat.samples)
-        if (row := sample.row("all")) is not None
+        if (row := sample.row(cpu)) is not None
     )
 
 

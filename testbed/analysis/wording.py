@@ -12,7 +12,7 @@ from testbed.analysis.cost import Cost
 from testbed.analysis.environment import NO_DRIVER_XDP, UNKNOWN, nic_driver
 from testbed.analysis.precision import MOST_TO_SETTLE, POWER
 from testbed.analysis.records import Arm, Run
-from testbed.analysis.statistics import Ratio
+from testbed.analysis.statistics import Ratio, geometric_mean, mean_interval
 
 DASH = "\u2013"
 
@@ -51,6 +51,34 @@ def significant(value: float | None, digits: int = 3) -> str:
         return "0"
     decimals = max(0, digits - 1 - floor(log10(abs(value))))
     return f"{value:,.{decimals}f}"
+
+
+def supported(value: float, half: float) -> str:
+    """A number with the digits that ± `half` supports, its own first digit at least: 315 at 6,
+    315.3 at 0.6, 315 at 18, 320 at 40.
+
+    The Particle Data Group's rule: two digits of an uncertainty that begins with 1.0 to 3.5, one
+    of a larger one (Review of Particle Physics, introduction, "Rounding").
+    """
+    if half <= 0:
+        return significant(value)
+    last = -floor(log10(half / 3.55))
+    decimals = max(last, -floor(log10(abs(value))) if value else 0)
+    return f"{round(value, decimals):,.{max(0, decimals)}f}"
+
+
+def mean_text(values: Sequence[float]) -> str:
+    """A geometric mean with the digits that its 95 % interval supports; three of a single value,
+    which has none."""
+    mean, ends = geometric_mean(values), mean_interval(values)
+    if mean is None:
+        return DASH
+    return significant(mean) if ends is None else supported(mean, (ends[1] - ends[0]) / 2)
+
+
+def spread_text(spread: float | None) -> str:
+    """A standard deviation in %, with two digits: from five trials it is known to a third."""
+    return DASH if spread is None else significant(spread * 100, 2)
 
 
 def ratio_text(ratio: Ratio | None) -> str:

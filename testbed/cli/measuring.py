@@ -10,7 +10,7 @@ from testbed.cli.app import JsonOption, app, the_lab
 from testbed.model.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from testbed.verbs import Lab, Precision
+    from testbed.verbs import Lab, Precision, Wanted
 
 
 @app.command()
@@ -75,7 +75,7 @@ def bench(
         precision=_precision(until_precise, config.bench.trials, max_blocks),
     )  # fmt: skip
     verbs.bench(replace(lab, config=config), request)
-    _report(lab, None)
+    _report(lab, [])
 
 
 def _names(arms: str) -> list[str]:
@@ -129,26 +129,39 @@ def selftest(
 
 @app.command()
 def report(
-    run: Annotated[str, typer.Argument(help="A run; the latest by default.")] = "",
+    run: Annotated[
+        list[str] | None,
+        typer.Argument(help="Runs; the latest by default.", metavar="[RUN]...", show_default=False),
+    ] = None,
     json: JsonOption = False,
     published: Annotated[
         bool, typer.Option("--published", help="With the original's published numbers beside.")
     ] = False,
+    per_cpu: Annotated[
+        bool, typer.Option("--per-cpu", help="With a chart of each CPU by itself.")
+    ] = False,
+    pdf: Annotated[bool, typer.Option("--pdf", help="Also report.pdf (./lab setup pdf).")] = False,
 ) -> None:
-    """Render a run's page from its files alone, without machines."""
-    _report(the_lab(), run or None, as_json=json, published=published)
-
-
-def _report(lab: "Lab", run: str | None, *, as_json: bool = False, published: bool = False) -> None:
+    """Render the pages of runs from their files alone, without machines."""
     from testbed import verbs
 
-    done = verbs.report(lab, run, published=published)
-    if as_json:
-        print(done.findings, end="")
-    else:
-        lab.terminal.say(done.answer)
-        print(done.page)
-    if done.invalid:
+    wanted = verbs.Wanted(published=published, per_cpu=per_cpu, pdf=pdf)
+    _report(the_lab(), run or [], wanted, as_json=json)
+
+
+def _report(
+    lab: "Lab", names: list[str], wanted: "Wanted | None" = None, *, as_json: bool = False
+) -> None:
+    from testbed import verbs
+
+    reports = verbs.report(lab, names, wanted)
+    for done in reports:
+        if as_json:
+            print(done.findings, end="")
+        else:
+            lab.terminal.say(done.answer)
+            print(done.page)
+    if any(done.invalid for done in reports):
         raise typer.Exit(int(ExitCode.INVALID))
 
 
@@ -166,7 +179,7 @@ def compare(
 
 @app.command()
 def runs(json: JsonOption = False) -> None:
-    """List every run."""
+    """List every run, and renew results/index.html."""
     from testbed import verbs
 
     verbs.runs(the_lab(), as_json=json)

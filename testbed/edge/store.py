@@ -46,7 +46,7 @@ class RunDir:
         path = self.path / name
         if self.path.resolve() not in path.resolve().parents:
             raise RunError(f"{name!r} is not a file of the run {self.path}")
-        data = content.encode() if isinstance(content, str) else content
+        data = content.encode(errors="replace") if isinstance(content, str) else content
         new = path.with_name(path.name + ".new")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -7,9 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from testbed.edge.guest import SOURCES, Guest, is_source
+from testbed.model import arm as arm_manifest
 from testbed.model.arm import Arm, placeholders
 from testbed.model.config import Config, NetworkConfig
-from testbed.model.errors import ArmError, GuestError, MachineError
+from testbed.model.errors import ArmError, ConfigError, GuestError, MachineError
 
 BUILD_LIMIT_S = 600
 STAMP = ".testbed-stamp"
@@ -66,36 +67,70 @@ def source_stamp(*folders: Path) -> str:
 def build_arms(server: Guest, arms: Sequence[Arm], checkout: Path, config: Config) -> None:
     """Build arms in the server against its own kernel, side by side, unless that was done.
 
-    Raises ArmError with the compiler's own words.
+    Those from outside of guest/arms/ are pushed first. Raises ArmError with the compiler's words.
     """
-    built = [arm for arm in arms if arm.commands.build]
-    if not built:
+    todo = [arm for arm in arms if arm.commands.build or arm.outside]
+    if not todo:
         return
     kernel = server.run(["uname", "-r"]).stdout.strip()
-    with ThreadPoolExecutor(len(built)) as pool:
-        list(pool.map(lambda arm: _build(server, arm, checkout, config, kernel), built))
+    for arm in todo:  # in turn: each push uses the same file in the server
+        if arm.outside is not None and not _is_built(server, arm, checkout, kernel):
+            server.run(["rm", "-rf", _folder(arm)])
+            server.push(arm.outside, _folder(arm))
+    with ThreadPoolExecutor(len(todo)) as pool:
+        list(pool.map(lambda arm: _build(server, arm, checkout, config, kernel), todo))
 
 
 def built(server: Guest, arms: Sequence[Arm]) -> list[Arm]:
-    """Return those arms that this server can ever have loaded: built ones, or needing no build."""
+    """Return the arms that this server can ever have loaded.
+
+    Of `arms` those that are built, or need no build; and every arm that an earlier command brought
+    from outside, by the manifest that it left there.
+    """
     line = f"cd {SOURCES}/arms && ls -d */{STAMP} 2>/dev/null || true"
     there = server.shell(line, ["ls", STAMP], check=True, timeout_s=30).stdout.split()
-    return [arm for arm in arms if not arm.commands.build or f"{arm.folder}/{STAMP}" in there]
+    folders = [name.removesuffix(f"/{STAMP}") for name in there]
+    mine = [arm for arm in arms if not arm.commands.build or arm.folder in folders]
+    others = set(folders) - {arm.folder for arm in arms}
+    return [*mine, *(arm for name in sorted(others) if (arm := _left_there(server, name)))]
+
+
+def _left_there(server: Guest, name: str) -> Arm | None:
+    """Return the arm of a folder in the server; None when its manifest says nothing any more."""
+    path = f"{SOURCES}/arms/{name}/arm.toml"
+    try:
+        return arm_manifest.parse(server.run(["cat", path], check=False).stdout, Path(path))
+    except ConfigError:
+        return None
+
+
+def _folder(arm: Arm) -> str:
+    return f"{SOURCES}/arms/{arm.folder}"
+
+
+def _wanted(arm: Arm, checkout: Path, kernel: str) -> str:
+    """Return what the arm's stamp says when it is built from today's sources."""
+    sources = checkout / "guest/arms"
+    return f"{kernel} {source_stamp(sources / 'include', arm.outside or sources / arm.folder)}"
+
+
+def _is_built(server: Guest, arm: Arm, checkout: Path, kernel: str) -> bool:
+    stamp = server.run(["cat", f"{_folder(arm)}/{STAMP}"], check=False).stdout.strip()
+    return stamp == _wanted(arm, checkout, kernel)
 
 
 def _build(server: Guest, arm: Arm, checkout: Path, config: Config, kernel: str) -> None:
-    folder = f"{SOURCES}/arms/{arm.folder}"
-    sources = checkout / "guest/arms"
-    wanted = f"{kernel} {source_stamp(sources / 'include', sources / arm.folder)}"
-    if server.run(["cat", f"{folder}/{STAMP}"], check=False).stdout.strip() == wanted:
+    if _is_built(server, arm, checkout, kernel):
         return
+    folder = _folder(arm)
     commands = arm.resolve(arm.commands.build, placeholders(config.network, folder))
     try:
-        server.run_all(commands, cwd=folder, timeout_s=BUILD_LIMIT_S)
+        if commands:
+            server.run_all(commands, cwd=folder, timeout_s=BUILD_LIMIT_S)
     except GuestError as error:
         raise ArmError(
             f"arm {arm.name} does not build",
-            hint=f"the compiler's words are above; sources: guest/arms/{arm.name}/",
+            hint=f"the compiler's words are above; sources: {arm.place}/",
             detail=error.detail or error.message,
         ) from error
-    server.write(f"{folder}/{STAMP}", wanted)
+    server.write(f"{folder}/{STAMP}", _wanted(arm, checkout, kernel))

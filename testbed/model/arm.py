@@ -2,11 +2,12 @@
 """An arm: one way to redirect, described by the manifest in its folder.
 
 The manifest holds the exact commands that build, load, verify, count and unload the
-arm in the server. The tool runs them and the pages print them; a new arm is a folder.
+arm in the server. The tool runs them and the pages print them; a new arm is a folder,
+in guest/arms/ or, a student's for instance, anywhere else.
 """
 
 import difflib
-import string
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from testbed.model.config import NetworkConfig
 from testbed.model.errors import ConfigError, UsageError
+from testbed.model.manifest_words import demand_known
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -92,11 +94,18 @@ class Arm(_Part):
     expect: Expect
     commands: Commands
     control: Control | None = None
+    outside: Annotated[Path | None, Field(exclude=True)] = None
+    """Where an arm that is not in guest/arms/ lies on this computer; in no manifest or record."""
 
     @property
     def folder(self) -> str:
-        """The folder below guest/arms/ that has its sources."""
+        """The folder that has its sources: below guest/arms/, in the server in any case."""
         return self.control.of if self.control else self.name
+
+    @property
+    def place(self) -> str:
+        """Where a user finds its sources."""
+        return str(self.outside or f"guest/arms/{self.folder}")
 
     def again(self) -> "Arm":
         """Return the same arm under a second name: the two make an A/A pair."""
@@ -139,16 +148,24 @@ def placeholders(network: NetworkConfig, build_dir: str) -> dict[str, str]:
 
 
 def load(folder: Path) -> Arm:
-    """Read one manifest.
+    """Read one manifest; raises ConfigError that names the file and the key."""
+    path = folder / "arm.toml"
+    try:
+        return parse(path.read_text(encoding="utf-8"), path)
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not TOML: {error}") from error
+
+
+def parse(text: str, path: Path) -> Arm:
+    """Return the arm of a manifest's text; `path` is where it is from, the folder named as the arm.
 
     Raises ConfigError that names the file and the key.
     """
-    path = folder / "arm.toml"
     try:
-        arm = Arm.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        arm = Arm.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not TOML: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
@@ -156,8 +173,10 @@ def load(folder: Path) -> Arm:
         raise ConfigError(f"{path}: {where}: {first['msg']}") from error
     if arm.control is not None:
         raise ConfigError(f"{path}: control: only `testbed bench --controls` makes controls")
-    if arm.name != folder.name:
-        raise ConfigError(f"{path}: name is {arm.name!r}, its folder is {folder.name!r}")
+    if arm.outside is not None:
+        raise ConfigError(f"{path}: outside: unknown key")
+    if arm.name != path.parent.name:
+        raise ConfigError(f"{path}: name is {arm.name!r}, its folder is {path.parent.name!r}")
     _try_placeholders(arm, path)
     return arm
 
@@ -165,25 +184,12 @@ def load(folder: Path) -> Arm:
 def _try_placeholders(arm: Arm, path: Path) -> None:
     values = placeholders(NetworkConfig(), "/")
     commands: dict[str, Any] = dict(arm.commands)
+    words = [word for items in commands.values() for argv in items for word in argv]
+    demand_known([*words, arm.traffic.address, arm.traffic.port], values, path)
     try:
-        for items in commands.values():
-            for word in (word for argv in items for word in argv):
-                _demand_plain_names(word)
         arm.destination(values)
-        for items in commands.values():
-            arm.resolve(items, values)
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        raise ConfigError(
-            f"{path}: a command uses the unknown placeholder {error}",
-            hint=f"known: {', '.join(values)}; a literal brace is written twice",
-        ) from error
-
-
-def _demand_plain_names(word: str) -> None:
-    """Raise KeyError for `{name.attribute}` and `{name[index]}`."""
-    for _, name, _, _ in string.Formatter().parse(word):
-        if name is not None and not name.isidentifier():
-            raise KeyError(name)
+    except ValueError as error:
+        raise ConfigError(f"{path}: traffic.port: {error}") from error
 
 
 def with_controls(arms: Sequence[Arm]) -> list[Arm]:
@@ -202,14 +208,51 @@ def known(arms_dir: Path) -> list[str]:
 def choose(arms_dir: Path, names: Sequence[str]) -> list[Arm]:
     """Return the named arms in the given order, each once.
 
-    Raises UsageError for an unknown name, with the nearest known one.
+    A word with a slash is the path of an arm's folder anywhere. Raises UsageError for an unknown
+    name, with the nearest known one, and for a folder that is no arm or has a name that is taken.
     """
-    there = known(arms_dir)
+    chosen: dict[str, Arm] = {}
     for name in names:
-        if name not in there:
-            near = difflib.get_close_matches(name, there, n=1)
-            advice = f"did you mean {near[0]}? " if near else ""
+        arm = _outside(arms_dir, name) if "/" in name else _inside(arms_dir, name)
+        earlier = chosen.setdefault(arm.name, arm)
+        if earlier.outside != arm.outside:
             raise UsageError(
-                f"there is no arm {name!r}", hint=f"{advice}known arms: {', '.join(there)}"
+                f"two arms are called {arm.name!r}: {earlier.outside} and {arm.outside}",
+                hint="give one folder, and `name` in its arm.toml, another name",
             )
-    return [load(arms_dir / name) for name in dict.fromkeys(names)]
+    return list(chosen.values())
+
+
+def _inside(arms_dir: Path, name: str) -> Arm:
+    there = known(arms_dir)
+    if name in there:
+        return load(arms_dir / name)
+    near = difflib.get_close_matches(name, there, n=1)
+    advice = f"did you mean {near[0]}? " if near else ""
+    raise UsageError(f"there is no arm {name!r}", hint=f"{advice}known arms: {', '.join(there)}")
+
+
+def _outside(arms_dir: Path, word: str) -> Arm:
+    # The shell leaves the tilde of `--arms none,~/mine` alone.
+    folder = Path(word).expanduser() if word.startswith("~/") else Path(word)
+    if not os.path.isdir(folder):  # noqa: PTH112  (Path.is_dir() raises for a name that is too long)
+        raise UsageError(
+            f"there is no folder {word}",
+            hint="a word with a slash is the path of an arm's folder; without one it is a name: "
+            f"{', '.join(known(arms_dir))}",
+        )
+    folder = folder.resolve()
+    if not (folder / "arm.toml").is_file():
+        raise UsageError(
+            f"{folder} is no arm: it has no arm.toml",
+            hint="docs/arms.md tells what belongs there; `testbed handout --starter DIR` makes two",
+        )
+    arm = load(folder)
+    if folder.parent == arms_dir.resolve():
+        return arm
+    if (arms_dir / arm.name).exists():  # `include` is no arm, and no name for one either
+        raise UsageError(
+            f"{folder}: guest/arms has a folder {arm.name!r} of its own",
+            hint="give the folder, and `name` in its arm.toml, another name",
+        )
+    return arm.model_copy(update={"outside": folder})

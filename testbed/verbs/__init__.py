@@ -4,7 +4,9 @@
 from testbed.verbs.experiment import Precision, Request, bench
 from testbed.verbs.fault_test import selftest
 from testbed.verbs.gate import check
+from testbed.verbs.handout import handout, starter
 from testbed.verbs.lab import Lab
+from testbed.verbs.listing import runs
 from testbed.verbs.machines import (
     box_build,
     box_remove,
@@ -16,13 +18,14 @@ from testbed.verbs.machines import (
     up,
     vagrant,
 )
-from testbed.verbs.results import Report, compare, report, runs
+from testbed.verbs.results import Report, Wanted, compare, report
 
 __all__ = [
     "Lab",
     "Precision",
     "Report",
     "Request",
+    "Wanted",
     "bench",
     "box_build",
     "box_remove",
@@ -30,11 +33,13 @@ __all__ = [
     "check",
     "compare",
     "down",
+    "handout",
     "logs",
     "report",
     "runs",
     "selftest",
     "ssh",
+    "starter",
     "status",
     "up",
     "vagrant",

@@ -1,15 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`testbed report` and `testbed runs`: what result files say, without machines."""
+"""`testbed report` and `testbed compare`: what result files say, without machines."""
 
-import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from testbed.edge import store
 from testbed.edge.store import RunDir
 from testbed.model.errors import RunError
 from testbed.verbs.lab import Lab, print_json
+from testbed.verbs.listing import renew_index
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What of a report is not made unless asked for."""
+
+    published: bool = False
+    """The original's published tables beside the run's numbers."""
+    per_cpu: bool = False
+    pdf: bool = False
 
 
 @dataclass(frozen=True)
@@ -22,34 +32,54 @@ class Report:
     invalid: bool
 
 
-def report(lab: Lab, name: str | None, *, published: bool = False) -> Report:
-    """Render a run's page from its files alone; the run may be `published`, the original's tables.
+def report(lab: Lab, names: Sequence[str] = (), wanted: Wanted | None = None) -> list[Report]:
+    """Render runs from their files alone: those named, or the latest; then renew the index.
 
-    With `published` those tables stand beside it.
+    A run may be `published`, the original's tables. Raises RunError for a name that is no run,
+    before anything is written.
     """
-    from testbed.analysis.comparison import compare
-    from testbed.analysis.findings import Verdict, check_run, worst
-    from testbed.analysis.published import RUN_ID, published_run
-    from testbed.analysis.report import render_report
-    from testbed.analysis.run import load_run
-    from testbed.analysis.verdict import opening
+    from testbed.analysis.published import RUN_ID
 
-    if name == RUN_ID:
-        path, run = lab.results / RUN_ID, published_run()
-    else:
-        path = store.find_run(lab.results, name)
-        run = load_run(path)
+    paths = [
+        lab.results / RUN_ID if name == RUN_ID else store.find_run(lab.results, name)
+        for name in names or (None,)
+    ]
+    wanted = wanted or Wanted()
+    what = "page and PDF" if wanted.pdf else "page"
+    reports = []
+    for path in paths:
+        with lab.terminal.step(f"{what} of {path.name}"):
+            reports.append(_report(lab, path, wanted))
+    renew_index(lab)
+    return reports
+
+
+def _report(lab: Lab, path: Path, wanted: Wanted) -> Report:
+    from testbed.analysis.findings import Verdict, worst
+    from testbed.analysis.published import RUN_ID, published_run
+    from testbed.analysis.report import judge, render_report
+    from testbed.analysis.run import load_run
+
+    is_published = path == lab.results / RUN_ID
+    judged = judge(published_run() if is_published else load_run(path))
+    files = render_report(
+        judged.run, lab.checkout / "templates",
+        overlay=wanted.published, per_cpu=wanted.per_cpu, judged=judged,
+    )  # fmt: skip
     run_dir = RunDir(path)
-    templates = lab.checkout / "templates"
-    files = render_report(run, templates=templates, overlay=published)
-    for relative, text in files.items():
-        run_dir.write(relative, text)
-    findings = check_run(run)
-    said = opening(run, findings, compare(run, findings))
+    for relative, content in files.items():
+        run_dir.write(relative, content)
+    page, findings = files["report.html"], files["derived/findings.json"]
+    assert isinstance(page, str)
+    assert isinstance(findings, str)
+    if wanted.pdf:
+        from testbed.edge.pdf import write_pdf
+
+        run_dir.write("report.pdf", write_pdf(page, path))
+    said = judged.opening
     lines = [f"{said.status}: {said.headline}", *said.reasons, *said.answers, *said.notes]
-    invalid = worst(findings) is Verdict.INVALID
-    page = path / "report.html"
-    return Report(page, "\n".join(lines), files["derived/findings.json"], invalid)
+    invalid = worst(judged.findings) is Verdict.INVALID
+    return Report(path / "report.html", "\n".join(lines), findings, invalid)
 
 
 def compare(lab: Lab, first: str, second: str, *, as_json: bool) -> None:
@@ -85,24 +115,3 @@ def compare(lab: Lab, first: str, second: str, *, as_json: bool) -> None:
         ratio, interval = ratio_text(row.ratio), interval_text(row.ratio)
         print(f"{row.title:<{width}}  {ratio:>5}  {interval:<14}  {row.verdict}")
     print(CAVEAT)
-
-
-def runs(lab: Lab, *, as_json: bool) -> None:
-    """Print every run, oldest first."""
-    rows: list[dict[str, Any]] = []
-    for path in store.all_runs(lab.results):
-        try:
-            plan = json.loads((path / "plan.json").read_text())
-            arms = list(dict.fromkeys(arm for block in plan["blocks"] for arm in block))
-        except (ValueError, KeyError, TypeError):
-            lab.terminal.warn(f"{path.name}: plan.json is damaged")
-            continue
-        complete = (path / "manifest.json").is_file()
-        rows.append({"run": path.name, "complete": complete, "arms": arms,
-                     "trials": len(plan["blocks"])})  # fmt: skip
-    if as_json:
-        print_json({"runs": rows})
-        return
-    for row in rows:
-        state = "complete" if row["complete"] else "INCOMPLETE"
-        print(f"{row['run']}  {state:<10}  {row['trials']} x {', '.join(row['arms'])}")

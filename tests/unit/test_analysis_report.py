@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import re
+import shutil
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -13,7 +14,9 @@ from pathlib import Path
 import pytest
 from run_factory import RunRecipe, make_run
 
-from testbed.analysis.report import TEMPLATES, markdown_text, render_report
+from testbed.analysis.plots.svg import INK
+from testbed.analysis.rendering import TEMPLATES, markdown_text
+from testbed.analysis.report import render_report
 from testbed.analysis.run import load_run
 from testbed.analysis.tables import COLUMNS
 from testbed.model.errors import UsageError
@@ -23,6 +26,8 @@ LOSSY = RunRecipe(
     delivered_share={"xdp-bounded-csum": 1 / 14_000},
     csum_errors={"xdp-bounded-csum": 13_999},
 )
+
+DRAWN = ("comparison", "ledger", "ledger-narrow", "cpu-none", "cpu-netfilter", "cpu-xdp")
 
 
 class Page(HTMLParser):
@@ -82,15 +87,12 @@ def test_the_files(tmp_path: Path) -> None:
         "report.md",
         "derived/trials.csv",
         "derived/findings.json",
-        "plots/comparison.svg",
-        "plots/ledger.svg",
-        "plots/ledger-narrow.svg",
-        "plots/cpu-none.svg",
-        "plots/cpu-netfilter.svg",
-        "plots/cpu-xdp.svg",
+        *(f"plots/{name}.{end}" for name in DRAWN for end in ("svg", "png")),
     }
     assert sum(name.startswith("derived/mpstat/") for name in files) == 15
-    assert all(isinstance(content, str) for content in files.values())
+    assert {name for name, content in files.items() if isinstance(content, bytes)} == {
+        name for name in files if name.endswith(".png")
+    }
 
 
 def test_twice_the_same_bytes(tmp_path: Path) -> None:
@@ -122,7 +124,7 @@ def test_figures_are_well_formed_and_say_what_they_show(tmp_path: Path) -> None:
             assert root.get("role") == "img"
             assert root.get("aria-label")
             assert "currentColor" in content
-            assert "#123456" not in content
+            assert INK not in content
     assert files["report.html"].count('role="img"') == 6
 
 
@@ -293,6 +295,10 @@ def test_markdown_text_is_escaped() -> None:
     [
         ("report.html.j2", "a\n{% if %}", "report.html.j2, line 2"),
         ("report.html.j2", "a\nb\n{{ nonsense }}", "report.html.j2, line 3: 'nonsense'"),
+        ("report.html.j2", "a\n{{ 1 // 0 }}", "report.html.j2, line 2: ZeroDivisionError"),
+        ("report.html.j2", "{% include 'no.css' %}", "report.html.j2, line 1: 'no.css'"),
+        ("style.css", "a {\n{% if %}", "style.css, line 2"),
+        ("base.html.j2", "<p>\n{{ nothing.there }}", "base.html.j2, line 2: 'nothing'"),
         ("report.md.j2", None, "report.md.j2 is missing"),
     ],
 )
@@ -301,8 +307,7 @@ def test_a_broken_template_is_named_with_its_line(
 ) -> None:
     directory = tmp_path / "templates"
     directory.mkdir()
-    for file in TEMPLATES.iterdir():
-        (directory / file.name).write_text(file.read_text())
+    shutil.copytree(TEMPLATES, directory, dirs_exist_ok=True)
     if text is None:
         (directory / name).unlink()
     else:

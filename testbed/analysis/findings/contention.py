@@ -51,7 +51,11 @@ class _Reading:
     def statement(self) -> str:
         if self.value is None:
             return f"not recorded: {self.what}"
-        value = f"{self.value:.2f} {self.unit}" if self.unit else f"{self.value:.1%} of the time"
+        value = (
+            f"{self.value:.2f} {self.unit}"
+            if self.unit
+            else f"{self.value * 100:.1f}\u00a0% of the time"
+        )
         return f"{self.what}: {value}"
 
     @property
@@ -97,7 +101,7 @@ def _readings(trial: Trial, accelerator: str) -> tuple[_Reading, ...]:
     return (
         _Reading(what="steal time", value=steal_share(trial), suspect=STEAL_SUSPECT, invalid=inf),
         _Reading(
-            what="virtual CPUs waiting for the host's",
+            what="virtual CPUs waiting for the host’s",
             value=wait_share(trial),
             suspect=wait_suspect,
             invalid=wait_invalid,

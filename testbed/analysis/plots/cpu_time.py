@@ -1,172 +1,160 @@
 # SPDX-License-Identifier: Apache-2.0
 """The original's chart: mpstat's nine busy columns stacked over time, 0…100 * CPUs %.
 
-Above as the original drew it; below the same bars on a scale that fits them. A sample is a bar a
-second wide, for that is all mpstat knows; trials stand beside each other with a gap, and nothing
-is drawn across the gap. The shade is the traffic, from START to END, on the server's clock.
+Above as the original drew it; below the same bars on a scale that fits them. On request a chart
+of each CPU by itself, 0…100 %. More trials than an axis has room for go on in a row below.
 """
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from testbed.analysis.mpstat import BUSY_COLUMNS
+from testbed.analysis.plots import bars
+from testbed.analysis.plots.stamp import stamp
 from testbed.analysis.plots.style import (
-    FAINT,
-    INK,
     SMALL_PX,
     Drawing,
-    axes_in,
-    new_figure,
+    Sheet,
+    new_sheet,
+    part_name,
     styled,
-    svg_of,
 )
 from testbed.analysis.records import Arm, Run, Trial
-from testbed.analysis.window import bars_of, traffic_window_s
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 WIDTH = 760
 LEFT = 48
-GAP_S = 0.9
-EMPTY_S = 3.0
+HEAD, HEAD_AGAIN, BETWEEN, BELOW = 40.0, 26.0, 34.0, 46.0
+"""Pixels above the first row of panels (legend, title) and above the others, between two panels,
+and below a row (numbers of the trials)."""
+TALL, LOW, CPU = 176.0, 136.0, 64.0
+"""Heights of panels: as the original drew it, enlarged, one CPU."""
+ROW = 30
+"""Trials in a row: a bar is then four pixels wide."""
+STACK = 8
+"""Panels below each other, of CPUs; the trials have their numbers under each such stack."""
+TALLEST = 940.0
+"""Of a figure: what fits on a page."""
 WORTH_ENLARGING = 0.7
-COLOURS = {
-    "usr": "#0072B2", "nice": "#56B4E9", "sys": "#E69F00", "iowait": "#999999",
-    "irq": "#D55E00", "soft": "#009E73", "steal": "#CC79A7", "guest": "#F0E442",
-    "gnice": "#5D3A9B",
-}  # fmt: skip
-HATCHES = {
-    "usr": "", "nice": "..", "sys": "////", "iowait": "xxx", "irq": "++", "soft": "\\\\\\\\",
-    "steal": "---", "guest": "oo", "gnice": "|||",
-}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Panel:
+    """Axes of some trials: which CPU, how far up in % of one CPU, what stands above them."""
+
+    cpu: str
+    limit: float
+    title: str
+    height: float
 
 
 @styled
-def draw_cpu_time(run: Run, arm: Arm) -> Drawing | None:
-    """None when no trial of the arm has an mpstat recording.
+def draw_cpu_time(run: Run, arm: Arm) -> tuple[Drawing, ...]:
+    """None when no trial of the arm has an mpstat recording; as many as keep each on a page.
 
     The enlarged scale is the same for every arm of the run, so that charts can be compared.
     """
-    trials = run.trials_of(arm.name)
-    recorded = [trial for trial in trials if trial.mpstat is not None]
+    recorded = _recorded(run, arm)
     if not recorded:
-        return None
-    places, length = _places(trials)
+        return ()
     top = 100.0 * max(t.mpstat.cpu_count for t in recorded if t.mpstat)
-    enlarged = _round_up(max(_height(trial) for trial in run.trials))
-    limits = {top: f"0 to {top:.0f} %: 100 % is one CPU"}
+    enlarged = round_up(max(bars.busy(trial) for trial in run.trials))
+    panels = [Panel(cpu="all", limit=top, height=TALL, title=f"0 to {top:.0f} %: 100 % is one CPU")]
     if enlarged < top * WORTH_ENLARGING:
-        limits[enlarged] = f"the same bars on a scale of 0 to {enlarged:g} %"
-    figure = new_figure(WIDTH, 432 if len(limits) > 1 else 262)
-    panels = [axes_in(figure, LEFT, 216 if len(limits) > 1 else 46, WIDTH - LEFT - 8, 176)]
-    if len(limits) > 1:
-        panels.append(axes_in(figure, LEFT, 46, WIDTH - LEFT - 8, 136))
-    for axes, (limit, title) in zip(panels, limits.items(), strict=True):
-        for trial in recorded:
-            _shade(axes, trial, places[trial.block])
-            _stack(axes, trial, places[trial.block])
-        axes.set_xlim(-0.3, length + 0.3)
-        axes.set_ylim(0, limit)
-        axes.set_yticks([limit * i / 4 for i in range(5)])
-        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-        axes.grid(axis="y", color=INK, alpha=FAINT, linewidth=0.8)
-        axes.set_ylabel("% of one CPU", fontsize=SMALL_PX)
-        axes.set_xticks([])
-        axes.set_title(title, loc="left", fontsize=SMALL_PX)
-    panels[-1].set_xticks(
-        [places[trial.block] + _length(trial) / 2 for trial in trials],
-        [f"trial {t.number}" + ("" if t.mpstat else ": no data") for t in trials],
+        title = f"the same bars on a scale of 0 to {enlarged:g} %"
+        panels.append(Panel(cpu="all", limit=enlarged, height=LOW, title=title))
+    highest = max(bars.busy(trial) for trial in recorded)
+    spoken = (
+        f"Stacked CPU use over time from mpstat for {arm.title}: {_how_many(recorded)}, "
+        f"at most {highest:.0f} % in a second on a scale of 0 to {top:.0f} %."
     )
-    panels[-1].tick_params(axis="x", length=0)
-    panels[-1].set_xlabel(
-        "one bar: one second; shaded: the traffic, START to END",
-        fontsize=SMALL_PX,
-        loc="left",
+    return _drawn(run, arm, panels, f"cpu-{arm.name}", spoken)
+
+
+@styled
+def draw_per_cpu(run: Run, arm: Arm) -> tuple[Drawing, ...]:
+    """The same, CPU by CPU; None when no recording of the arm has its CPUs apart."""
+    recorded = _recorded(run, arm)
+    cpus = sorted(
+        {row.cpu for t in recorded if t.mpstat for s in t.mpstat.samples for row in s.rows}
+        - {"all"},
+        key=lambda cpu: (len(cpu), cpu),
     )
-    bars = [bar for trial in recorded for bar in bars_of(trial)]
-    _legend(panels[0], {c for bar in bars for c in BUSY_COLUMNS if bar.row[c] > 0})
-    highest = max(_height(trial) for trial in recorded)
-    return svg_of(figure, f"cpu-{arm.name}", _alternative(arm, recorded, highest, top))
+    if not cpus:
+        return ()
+    panels = [Panel(cpu=cpu, limit=100.0, height=CPU, title=f"CPU {cpu}") for cpu in cpus]
+    highest = [max(bars.busy(trial, cpu) for trial in recorded) for cpu in cpus]
+    said = ", ".join(
+        f"CPU {cpu} at most {top:.0f} %" for cpu, top in zip(cpus, highest, strict=True)
+    )
+    spoken = (
+        f"Stacked use of each CPU over time from mpstat for {arm.title}: {_how_many(recorded)}; "
+        f"{said}, in a second."
+    )
+    return _drawn(run, arm, panels, f"per-cpu-{arm.name}", spoken)
 
 
-def _height(trial: Trial) -> float:
-    """The tallest bar, in % of one CPU."""
-    scale = trial.mpstat.cpu_count if trial.mpstat else 0
-    bars = bars_of(trial)
-    return scale * max((sum(bar.row[c] for c in BUSY_COLUMNS) for bar in bars), default=0.0)
+def _recorded(run: Run, arm: Arm) -> list[Trial]:
+    return [trial for trial in run.trials_of(arm.name) if trial.mpstat is not None]
 
 
-def _length(trial: Trial) -> float:
-    """Seconds on the axis; a trial without a recording keeps an empty place."""
-    return max((bar.end_s for bar in bars_of(trial)), default=EMPTY_S)
+def _how_many(trials: Sequence[Trial]) -> str:
+    return "one trial" if len(trials) == 1 else f"{len(trials)} trials side by side"
 
 
-def _places(trials: tuple[Trial, ...]) -> tuple[dict[int, float], float]:
-    """Where each trial starts on the axis, by block, and the axis' length."""
-    places: dict[int, float] = {}
-    at = 0.0
-    for trial in trials:
-        places[trial.block] = at
-        at += _length(trial) + GAP_S
-    return places, at - GAP_S
+Strip = tuple[Sequence[Trial], Sequence[Panel]]
+"""The panels of a row of trials, below each other."""
 
 
-def _shade(axes: "Axes", trial: Trial, place: float) -> None:
-    window = traffic_window_s(trial)
-    if window is None:
-        return
-    axes.axvspan(place + window[0], place + window[1], color=INK, alpha=0.10, linewidth=0)
-    for edge in window:
-        axes.axvline(place + edge, color=INK, alpha=0.45, linewidth=0.7)
+def _drawn(
+    run: Run, arm: Arm, panels: Sequence[Panel], name: str, spoken: str
+) -> tuple[Drawing, ...]:
+    """Strips below each other, in figures of at most TALLEST pixels."""
+    trials = run.trials_of(arm.name)
+    rows = [trials[start : start + ROW] for start in range(0, len(trials), ROW)]
+    stacks = [panels[start : start + STACK] for start in range(0, len(panels), STACK)]
+    figures: list[list[Strip]] = []
+    for strip in ((row, stack) for row in rows for stack in stacks):
+        if not figures or _tall([*figures[-1], strip]) > TALLEST:
+            figures.append([])
+        figures[-1].append(strip)
+    length = max(bars.places_of(row)[1] for row in rows)
+    return tuple(
+        _figure(run, arm, strips, length).finish(part_name(name, number), spoken)
+        for number, strips in enumerate(figures)
+    )
 
 
-def _stack(axes: "Axes", trial: Trial, place: float) -> None:
-    assert trial.mpstat is not None
-    scale = trial.mpstat.cpu_count
-    for bar in bars_of(trial):
-        bottom = 0.0
-        for column in BUSY_COLUMNS:
-            value = bar.row[column] * scale
-            if value <= 0:
-                continue
-            axes.bar(
-                place + bar.start_s, value, width=bar.end_s - bar.start_s, bottom=bottom,
-                align="edge", color=COLOURS[column], hatch=HATCHES[column],
-                edgecolor="#ffffff", linewidth=0.4, zorder=3, clip_on=False,
-            )  # fmt: skip
-            bottom += value
+def _tall(strips: Sequence[Strip]) -> float:
+    """Pixels that the strips take."""
+    panels = [panel for _, stack in strips for panel in stack]
+    heads = HEAD + HEAD_AGAIN * (len(strips) - 1)
+    betweens = BETWEEN * (len(panels) - len(strips))
+    return heads + sum(panel.height for panel in panels) + betweens + BELOW * len(strips)
 
 
-def _legend(axes: "Axes", used: set[str]) -> None:
-    from matplotlib.patches import Patch
+def _figure(run: Run, arm: Arm, strips: Sequence[Strip], length: float) -> Sheet:
+    at = _tall(strips)
+    sheet = new_sheet(WIDTH, at, stamp(run, [arm]))
+    for index, (trials, panels) in enumerate(strips):
+        at -= HEAD_AGAIN if index else HEAD
+        for number, panel in enumerate(panels):
+            at -= panel.height + (BETWEEN if number else 0)
+            axes = sheet.axes(LEFT, at, WIDTH - LEFT - 8, panel.height)
+            bars.draw_trials(axes, trials, panel.limit, cpu=panel.cpu, length=length)
+            axes.set_title(panel.title, loc="left", fontsize=SMALL_PX)
+            if panel.height < LOW:
+                axes.set_yticks([0, panel.limit / 2, panel.limit])
+            axes.set_ylabel("% of one CPU" if panel.height >= LOW else "%", fontsize=SMALL_PX)
+            if not (index or number):
+                bars.legend(axes, bars.used_columns(run.trials_of(arm.name)), above_px=20)
+        bars.name_trials(axes, trials)
+        at -= BELOW
+    return sheet
 
-    handles = [
-        Patch(facecolor=COLOURS[c], hatch=HATCHES[c], edgecolor="#ffffff", label=f"%{c}")
-        for c in BUSY_COLUMNS
-        if c in used
-    ]
-    unused = [f"%{c}" for c in BUSY_COLUMNS if c not in used]
-    if unused:
-        handles.append(Patch(alpha=0, label="zero throughout: " + " ".join(unused)))
-    axes.legend(
-        handles=handles, loc="lower left", bbox_to_anchor=(0, 1.08), ncols=len(handles),
-        frameon=False, fontsize=SMALL_PX, handlelength=1.5, columnspacing=1.2, borderaxespad=0,
-        handletextpad=0.5, labelcolor=INK,
-    )  # fmt: skip
 
-
-def _round_up(value: float) -> float:
+def round_up(value: float) -> float:
     """The next of 2, 4, 6, 8, 10, 20, 40, … above, so that a quarter of it is a plain number."""
     for decade in (1, 10, 100, 1000, 10_000):
         for step in (2, 4, 6, 8, 10):
             if value <= step * decade * 0.97:
                 return float(step * decade)
     return value
-
-
-def _alternative(arm: Arm, trials: list[Trial], highest: float, top: float) -> str:
-    return (
-        f"Stacked CPU use over time from mpstat for {arm.title}: "
-        + ("one trial, " if len(trials) == 1 else f"{len(trials)} trials side by side, ")
-        + f"at most {highest:.0f} % in a second on a scale of 0 to {top:.0f} %."
-    )

@@ -36,22 +36,24 @@ from testbed.analysis.plots.ledger_layout import (
     places_of,
     row_of,
 )
+from testbed.analysis.plots.stamp import stamp
 from testbed.analysis.plots.style import (
     FAINT,
-    INK,
     SMALL_PX,
     Drawing,
-    axes_in,
     look_of,
-    new_figure,
+    new_sheet,
+    part_name,
     styled,
-    svg_of,
 )
+from testbed.analysis.plots.svg import INK
 from testbed.analysis.records import Run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+MOST_ARMS = 8
+"""In one figure: more would not fit on a page."""
 SHORT = {
     SENT: "accepted\nsends", CLIENT_TX: "client\nNIC tx", SERVER_RX: "server\nNIC rx",
     HOOK: "hook\nhits", FORWARDED: "for-\nwarded", VETH_TX: "veth\ntx", VETH_RX: "veth\nrx",
@@ -65,8 +67,8 @@ PLACES = (
 
 
 @styled
-def draw_ledger(run: Run, *, narrow: bool = False) -> Drawing | None:
-    """None when no trial has a record of client and server."""
+def draw_ledger(run: Run, *, narrow: bool = False) -> tuple[Drawing, ...]:
+    """None when no trial has a record of client and server; as many as keep each on a page."""
     width = NARROW if narrow else WIDE
     places = places_of(width)
     rows = [
@@ -74,11 +76,22 @@ def draw_ledger(run: Run, *, narrow: bool = False) -> Drawing | None:
         for index, arm in enumerate(ordered(run))
     ]
     if not any(row.book for row in rows):
-        return None
+        return ()
+    name = "ledger-narrow" if narrow else "ledger"
+    starts = range(0, len(rows), MOST_ARMS)
+    return tuple(
+        _part(run, rows[start : start + MOST_ARMS], places, part_name(name, number))
+        for number, start in enumerate(starts)
+    )
+
+
+def _part(run: Run, rows: list[Row], places: dict[str, float], name: str) -> Drawing:
+    width = places[SENT] + places[UNIQUE]
+    narrow = width < WIDE
     head = 108.0 if narrow else 58.0
     height = head + sum(row.height for row in rows)
-    figure = new_figure(width, height)
-    axes = axes_in(figure, 0, 0, width, height)
+    sheet = new_sheet(width, height, stamp(run, [row.arm for row in rows]))
+    axes = sheet.axes(0, 0, width, height)
     axes.set_xlim(0, width)
     axes.set_ylim(height, 0)
     axes.set_axis_off()
@@ -87,7 +100,7 @@ def draw_ledger(run: Run, *, narrow: bool = False) -> Drawing | None:
     for row in rows:
         _draw(axes, row, places, y)
         y += row.height
-    return svg_of(figure, "ledger-narrow" if narrow else "ledger", _alternative(rows))
+    return sheet.finish(name, _alternative(rows))
 
 
 def _head(axes: "Axes", places: dict[str, float], head: float, *, narrow: bool) -> None:

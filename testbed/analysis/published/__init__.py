@@ -24,6 +24,8 @@ from testbed.analysis.trial_records import HookState, ServerTrial, Snap
 
 FOLDER = Path(__file__).parent
 RUN_ID = "published"
+STEMS = ("netfilter", "xdp")
+"""How the names of the arms' files begin."""
 _OF_STAT = dict(zip(COLUMNS, ("user", "nice", "system", "iowait", "irq", "softirq", "steal",
                               "guest", "guest_nice", "idle"), strict=True))  # fmt: skip
 NS = 1_000_000_000
@@ -48,7 +50,7 @@ def published_run() -> Run:
     modes = {"netfilter-logging": "module", "xdp-bounded-csum": "generic"}
     trials = [
         _session(arm, number, stem, modes[arm.name])
-        for number, (arm, stem) in enumerate(zip(arms, ("netfilter", "xdp"), strict=True), start=1)
+        for number, (arm, stem) in enumerate(zip(arms, STEMS, strict=True), start=1)
     ]
     nic = {"nics": {"lab0": {"driver": {"driver": "e1000"}}}}
     system = {"uname": {"release": trials[0].mpstat.release if trials[0].mpstat else ""}}
@@ -68,6 +70,15 @@ def published_run() -> Run:
     )
 
 
+def tables() -> dict[str, str]:
+    """The tables as published, file name within the run directory → text."""
+    return {
+        f"raw/{stem}/{name}": (FOLDER / name).read_text(encoding="utf-8")
+        for stem in STEMS
+        for name in (f"{stem}-mpstat.txt", "trials.csv")
+    }
+
+
 def _session(arm: Arm, block: int, stem: str, mode: str) -> Trial:
     name = f"{stem}-mpstat.txt"
     recording = parse_mpstat_text((FOLDER / name).read_text(encoding="utf-8"), name)
@@ -75,11 +86,12 @@ def _session(arm: Arm, block: int, stem: str, mode: str) -> Trial:
         rows = [row for row in csv.DictReader(file) if row["arm"] == stem]
     start_ns = _started_ns(recording)
     return Trial(
-        block=block, position=1, arm=arm.name, number=1, folder=name, destination="",
+        block=block, position=1, arm=arm.name, number=1, folder=f"raw/{stem}", destination="",
         client=None, server=_server(recording, rows), mpstat=recording,
         mpstat_started_utc_ns=None, before=None, after=None,
         hook_before=HookState(mode=mode, facts={}, hits=None, problem=""), hook_after=None,
-        kernel_log=None, windows_s={}, files=(), problems=(), started_ns=start_ns,
+        kernel_log=None, windows_s={}, problems=(), started_ns=start_ns,
+        files=tuple(file for file in tables() if file.startswith(f"raw/{stem}/")),
         ended_ns=start_ns + len(recording.samples) * NS,
     )  # fmt: skip
 

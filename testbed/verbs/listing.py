@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`testbed runs` and results/index.html: every run in a line, without reading its trials.
+
+A run is judged when its report is rendered; here only what `derived/findings.json` says of that is
+read, so a thousand runs take a second. A run that was not rendered since it ended says so.
+"""
+
+import contextlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from testbed.edge import store
+from testbed.model.errors import HostError
+from testbed.verbs.lab import Lab, print_json
+
+INDEX = "index.html"
+MOST = 3
+"""Answers of a run in its line."""
+NOT_RENDERED = "complete"
+"""The state of a run that has no verdict yet: it is closed, and that is all that is known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One run. `state`: VALID, SUSPECT, INVALID, INCOMPLETE, or "complete" without a verdict."""
+
+    run: str
+    complete: bool
+    state: str
+    arms: tuple[str, ...]
+    trials: int
+    answers: tuple[str, ...]
+    """In short, "xdp/netfilter 0.93 (0.91 to 0.95)"; empty where nothing was compared."""
+    sentences: tuple[str, ...]
+    """The page's own."""
+    page: bool
+    """Whether there is a report."""
+
+
+def runs(lab: Lab, *, as_json: bool) -> None:
+    """Print every run, oldest first, and renew the index."""
+    rows = _rows(lab)
+    _write_index(lab, rows)
+    if as_json:
+        print_json({"runs": [
+            {"run": row.run, "complete": row.complete, "status": row.state,
+             "arms": list(row.arms), "trials": row.trials, "answers": list(row.sentences)}
+            for row in rows
+        ]})  # fmt: skip
+        return
+    if not rows:
+        lab.terminal.say(f"no run in {lab.results} yet: `testbed bench --both` makes one")
+        return
+    wide = max(len(_what(row)) for row in rows)
+    for row in rows:
+        answer = "; ".join(row.answers)
+        print(f"{row.run}  {row.state:<10}  {_what(row):<{min(wide, 44)}}  {answer}".rstrip())
+    lab.terminal.say(f"the same as a page: {lab.results / INDEX}")
+
+
+def _what(row: Row) -> str:
+    return f"{row.trials} x {', '.join(row.arms)}"
+
+
+def renew_index(lab: Lab) -> None:
+    """Write results/index.html: the newest run first, each with its verdict, answer and page."""
+    _write_index(lab, _rows(lab))
+
+
+def _write_index(lab: Lab, rows: list[Row]) -> None:
+    from testbed.analysis.rendering import render
+
+    if not lab.results.is_dir():
+        return
+    page = render(lab.checkout / "templates", "runs.html.j2", {"rows": rows[::-1]})
+    path = lab.results / INDEX
+    new = path.with_name(f".{INDEX}.new")
+    try:
+        new.write_text(page, encoding="utf-8")
+        new.replace(path)
+    except OSError as error:
+        raise HostError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def _rows(lab: Lab) -> list[Row]:
+    rows = []
+    for path in store.all_runs(lab.results):
+        try:
+            rows.append(_row(path))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            lab.terminal.warn(f"{path.name}: plan.json is damaged")
+    return rows
+
+
+def _row(path: Path) -> Row:
+    """Raises ValueError, KeyError, TypeError or AttributeError for a plan that is none."""
+    plan = json.loads((path / "plan.json").read_text(encoding="utf-8"))
+    arms = tuple(str(arm["name"]) for arm in plan["arms"])
+    complete = (path / "manifest.json").is_file()
+    state = NOT_RENDERED if complete else "INCOMPLETE"
+    answers: tuple[str, ...] = ()
+    sentences: tuple[str, ...] = ()
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+        judged = json.loads((path / "derived/findings.json").read_text(encoding="utf-8"))
+        if judged["complete"] == complete:  # else it was rendered while it still ran
+            answers, sentences = _in_short(judged["comparisons"]), tuple(judged["answers"])
+            state = str(judged["status"])
+    return Row(
+        run=path.name,
+        complete=complete,
+        state=state,
+        arms=arms,
+        trials=len(plan["blocks"]),
+        answers=answers,
+        sentences=sentences,
+        page=(path / "report.html").is_file(),
+    )
+
+
+def _in_short(comparisons: Any) -> tuple[str, ...]:
+    """Hook against hook or, where there are no two, each hook against no hook; no controls."""
+    from testbed.analysis.statistics import Ratio
+    from testbed.analysis.wording import interval_text, ratio_text
+
+    known = [c for c in comparisons if c["ratio"] and not c["control"]]
+    said = []
+    for one in [c for c in known if c["headline"]] or known:
+        ratio = Ratio(
+            ratio=one["ratio"], low=one["low"], high=one["high"], block_count=one["blocks"]
+        )
+        said.append(f"{one['arm']}/{one['reference']} {ratio_text(ratio)} ({interval_text(ratio)})")
+    more = (f"and {len(said) - MOST} more",) if len(said) > MOST else ()
+    return (*said[:MOST], *more)

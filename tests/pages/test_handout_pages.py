@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The lab sheets in a real browser, as the other pages: both versions, every language."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser
+
+from tests.pages.test_pages import DESKTOP, PAPER, PHONE, opened, wider_than_the_window
+
+sys.path.append(
+    str(Path(__file__).parents[1] / "unit")
+)  # handout_page.py, as the gallery's factory
+from handout_page import LANGUAGES, sheet
+from run_factory import make_run
+
+from testbed.analysis.run import load_run
+from testbed.handout import render_sheet
+from testbed.handout.sample import sample_of
+
+SHEETS = [(language, kind) for language in LANGUAGES for kind in ("student", "instructor")]
+EVERY = pytest.mark.parametrize("page_of", SHEETS, indirect=True, ids="-".join)
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Path]:
+    """Every sheet as a file."""
+    folder = tmp_path_factory.mktemp("sheets")
+    made = sheet(sample=sample_of(load_run(make_run(folder))))
+    paths = {}
+    for language, kind in SHEETS:
+        path = folder / f"{kind}-{language}.html"
+        path.write_text(render_sheet(made, language, instructor=kind == "instructor"))
+        paths[language, kind] = path
+    return paths
+
+
+@pytest.fixture
+def page_of(request: pytest.FixtureRequest, pages: dict[tuple[str, str], Path]) -> Path:
+    """One of them."""
+    return pages[request.param]
+
+
+@EVERY
+def test_a_sheet_asks_for_nothing_and_fits_a_phone_a_desktop_and_paper(
+    browser: Browser, page_of: Path
+) -> None:
+    for width, media in ((PHONE, "screen"), (DESKTOP, "screen"), (PAPER, "print")):
+        with opened(browser, page_of, width, media=media) as (page, noticed):
+            assert wider_than_the_window(page) == []
+            assert [url for url in noticed.requests if not url.startswith("data:")] == []
+            assert noticed.words == []
+
+
+@EVERY
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_sheet_can_be_read_by_everybody(browser: Browser, page_of: Path, scheme: str) -> None:
+    for width in (PHONE, DESKTOP):
+        with opened(browser, page_of, width, scheme=scheme) as (page, _):
+            found = Axe().run(page).response["violations"]
+            said = [(v["id"], [node["html"][:160] for node in v["nodes"][:3]]) for v in found]
+            assert said == [], json.dumps(said, indent=1)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@EVERY
+def test_words_of_the_drawing_stay_in_their_boxes_and_stand_out(
+    browser: Browser, page_of: Path, scheme: str
+) -> None:
+    """As the browser lays them out, whatever font it has."""
+    with opened(browser, page_of, PHONE, scheme=scheme) as (page, _):
+        outside = page.evaluate(
+            """() => {
+                const svg = document.querySelector('svg.path')
+                const edge = svg.getBoundingClientRect()
+                const place = element => element.getBoundingClientRect()
+                const boxes = [...svg.querySelectorAll('rect.box')].map(place)
+                const out = []
+                for (const text of svg.querySelectorAll('text')) {
+                    const r = text.getBoundingClientRect()
+                    if (r.left < edge.left || r.right > edge.right) out.push(text.textContent)
+                    for (const b of boxes)
+                        if (r.top < b.bottom && r.bottom > b.top
+                            && r.left < b.right && r.right > b.left
+                            && (r.left < b.left || r.right > b.right)) out.push(text.textContent)
+                }
+                return out
+            }"""
+        )
+        assert outside == []
+        colours = page.evaluate(
+            """() => {
+                const fill = s => getComputedStyle(document.querySelector('svg.path ' + s)).fill
+                const ink = getComputedStyle(document.body).color
+                return [fill('.ink'), ink, fill('.frame'), fill('.used')]
+            }"""
+        )
+        assert colours[0] == colours[1]
+        assert len(set(colours[1:])) == 3
+
+
+@EVERY
+def test_a_command_can_be_selected_without_its_prompt(browser: Browser, page_of: Path) -> None:
+    with opened(browser, page_of, DESKTOP) as (page, _):
+        lines: list[str] = page.evaluate(
+            "() => [...document.querySelectorAll('pre.command')].map(p => p.innerText)"
+        )
+    assert "testbed up" in lines
+    assert not any(line.startswith("$") for line in lines)

@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every page in a real browser: it asks for nothing, fits, can be read by all, and does nothing."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page
+
+from tests.pages.gallery import EVIL, LARGE, gallery
+
+pytestmark = pytest.mark.timeout(600)  # two hundred arms have hundreds of figures to be drawn first
+
+NAMES = tuple(gallery(Path()))
+PHONE, DESKTOP, PAPER = 360, 1280, 673
+"""Widths in CSS pixels; PAPER is A4 less the margins."""
+Maker = Callable[[str], Path]
+
+
+@dataclass
+class Noticed:
+    """What the page asked for, beyond itself, and what it complained about."""
+
+    requests: list[str] = field(default_factory=list)
+    words: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def opened(
+    browser: Browser, path: Path, width: int, *, scheme: Any = "light", media: Any = "screen"
+) -> Iterator[tuple[Page, Noticed]]:
+    noticed = Noticed()
+    context = browser.new_context(
+        viewport={"width": width, "height": 800}, color_scheme=scheme, offline=True
+    )
+    page = context.new_page()
+    page.on("request", lambda request: noticed.requests.append(request.url))
+    page.on("console", lambda message: noticed.words.append(message.text))
+    page.on("pageerror", lambda error: noticed.words.append(str(error)))
+    page.on("dialog", lambda dialog: noticed.words.append(dialog.message))
+    page.emulate_media(media=media)
+    page.goto(path.as_uri(), wait_until="load")
+    noticed.requests.remove(path.as_uri())
+    yield page, noticed
+    context.close()
+
+
+def wider_than_the_window(page: Page) -> list[str]:
+    """Elements that stick out to the right, unless they scroll by themselves or are in one that
+    does."""
+    found: list[str] = page.evaluate(
+        """() => {
+            const width = document.documentElement.clientWidth
+            const scrolls = e => e && (/auto|scroll/.test(getComputedStyle(e).overflowX)
+                                       || scrolls(e.parentElement))
+            if (document.documentElement.scrollWidth <= width) return []
+            return [...document.querySelectorAll('body *')]
+                .filter(e => e.getBoundingClientRect().right > width + 0.5 && !scrolls(e))
+                .map(e => e.outerHTML.slice(0, 120))
+                .concat(['the page is ' + document.documentElement.scrollWidth + ' wide'])
+        }"""
+    )
+    return found
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_page_asks_for_nothing_complains_of_nothing_and_fits_a_phone(
+    browser: Browser, made: Maker, name: str
+) -> None:
+    with opened(browser, made(name), PHONE) as (page, noticed):
+        assert wider_than_the_window(page) == []
+        assert [url for url in noticed.requests if not url.startswith("data:")] == []
+        assert noticed.words == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_page_fits_a_desktop_and_paper(browser: Browser, made: Maker, name: str) -> None:
+    for width, media in ((DESKTOP, "screen"), (PAPER, "print")):
+        with opened(browser, made(name), width, media=media) as (page, _):
+            assert wider_than_the_window(page) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "width", "scheme"),
+    [
+        (name, width, scheme)
+        for name in NAMES
+        for width in (PHONE, DESKTOP)
+        for scheme in ("light", "dark")
+        if name not in LARGE or (width, scheme) == (PHONE, "light")
+    ],
+)
+def test_a_page_can_be_read_by_everybody(
+    browser: Browser, made: Maker, name: str, width: int, scheme: str
+) -> None:
+    """axe-core: contrast, names, headings, tables, landmarks, keyboard."""
+    with opened(browser, made(name), width, scheme=scheme) as (page, _):
+        found = Axe().run(page).response["violations"]
+    said = [(v["id"], [node["html"][:160] for node in v["nodes"][:3]]) for v in found]
+    assert said == [], json.dumps(said, indent=1)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_headings_leave_out_no_level(browser: Browser, made: Maker, name: str) -> None:
+    with opened(browser, made(name), DESKTOP) as (page, _):
+        levels: list[int] = page.evaluate(
+            "() => [...document.querySelectorAll('h1,h2,h3,h4,h5,h6')].map(h => +h.tagName[1])"
+        )
+    assert levels.count(1) == 1
+    assert levels[0] == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_ink_of_figures_stands_out_from_the_page(
+    browser: Browser, made: Maker, scheme: str
+) -> None:
+    """axe does not look into SVG: words there are the page's ink on the page's paper."""
+    with opened(browser, made("sample"), DESKTOP, scheme=scheme) as (page, _):
+        fills: list[str] = page.evaluate(
+            "() => [...document.querySelectorAll('figure svg text')]"
+            ".map(text => getComputedStyle(text).fill)"
+        )
+        ink: str = page.evaluate("() => getComputedStyle(document.body).color")
+    assert len(fills) > 50
+    assert set(fills) == {ink}
+
+
+@pytest.mark.parametrize("name", ["hostile", "index"])
+def test_text_from_a_run_is_shown_and_does_nothing(
+    browser: Browser, made: Maker, name: str
+) -> None:
+    with opened(browser, made(name), DESKTOP) as (page, noticed):
+        assert page.evaluate("() => window.pwned") is None
+        assert page.evaluate("() => document.querySelectorAll('script, img, iframe').length") == 0
+        assert (
+            page.evaluate(
+                "() => [...document.links].filter(a => /^javascript/i.test(a.href)).length"
+            )
+            == 0
+        )
+        assert page.evaluate("() => document.querySelectorAll('style').length") == page.evaluate(
+            "() => document.querySelectorAll('head > style, svg style').length"
+        )
+        shown: str = page.evaluate("() => document.body.textContent")
+        assert "window.pwned = 1" in shown
+        assert "{{ 7 * 7 }}" in shown
+        assert noticed.words == []
+    assert EVIL[:20] not in made(name).read_text()
+
+
+def test_an_invalid_run_says_so_and_why_before_anything_else(browser: Browser, made: Maker) -> None:
+    with opened(browser, made("invalid"), PHONE) as (page, _):
+        verdict = page.locator("section.verdict")
+        assert "INVALID" in verdict.inner_text()
+        assert "delivered 5 of 70,000 packets" in verdict.inner_text()
+        first_figure = page.locator("figure").first.bounding_box()
+        box = verdict.bounding_box()
+        assert first_figure and box
+        assert box["y"] + box["height"] < first_figure["y"]
+
+
+def test_links_of_a_page_lead_to_files_of_the_run(browser: Browser, made: Maker) -> None:
+    for name in ("sample", "beside-published", "200-trials", "published"):
+        path = made(name)
+        with opened(browser, path, DESKTOP) as (page, _):
+            hrefs: list[str] = page.evaluate(
+                "() => [...document.links].map(a => a.getAttribute('href'))"
+            )
+            ids: list[str] = page.evaluate(
+                "() => [...document.querySelectorAll('[id]')].map(e => e.id)"
+            )
+        files = {href for href in hrefs if not href.startswith("#")}
+        assert {href for href in hrefs if href.startswith("#")} <= {f"#{name}" for name in ids}
+        assert [href for href in files if not (path.parent / href).exists()] == []
+        assert {href for href in files if href.endswith(".png")}
