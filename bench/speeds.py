@@ -54,7 +54,7 @@ def help_() -> None:
 
 
 def report() -> None:
-    ours = seconds(testbed("-q", "report"))
+    ours = seconds(testbed("-q", "report", str(SAMPLE)))
     theirs = seconds([sys.executable, "-c", "import pandas, matplotlib.figure"])
     reference = f"import pandas, matplotlib {theirs:.2f} s"
     tell("report", f"{ours:.2f} s", reference, ours / theirs, "<= 3 s")

@@ -4,6 +4,8 @@
 Commands are lists and are quoted once, here. fabric's own `env=` is not used (it
 pastes values unquoted), nor is a time-out without an end of the remote process:
 what may run long is a transient systemd unit (`testbed.lab.instruments`).
+
+The libraries load when a guest is reached for, since most verbs that only read do not.
 """
 
 import base64
@@ -18,13 +20,10 @@ import time
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
-import fabric
-import paramiko
-from invoke.exceptions import CommandTimedOut, UnexpectedExit
-
+from testbed.edge.sources import as_source
 from testbed.model.errors import GuestError, MachineError, NoAnswer
 
 SOURCES = "/opt/testbed/guest"
@@ -61,12 +60,14 @@ class Guest:
         Raises MachineError when nothing answers within `timeout_s`, or when `given_up`
         was set meanwhile.
         """
+        import paramiko
+
         deadline = time.monotonic() + timeout_s
         while True:
             try:
                 self._connection = self._open(max(5.0, deadline - time.monotonic()))
                 return self
-            except (OSError, EOFError, paramiko.SSHException) as error:
+            except _broken() as error:
                 wrong_key = isinstance(error, paramiko.AuthenticationException)
                 stop = given_up is not None and given_up.is_set()
                 if wrong_key or stop or time.monotonic() > deadline:
@@ -79,6 +80,9 @@ class Guest:
                 time.sleep(0.3)
 
     def _open(self, timeout_s: float) -> Any:
+        import fabric
+        import paramiko
+
         connection = fabric.Connection(
             host="127.0.0.1",
             port=self.port,
@@ -134,6 +138,8 @@ class Guest:
 
     def shell(self, line: str, argv: Sequence[str], *, check: bool, timeout_s: float) -> Output:
         """Run a line whose every word has been quoted."""
+        from invoke.exceptions import CommandTimedOut
+
         if self._connection is None:
             raise GuestError(f"{self.role}: not connected")
         try:
@@ -145,7 +151,7 @@ class Guest:
                 f"{self.role}: no end after {timeout_s:g} s: {shlex.join(argv)}",
                 hint=f"`testbed ssh {self.role}` lets you look",
             ) from error
-        except (OSError, EOFError, paramiko.SSHException, UnexpectedExit) as error:
+        except _broken() as error:
             raise NoAnswer(
                 f"{self.role}: the connection broke during: {shlex.join(argv)} ({error})",
                 hint="`testbed status` tells whether the machine still runs",
@@ -172,7 +178,7 @@ class Guest:
         """Put the sources of `folder` into the remote folder `target`, sent as one tar."""
         buffer = io.BytesIO()
         with tarfile.open(fileobj=buffer, mode="w:gz", compresslevel=1) as tar:
-            tar.add(folder, arcname=".", filter=_plain)
+            tar.add(folder, arcname=".", filter=as_source)
         buffer.seek(0)
         with self._lock:
             self._connection.put(buffer, "/run/testbed-push.tar.gz")
@@ -194,7 +200,7 @@ class Guest:
         try:
             with self._lock:
                 self._connection.put(io.BytesIO(content), new)
-        except (OSError, EOFError, paramiko.SSHException) as error:
+        except _broken() as error:
             raise GuestError(
                 f"{self.role}: {path} could not be written ({error})",
                 hint="`testbed status` tells whether the machine still runs",
@@ -223,6 +229,14 @@ class Guest:
             self._connection.close()
 
 
+def _broken() -> tuple[type[Exception], ...]:
+    """What a connection that is not there, or no longer, raises."""
+    import paramiko
+    from invoke.exceptions import UnexpectedExit
+
+    return (OSError, EOFError, paramiko.SSHException, UnexpectedExit)
+
+
 def _plain_files(tar: tarfile.TarFile) -> dict[str, bytes]:
     files = {}
     for member in tar:
@@ -235,20 +249,3 @@ def _plain_files(tar: tarfile.TarFile) -> dict[str, bytes]:
 def _line(argv: Sequence[str], cwd: str | None) -> str:
     line = shlex.join(argv)
     return f"cd {shlex.quote(cwd)} && {line}" if cwd is not None else line
-
-
-def is_source(path: PurePath) -> bool:
-    """Whether a file or folder is a source: not hidden, not a cache, not built by make."""
-    hidden = any(part == "__pycache__" or part.startswith(".") for part in path.parts)
-    products = (".o", ".ko", ".mod", ".mod.c", ".symvers", ".order", ".skel.h")
-    return not hidden and not path.name.endswith(products) and path.name != "loader"
-
-
-def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
-    """Leave out what is no source, and the box's recipe; own everything as root."""
-    path = PurePath(member.name)
-    if path.parts[:1] == ("box",) or not is_source(path):
-        return None
-    member.uid = member.gid = 0
-    member.uname = member.gname = "root"
-    return member

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from testbed.edge.guest import SOURCES, Guest, is_source
+from testbed.edge.guest import SOURCES, Guest
+from testbed.edge.sources import is_source
 from testbed.model import arm as arm_manifest
 from testbed.model.arm import Arm, placeholders
 from testbed.model.config import Config, NetworkConfig

@@ -1,24 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One function a verb: what `testbed up`, `bench`, `report` … do, without the command line."""
+"""One function a verb: what `testbed up`, `bench`, `report` … do, without the command line.
 
-from testbed.verbs.experiment import Precision, Request, bench
-from testbed.verbs.fault_test import selftest
-from testbed.verbs.gate import check
-from testbed.verbs.handout import handout, starter
-from testbed.verbs.lab import Lab
-from testbed.verbs.listing import runs
-from testbed.verbs.machines import (
-    box_build,
-    box_remove,
-    box_show,
-    down,
-    logs,
-    ssh,
-    status,
-    up,
-    vagrant,
-)
-from testbed.verbs.results import Report, Wanted, compare, report
+Each is imported when it is first asked for: `report` needs no SSH, and `up` no packets.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from testbed.verbs.experiment import Precision, Request, bench
+    from testbed.verbs.fault_test import selftest
+    from testbed.verbs.gate import check
+    from testbed.verbs.lab import Lab
+    from testbed.verbs.lab_sheet import handout, starter
+    from testbed.verbs.listing import runs
+    from testbed.verbs.machines import (
+        box_build,
+        box_remove,
+        box_show,
+        down,
+        logs,
+        ssh,
+        status,
+        up,
+        vagrant,
+    )
+    from testbed.verbs.results import Report, Wanted, compare, report
 
 __all__ = [
     "Lab",
@@ -44,3 +51,22 @@ __all__ = [
     "up",
     "vagrant",
 ]
+
+_MODULES = {
+    **dict.fromkeys(("Precision", "Request", "bench"), "experiment"),
+    **dict.fromkeys(("Report", "Wanted", "compare", "report"), "results"),
+    **dict.fromkeys(("handout", "starter"), "lab_sheet"),
+    "Lab": "lab",
+    "check": "gate",
+    "runs": "listing",
+    "selftest": "fault_test",
+}
+"""Where a verb lives, if not in `machines`."""
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(f"{__name__}.{_MODULES.get(name, 'machines')}"), name)
+    globals()[name] = value
+    return value

@@ -219,6 +219,22 @@ def test_help_loads_no_library_that_it_does_not_need() -> None:
     assert loaded & heavy == set()
 
 
+def test_report_loads_nothing_to_reach_machines_with(checkout: Path) -> None:
+    run = make_run(checkout / "results")
+    code = (
+        f"import sys\nsys.argv = ['testbed', '-q', 'report', {run.name!r}]\n"
+        "from testbed.cli import main\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "print('LOADED', *sorted({name.partition('.')[0] for name in sys.modules}))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=checkout
+    )
+    loaded = set(done.stdout.rpartition("LOADED")[2].split())
+    assert "matplotlib" in loaded
+    assert loaded & {"fabric", "paramiko", "invoke"} == set()
+
+
 # Exit codes
 
 
