@@ -26,6 +26,8 @@ from testbed.analysis.statistics import Ratio, is_settled, largest_difference, p
 SMALLEST_EFFECT = 0.05
 """The preset smallest effect of interest: 5 %."""
 
+NO_DIFFERENCE = "no difference larger than "
+"""How the verdict of two like costs begins; the bound follows."""
 AA_PAIR = "A/A pair"
 OBSERVED = "observed spread"
 
@@ -137,7 +139,7 @@ def verdict_on(ratio: Ratio | None) -> str:
         return "inconclusive"
     largest = largest_difference(ratio.low, ratio.high)
     if largest <= SMALLEST_EFFECT:
-        return f"no difference larger than {max(1, ceil(round(largest * 100, 6)))} %"
+        return f"{NO_DIFFERENCE}{max(1, ceil(round(largest * 100, 6)))} %"
     return "lower" if ratio.high < 1 else "higher"
 
 

@@ -51,9 +51,13 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
         return None
     logs = [log(value) for value in values]
     mean = fsum(logs) / len(logs)
-    sd = sqrt(fsum((x - mean) ** 2 for x in logs) / (len(logs) - 1))
-    low, high = t_interval(mean, sd, len(logs))
+    low, high = t_interval(mean, _sd(logs, mean), len(logs))
     return None if low is None or high is None else (low, high)
+
+
+def _sd(values: Sequence[float], mean: float) -> float:
+    """The standard deviation of a sample of two values or more."""
+    return sqrt(fsum((x - mean) ** 2 for x in values) / (len(values) - 1))
 
 
 def coefficient_of_variation(values: Sequence[float]) -> float | None:
@@ -82,7 +86,7 @@ def paired_ratio(numerator: Mapping[int, float], denominator: Mapping[int, float
         return None
     if count < 2:
         return Ratio(ratio=exp(mean), low=None, high=None, block_count=count)
-    sd = sqrt(fsum((x - mean) ** 2 for x in logs) / (count - 1))
+    sd = _sd(logs, mean)
     low, high = t_interval(mean, sd, count)
     return Ratio(ratio=exp(mean), low=low, high=high, block_count=count, sd_log=sd)
 

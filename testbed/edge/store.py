@@ -17,6 +17,17 @@ from typing import Any
 from testbed.model.errors import HostError, RunError
 
 
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file, whole or not at all, and the folders that lead to it. Raises OSError."""
+    new = path.with_name(path.name + ".new")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with new.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)
+
+
 @dataclass(frozen=True)
 class RunDir:
     """One run directory that is being written."""
@@ -47,14 +58,8 @@ class RunDir:
         if self.path.resolve() not in path.resolve().parents:
             raise RunError(f"{name!r} is not a file of the run {self.path}")
         data = content.encode(errors="replace") if isinstance(content, str) else content
-        new = path.with_name(path.name + ".new")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with new.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            new.replace(path)
+            write_whole(path, data)
         except OSError as error:
             raise HostError(
                 f"{path} cannot be written: {error.strerror}",

@@ -4,13 +4,16 @@
 from dataclasses import dataclass
 
 from testbed.analysis import environment, wording
-from testbed.analysis.comparison import Comparison, compare, costs_by_block
+from testbed.analysis.comparison import (
+    NO_DIFFERENCE,
+    Comparison,
+    compare,
+    costs_by_block,
+)
 from testbed.analysis.findings import Finding, Verdict, check_run, worst
 from testbed.analysis.published import published_run
 from testbed.analysis.records import Arm, Run
 from testbed.analysis.statistics import coefficient_of_variation
-
-NO_DIFFERENCE = "no difference larger than "
 
 
 @dataclass(frozen=True, slots=True)

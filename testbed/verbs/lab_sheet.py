@@ -109,11 +109,8 @@ def _say_that_there_is_none(terminal: Terminal, error: RunError) -> None:
 
 def _write(path: Path, content: bytes) -> None:
     """Write a file, whole or not at all."""
-    new = path.with_name(f"{path.name}.new")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        new.write_bytes(content)
-        new.replace(path)
+        store.write_whole(path, content)
     except OSError as error:
         raise HostError(
             f"{path} cannot be written: {error.strerror}", hint="give another folder with --out"

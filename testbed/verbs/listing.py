@@ -76,10 +76,8 @@ def _write_index(lab: Lab, rows: list[Row]) -> None:
         return
     page = render(lab.checkout / "templates", "runs.html.j2", {"rows": rows[::-1]})
     path = lab.results / INDEX
-    new = path.with_name(f".{INDEX}.new")
     try:
-        new.write_text(page, encoding="utf-8")
-        new.replace(path)
+        store.write_whole(path, page.encode())
     except OSError as error:
         raise HostError(f"{path} cannot be written: {error.strerror}") from error
 

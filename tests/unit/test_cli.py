@@ -204,35 +204,33 @@ def test_without_words_the_help_is_shown(testbed: Testbed) -> None:
     assert re.match(r"Usage: .*testbed", said.out + said.err)
 
 
-def test_help_loads_no_library_that_it_does_not_need() -> None:
+def loaded(folder: Path, *words: str) -> set[str]:
+    """Return the top-level modules that a command has loaded at its end."""
     code = (
-        "import sys\nsys.argv = ['testbed', '--help']\n"
-        "from testbed.cli import main\n"
-        "try:\n    main()\nexcept SystemExit:\n    pass\n"
-        "print('LOADED', *sorted({name.partition('.')[0] for name in sys.modules}))\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    loaded = set(done.stdout.rpartition("LOADED")[2].split())
-    assert "testbed" in loaded
-    heavy = {"pandas", "matplotlib", "scipy", "numpy", "jinja2", "fabric", "paramiko", "invoke",
-             "pydantic", "vagrant", "filelock"}  # fmt: skip
-    assert loaded & heavy == set()
-
-
-def test_report_loads_nothing_to_reach_machines_with(checkout: Path) -> None:
-    run = make_run(checkout / "results")
-    code = (
-        f"import sys\nsys.argv = ['testbed', '-q', 'report', {run.name!r}]\n"
+        f"import sys\nsys.argv = {['testbed', *words]!r}\n"
         "from testbed.cli import main\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
         "print('LOADED', *sorted({name.partition('.')[0] for name in sys.modules}))\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=checkout
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=folder
     )
-    loaded = set(done.stdout.rpartition("LOADED")[2].split())
-    assert "matplotlib" in loaded
-    assert loaded & {"fabric", "paramiko", "invoke"} == set()
+    return set(done.stdout.rpartition("LOADED")[2].split())
+
+
+def test_help_loads_no_library_that_it_does_not_need(tmp_path: Path) -> None:
+    there = loaded(tmp_path, "--help")
+    assert "testbed" in there
+    heavy = {"pandas", "matplotlib", "scipy", "numpy", "jinja2", "fabric", "paramiko", "invoke",
+             "pydantic", "vagrant", "filelock"}  # fmt: skip
+    assert there & heavy == set()
+
+
+def test_report_loads_nothing_to_reach_machines_with(checkout: Path) -> None:
+    run = make_run(checkout / "results")
+    there = loaded(checkout, "-q", "report", run.name)
+    assert "matplotlib" in there
+    assert there & {"fabric", "paramiko", "invoke"} == set()
 
 
 # Exit codes

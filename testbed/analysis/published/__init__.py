@@ -72,11 +72,12 @@ def published_run() -> Run:
 
 def tables() -> dict[str, str]:
     """The tables as published, file name within the run directory → text."""
-    return {
-        f"raw/{stem}/{name}": (FOLDER / name).read_text(encoding="utf-8")
-        for stem in STEMS
-        for name in (f"{stem}-mpstat.txt", "trials.csv")
-    }
+    files = [file for stem in STEMS for file in _files(stem)]
+    return {file: (FOLDER / Path(file).name).read_text(encoding="utf-8") for file in files}
+
+
+def _files(stem: str) -> tuple[str, ...]:
+    return f"raw/{stem}/{stem}-mpstat.txt", f"raw/{stem}/trials.csv"
 
 
 def _session(arm: Arm, block: int, stem: str, mode: str) -> Trial:
@@ -91,7 +92,7 @@ def _session(arm: Arm, block: int, stem: str, mode: str) -> Trial:
         mpstat_started_utc_ns=None, before=None, after=None,
         hook_before=HookState(mode=mode, facts={}, hits=None, problem=""), hook_after=None,
         kernel_log=None, windows_s={}, problems=(), started_ns=start_ns,
-        files=tuple(file for file in tables() if file.startswith(f"raw/{stem}/")),
+        files=_files(stem),
         ended_ns=start_ns + len(recording.samples) * NS,
     )  # fmt: skip
 
