@@ -16,8 +16,8 @@ used; 130 and 143 stopped by Ctrl-C or SIGTERM. The JSON file is written in ever
 """
 
 import argparse
+import os
 import platform
-import secrets
 import socket
 import sys
 import time
@@ -83,7 +83,7 @@ def run_trial(options: argparse.Namespace, index: int, record: dict[str, Any]) -
     """Send one trial, tell of it, and fill in its `record`; False when START went unanswered."""
     trial, seed = options.first_trial + index, options.seed + index
     planned = round(options.rate * options.duration)
-    message = Message(Kind.DATA, trial, secrets.randbits(64), 0)
+    message = Message(Kind.DATA, trial, int.from_bytes(os.urandom(8), "big"), 0)
     source_port = options.bind_port_base + trial - 1
     record |= {
         "trial": trial,

@@ -115,7 +115,8 @@ def notify_ready() -> None:
 def wait_for_go(fifo: Path | None) -> None:
     """Wait until somebody writes to the named pipe: everything is prepared, nothing has begun."""
     if fifo is not None:
-        fifo.read_bytes()
+        with fifo.open("rb") as words:
+            words.readline()
 
 
 def say(line: str) -> None:

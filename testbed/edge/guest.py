@@ -3,35 +3,26 @@
 
 Commands are lists and are quoted once, here. fabric's own `env=` is not used (it
 pastes values unquoted), nor is a time-out without an end of the remote process:
-what may run long is a transient systemd unit (`testbed.lab.instruments`).
-
-The libraries load when a guest is reached for, since most verbs that only read do not.
+what may run long is a job of the guest's agent (`testbed.edge.agent`), which ends it.
+Where there is an agent, every line goes through it: that saves a login each.
 """
 
-import base64
 import io
 import json
-import logging
 import shlex
-import socket
-import tarfile
 import threading
-import time
-import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from testbed.edge.sources import as_source
-from testbed.model.errors import GuestError, MachineError, NoAnswer
+from testbed.edge import agent
+from testbed.edge.agent import Agent, Job, unpacked
+from testbed.edge.connection import broken, connect
+from testbed.edge.sources import tar_of
+from testbed.model.errors import GuestError, NoAnswer
 
 SOURCES = "/opt/testbed/guest"
-# QEMU's port forward accepts a connection before the guest's sshd listens, and that
-# connection may never be answered; a new attempt finds the sshd sooner.
-BANNER_LIMIT_S = 8
-# Its threads log whole tracebacks of attempts that fail while a machine boots.
-logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)
 
 
 @dataclass(frozen=True)
@@ -52,6 +43,7 @@ class Guest:
     port: int
     key: Path
     _connection: Any = field(default=None, repr=False)
+    _agent: Any = field(default=None, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def connect(self, timeout_s: float, given_up: threading.Event | None = None) -> "Guest":
@@ -60,52 +52,78 @@ class Guest:
         Raises MachineError when nothing answers within `timeout_s`, or when `given_up`
         was set meanwhile.
         """
-        import paramiko
+        self._connection = connect(self.role, self.port, self.key, timeout_s, given_up)
+        return self
 
-        deadline = time.monotonic() + timeout_s
-        while True:
-            try:
-                self._connection = self._open(max(5.0, deadline - time.monotonic()))
-                return self
-            except _broken() as error:
-                wrong_key = isinstance(error, paramiko.AuthenticationException)
-                stop = given_up is not None and given_up.is_set()
-                if wrong_key or stop or time.monotonic() > deadline:
-                    raise MachineError(
-                        f"the {self.role} does not answer SSH at 127.0.0.1:{self.port} "
-                        f"({type(error).__name__}: {error})",
-                        hint="`testbed down --destroy` and `testbed up` start it afresh; "
-                        "its console is in `testbed logs`",
-                    ) from error
-                time.sleep(0.3)
+    def start_agent(self) -> None:
+        """End what an earlier agent left behind, and start one for the requests that follow.
 
-    def _open(self, timeout_s: float) -> Any:
-        import fabric
-        import paramiko
+        Raises NoAnswer with its last words when it does not start.
+        """
+        words = ["systemd-run", "--scope", "--quiet", "--collect", f"--unit={agent.UNIT}"]
+        line = shlex.join(["systemctl", "stop", f"{agent.UNIT}.scope"]) + " 2>/dev/null; exec "
+        channel = self._connection.client.get_transport().open_session()
+        channel.exec_command(line + shlex.join([*words, "python3", f"{SOURCES}/agent.py"]))
+        self._agent = Agent(self.role, channel).start(timeout_s=60)
 
-        connection = fabric.Connection(
-            host="127.0.0.1",
-            port=self.port,
-            user="root",
-            connect_timeout=min(10, timeout_s),
-            config=fabric.Config(overrides={"load_ssh_configs": False}),
-            connect_kwargs={
-                "key_filename": str(self.key),
-                "look_for_keys": False,
-                "allow_agent": False,
-                "banner_timeout": min(BANNER_LIMIT_S, timeout_s),
-                "auth_timeout": 60,
-            },
+    def begin(self, job: Job) -> dict[str, Any]:
+        """Start a job in the guest; return the agent's answer once it has begun.
+
+        That holds `started_utc_ns` for one that only has to start, `status` else, and `stdout` and
+        `stderr` of one that has ended. Raises NoAnswer as `run` does.
+        """
+        answer: dict[str, Any] = self._asked(job.name, job.limit_s, job.request())
+        return answer
+
+    def program(
+        self, name: str, arguments: Sequence[str], *, check: bool = True, timeout_s: float = 60
+    ) -> Output:
+        """Run one of the agent's programs, in place of starting Python for it."""
+        argv = (f"{name}.py", *arguments)
+        words = {"do": "program", "program": name, "arguments": list(arguments)}
+        return self._output(self._asked(shlex.join(argv), timeout_s, words), argv, check=check)
+
+    def stop(self, names: Sequence[str]) -> None:
+        """End jobs and wait until they have ended; those that do not run are no failure.
+
+        Without an agent that answers, everything that it had started is ended.
+        """
+        if self._agent is not None and self._agent.alive:
+            self._asked(f"stop {' '.join(names)}", 15, {"do": "stop", "names": list(names)})
+        else:
+            self.run(["systemctl", "stop", f"{agent.UNIT}.scope"], check=False, timeout_s=30)
+
+    def uptime_s(self) -> float:
+        """Return the guest's clock since its boot, seconds."""
+        return float(self._asked("its clock", 15, {"do": "clock"})["uptime_s"])
+
+    def _asked(self, what: str, limit_s: float, words: Mapping[str, Any]) -> dict[str, Any]:
+        """Ask the agent; raise NoAnswer when it, or the job's time limit, ended the job."""
+        if self._agent is None:
+            raise GuestError(f"{self.role}: no agent runs there to do: {what}")
+        answer: dict[str, Any] = self._agent.ask(what, limit_s=limit_s, **words)
+        if answer.get("late"):
+            raise self._no_end(what, limit_s)
+        return answer
+
+    def _output(
+        self, answer: Mapping[str, Any], argv: Sequence[str], *, check: bool = True
+    ) -> Output:
+        """Return what a job left behind; raise GuestError when it failed, unless `check` is off."""
+        status = int(answer["status"])
+        output = Output(tuple(argv), status, answer.get("stdout", ""), answer.get("stderr", ""))
+        if check and status != 0:
+            raise GuestError(
+                f"{self.role}: exit status {status}: {shlex.join(argv)}",
+                detail=output.stderr or output.stdout,
+            )
+        return output
+
+    def _no_end(self, what: str, limit_s: float) -> NoAnswer:
+        return NoAnswer(
+            f"{self.role}: no end after {limit_s:g} s: {what}",
+            hint=f"`testbed ssh {self.role}` lets you look",
         )
-        connection.client.set_missing_host_key_policy(paramiko.AutoAddPolicy())
-        connection.open()
-        transport = connection.client.get_transport()
-        assert transport is not None
-        transport.set_keepalive(5)
-        # Commands are short; Nagle's algorithm would add 40 ms to each.
-        if isinstance(transport.sock, socket.socket):
-            transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return connection
 
     def run(
         self,
@@ -120,7 +138,7 @@ class Guest:
         Raises GuestError when it fails (unless `check` is off), takes longer than
         `timeout_s` or when the connection is gone.
         """
-        return self.shell(_line(argv, cwd), argv, check=check, timeout_s=timeout_s)
+        return self.shell(_line([argv], cwd), argv, check=check, timeout_s=timeout_s)
 
     def run_all(
         self,
@@ -131,57 +149,51 @@ class Guest:
         timeout_s: float = 60,
     ) -> Output:
         """Run commands one after the other in one round trip; stop at the first that fails."""
-        line = " && ".join(shlex.join(argv) for argv in commands)
-        if cwd is not None:
-            line = f"cd {shlex.quote(cwd)} && {line}"
+        line = _line(commands, cwd)
         return self.shell(line, [line], check=check, timeout_s=timeout_s)
 
     def shell(self, line: str, argv: Sequence[str], *, check: bool, timeout_s: float) -> Output:
         """Run a line whose every word has been quoted."""
-        from invoke.exceptions import CommandTimedOut
-
         if self._connection is None:
             raise GuestError(f"{self.role}: not connected")
+        if self._agent is not None and self._agent.alive:
+            answer = self._asked(shlex.join(argv), timeout_s, {"do": "line", "line": line})
+        else:
+            answer = self._logged_in(line, argv, timeout_s)
+        return self._output(answer, argv, check=check)
+
+    def _logged_in(self, line: str, argv: Sequence[str], timeout_s: float) -> dict[str, Any]:
+        """Run a line in a session of its own."""
+        from invoke.exceptions import CommandTimedOut
+
         try:
             result = self._connection.run(
                 line, hide=True, warn=True, in_stream=False, pty=False, timeout=timeout_s
             )
         except CommandTimedOut as error:
-            raise NoAnswer(
-                f"{self.role}: no end after {timeout_s:g} s: {shlex.join(argv)}",
-                hint=f"`testbed ssh {self.role}` lets you look",
-            ) from error
-        except _broken() as error:
+            raise self._no_end(shlex.join(argv), timeout_s) from error
+        except broken() as error:
             raise NoAnswer(
                 f"{self.role}: the connection broke during: {shlex.join(argv)} ({error})",
                 hint="`testbed status` tells whether the machine still runs",
             ) from error
-        output = Output(tuple(argv), result.return_code, result.stdout, result.stderr)
-        if check and output.status != 0:
-            raise GuestError(
-                f"{self.role}: exit status {output.status}: {shlex.join(argv)}",
-                detail=output.stderr or output.stdout,
-            )
-        return output
+        return {"status": result.return_code, "stdout": result.stdout, "stderr": result.stderr}
 
-    def json(self, argv: Sequence[str], *, timeout_s: float = 60) -> Any:
-        """Run a command that prints JSON and return the value."""
-        output = self.run(argv, timeout_s=timeout_s)
+    def json(self, name: str, arguments: Sequence[str], *, timeout_s: float = 60) -> Any:
+        """Run one of the agent's programs that prints JSON, and return the value."""
+        output = self.program(name, arguments, timeout_s=timeout_s)
         try:
             return json.loads(output.stdout)
         except ValueError as error:
             raise GuestError(
-                f"{self.role}: no JSON from: {shlex.join(argv)}", detail=output.stdout[-2000:]
+                f"{self.role}: no JSON from: {shlex.join(output.argv)}",
+                detail=output.stdout[-2000:],
             ) from error
 
     def push(self, folder: Path, target: str) -> None:
         """Put the sources of `folder` into the remote folder `target`, sent as one tar."""
-        buffer = io.BytesIO()
-        with tarfile.open(fileobj=buffer, mode="w:gz", compresslevel=1) as tar:
-            tar.add(folder, arcname=".", filter=as_source)
-        buffer.seek(0)
         with self._lock:
-            self._connection.put(buffer, "/run/testbed-push.tar.gz")
+            self._connection.put(io.BytesIO(tar_of(folder)), "/run/testbed-push.tar.gz")
         new = shlex.quote(target)
         self.shell(
             f"mkdir -p {new} && tar -xzf /run/testbed-push.tar.gz -C {new} && "
@@ -200,52 +212,46 @@ class Guest:
         try:
             with self._lock:
                 self._connection.put(io.BytesIO(content), new)
-        except _broken() as error:
+        except broken() as error:
             raise GuestError(
                 f"{self.role}: {path} could not be written ({error})",
                 hint="`testbed status` tells whether the machine still runs",
             ) from error
         self.run(["mv", "-f", new, path])
 
-    def fetch(self, folder: str) -> dict[str, bytes]:
-        """Return {name: content} of the plain files in a remote folder, in one round trip.
+    def scratch(self, folder: str) -> None:
+        """Make an empty remote folder with a named pipe `go` in it."""
+        answer = self._asked(f"scratch {folder}", 30, {"do": "scratch", "folder": folder})
+        self._output(answer, ["scratch", folder])
 
-        Names with a path in them are left out: a guest cannot choose where files go.
+    def go(self) -> None:
+        """Write a word to the pipe of the last scratch folder: who waits there begins."""
+        self._output(self._asked("go", 15, {"do": "go"}), ["go"])
+
+    def fetch(self, folder: str) -> dict[str, bytes]:
+        """Return {name: content} of the plain files in a remote folder.
+
+        Names with a path in them are left out: a guest cannot choose where files go. Raises
+        GuestError when there is no such folder, or what arrived is not what was sent.
         """
-        line = f"tar -C {shlex.quote(folder)} -cz . | base64 -w0"
-        text = self.shell(line, ["fetch", folder], check=True, timeout_s=60).stdout
+        answer = self._asked(f"fetch {folder}", 60, {"do": "fetch", "folder": folder})
+        self._output(answer, ["fetch", folder])
         try:
-            with tarfile.open(fileobj=io.BytesIO(base64.b64decode(text))) as tar:
-                return _plain_files(tar)
-        except (tarfile.TarError, ValueError, EOFError, OSError, zlib.error) as error:
+            return unpacked(answer["files"])
+        except (KeyError, ValueError) as error:
             raise GuestError(
                 f"{self.role}: the files of {folder} did not arrive ({error})",
                 hint="the machine may have started again in between: `testbed logs`",
             ) from error
 
     def close(self) -> None:
-        """Close the connection."""
+        """End the agent, and close the connection."""
+        if self._agent is not None:
+            self._agent.close()
         if self._connection is not None:
             self._connection.close()
 
 
-def _broken() -> tuple[type[Exception], ...]:
-    """What a connection that is not there, or no longer, raises."""
-    import paramiko
-    from invoke.exceptions import UnexpectedExit
-
-    return (OSError, EOFError, paramiko.SSHException, UnexpectedExit)
-
-
-def _plain_files(tar: tarfile.TarFile) -> dict[str, bytes]:
-    files = {}
-    for member in tar:
-        name = member.name.removeprefix("./")
-        if member.isfile() and "/" not in name and (stream := tar.extractfile(member)):
-            files[name] = stream.read()
-    return files
-
-
-def _line(argv: Sequence[str], cwd: str | None) -> str:
-    line = shlex.join(argv)
+def _line(commands: Sequence[Sequence[str]], cwd: str | None) -> str:
+    line = " && ".join(shlex.join(argv) for argv in commands)
     return f"cd {shlex.quote(cwd)} && {line}" if cwd is not None else line

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What of a folder goes into a guest: its sources, owned by root."""
 
+import io
 import tarfile
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 
 def is_source(path: PurePath) -> bool:
@@ -20,3 +21,11 @@ def as_source(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
     member.uid = member.gid = 0
     member.uname = member.gname = "root"
     return member
+
+
+def tar_of(folder: Path) -> bytes:
+    """Return the sources of a folder as a compressed tar."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz", compresslevel=1) as tar:
+        tar.add(folder, arcname=".", filter=as_source)
+    return buffer.getvalue()

@@ -35,9 +35,9 @@ def uninterrupted() -> Iterator[None]:
 
 
 def clean(server: Guest, client: Guest, hook: Hook, begun: Sequence[Future[Any]] = ()) -> None:
-    """End every unit in both guests and unload the hook, each even if another fails.
+    """End every job in both guests and unload the hook, each even if another fails.
 
-    `begun` is what threads still start there: units are ended until those have returned.
+    `begun` is what threads still start there: jobs are ended until those have returned.
     Raises the first failure after everything was tried.
     """
     with uninterrupted(), ThreadPoolExecutor(2) as pool:

@@ -17,17 +17,21 @@ BUILD_LIMIT_S = 600
 STAMP = ".testbed-stamp"
 
 
-def set_up(guest: Guest, checkout: Path, config: Config) -> None:
-    """Give one guest its sources and addresses, and prove the model of its NIC.
-
-    Raises GuestError when a step fails, MachineError when the NIC is not what was asked for.
-    """
+def push_sources(guest: Guest, checkout: Path) -> None:
+    """Give one guest today's sources, unless it has them; raises GuestError when that fails."""
     sources = checkout / "guest"
     stamp = source_stamp(sources)
     there = guest.run(["cat", f"{SOURCES}/{STAMP}"], check=False).stdout.strip()
     if there != stamp:
         guest.push(sources, SOURCES)
         guest.write(f"{SOURCES}/{STAMP}", stamp)
+
+
+def set_up(guest: Guest, config: Config) -> None:
+    """Give one guest its addresses, and prove the model of its NIC.
+
+    Raises GuestError when a step fails, MachineError when the NIC is not what was asked for.
+    """
     words = setup_arguments(guest.role, config.network)
     guest.run(["sh", f"{SOURCES}/setup/{guest.role}.sh", *words])
     _prove_nic(guest, config.machines.nic_model)

@@ -137,7 +137,7 @@ FAULTS: tuple[Fault, ...] = (
         caught_by="complete",
         step="traffic",
         after_s=0.5,
-        commands=(("systemctl", "kill", "--signal=KILL", "testbed-mpstat"),),
+        commands=(("pkill", "-KILL", "-x", "mpstat"),),
     ),
     Fault(
         name="mpstat-truncated",
@@ -145,7 +145,7 @@ FAULTS: tuple[Fault, ...] = (
         caught_by="complete",
         step="traffic",
         after_s=0.5,
-        commands=(("systemctl", "kill", "--signal=TERM", "testbed-mpstat"),),
+        commands=(("pkill", "-TERM", "-x", "mpstat"),),
     ),
     Fault(
         name="clock",

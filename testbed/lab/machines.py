@@ -8,7 +8,7 @@ import contextlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from threading import Barrier, BrokenBarrierError, Event
 from typing import Any
 
 from testbed.edge.account import Account, project_id
+from testbed.edge.connection import closed_on_failure
 from testbed.edge.guest import Guest
 from testbed.edge.provider import Provider
 from testbed.edge.terminal import Terminal
@@ -227,19 +228,6 @@ class Machines:
         beside = self.checkout / ".testbed"
         beside.mkdir(exist_ok=True)
         (beside / "machines.json").write_text(text)
-
-
-@contextlib.contextmanager
-def closed_on_failure(guests: Mapping[str, Guest], given_up: Event | None = None) -> Iterator[None]:
-    """End what threads do in the guests when something fails here, as at Ctrl-C."""
-    try:
-        yield
-    except BaseException:
-        if given_up is not None:
-            given_up.set()
-        for guest in guests.values():
-            guest.close()
-        raise
 
 
 def _running(states: Mapping[str, str]) -> bool:

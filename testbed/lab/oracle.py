@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from testbed.edge.guest import SOURCES, Guest
+from testbed.edge.agent import Job
+from testbed.edge.guest import Guest
 from testbed.edge.store import RunDir
 from testbed.edge.terminal import Terminal
 from testbed.lab import instruments
 from testbed.lab.arms import Hook
 from testbed.lab.cleanup import clean, uninterrupted
-from testbed.lab.instruments import SCRATCH
+from testbed.lab.instruments import ORACLE, SCRATCH
 from testbed.lab.settings import LAB_MACS
 from testbed.model.arm import Arm
 from testbed.model.config import Config, NetworkConfig
@@ -30,7 +31,7 @@ from testbed.packets.case import END_ID, Case
 from testbed.packets.cases import cases_for, end_markers
 from testbed.packets.reference import identification
 
-UNIT = "testbed-oracle"
+OUTPUT = f"{SCRATCH}/oracle.txt"
 ROUNDS = 4
 """So often a frame is sent at most; what then is still missing was not lost by chance."""
 RATE_PPS = 3500
@@ -174,45 +175,45 @@ def _as_json(case: Case) -> dict[str, Any]:
 
 def _give(client: Guest, frames: FrameSet) -> None:
     """Let the client have the file of frames, unless it has it from an earlier arm."""
-    client.run_all([["rm", "-rf", SCRATCH], ["mkdir", "-p", SCRATCH]])
+    client.scratch(SCRATCH)
     if client.run(["test", "-f", frames.path], check=False).status != 0:
         client.put(frames.path, frames.content)
 
 
 def _start_capture(server: Guest, network: NetworkConfig) -> None:
     """Start capturing; returns when every socket is open."""
-    argv = [
-        "python3", f"{SOURCES}/oracle.py", "capture",
+    arguments = (
+        "capture",
         "--namespace", network.namespace, "--inner-interface", "sslab-app",
         "--source", network.client_address,
         "--bind", f"{network.target_address}:{network.target_port}",
         "--directory", SCRATCH, "--timeout-s", str(CAPTURE_LIMIT_S),
-    ]  # fmt: skip
-    unit = instruments.start_unit(
-        UNIT, argv, "--service-type=notify", "--property=NotifyAccess=all",
-        limit_s=CAPTURE_LIMIT_S + 20,
     )  # fmt: skip
-    server.run_all([["rm", "-rf", SCRATCH], ["mkdir", "-p", SCRATCH], unit])
+    server.scratch(SCRATCH)
+    job = Job(
+        ORACLE, "oracle", arguments, limit_s=CAPTURE_LIMIT_S + 20, until="ready", output=OUTPUT
+    )
+    begun = server.begin(job)
+    if begun["status"] != 0:
+        raise GuestError(
+            "the capture of the crafted frames did not start",
+            hint="its last words are above; `testbed ssh server` lets you look",
+            detail=begun["stderr"] or begun["stdout"],
+        )
 
 
 def _send(client: Guest, frames: FrameSet, ids: Sequence[int]) -> None:
     """Send the frames with these identifications, all where there are none; returns when sent."""
-    argv = [
-        "python3", f"{SOURCES}/oracle.py", "send", "--interface", "lab0",
-        "--frames", frames.path, "--rate", str(RATE_PPS),
-    ]  # fmt: skip
+    arguments = ["send", "--interface", "lab0", "--frames", frames.path, "--rate", str(RATE_PPS)]
     if ids:
-        argv += ["--ids", ",".join(map(str, ids))]
-    # A oneshot unit is started when it has ended.
-    unit = instruments.start_unit(
-        UNIT, argv, "--service-type=oneshot", f"--property=TimeoutStartSec={SEND_LIMIT_S}",
-        limit_s=SEND_LIMIT_S,
-    )  # fmt: skip
-    if client.run(unit, check=False, timeout_s=SEND_LIMIT_S + 20).status != 0:
+        arguments += ["--ids", ",".join(map(str, ids))]
+    job = Job(ORACLE, "oracle", arguments, limit_s=SEND_LIMIT_S, until="end", output=OUTPUT)
+    sent = client.begin(job)
+    if sent["status"] != 0:
         raise GuestError(
             "the client could not send the crafted frames",
             hint="its last words are above; `testbed ssh client` lets you look",
-            detail=instruments.end_of(UNIT, client),
+            detail=sent["stderr"] or sent["stdout"],
         )
 
 
@@ -222,7 +223,7 @@ def _collect(server: Guest) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
     It ends by itself when the end markers came; it holds a lock until then. Else it is ended.
     """
     server.run(["flock", "--timeout", "5", f"{SCRATCH}/running", "true"], check=False)
-    instruments.stop(server, UNIT)
+    server.stop([ORACLE])
     files = server.fetch(SCRATCH)
     try:
         inside, outside = (capture.read(files[name], capture.RAW_IP) for name in NAMES)
@@ -230,6 +231,6 @@ def _collect(server: Guest) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
         raise GuestError(
             f"the capture of the crafted frames is missing or damaged ({error})",
             hint="`testbed check` again; if it repeats, its last words are above",
-            detail=instruments.end_of(UNIT, server),
+            detail=instruments.end_of(ORACLE, server),
         ) from error
     return inside, outside

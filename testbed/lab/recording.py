@@ -16,7 +16,7 @@ from typing import Any
 import testbed
 from testbed.edge.guest import Guest
 from testbed.edge.store import RunDir
-from testbed.lab import hostfacts, instruments
+from testbed.lab import hostfacts
 from testbed.lab.machines import Machines
 from testbed.model.arm import Arm
 from testbed.model.config import Config
@@ -81,7 +81,7 @@ class Recording:
 
     def _facts(self, when: str) -> None:
         with ThreadPoolExecutor(len(self.guests)) as pool:
-            facts = pool.map(lambda guest: guest.json(instruments.facts()), self.guests.values())
+            facts = pool.map(lambda g: g.json("snapshot", ["--facts"]), self.guests.values())
             for role, said in zip(self.guests, facts, strict=True):
                 self.run_dir.write_json(f"facts/{role}-{when}.json", said)
 

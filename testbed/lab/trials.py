@@ -101,16 +101,16 @@ class Experiment:
             hook_before = hook.state()
 
             record.mark("counters before")
-            before = server.json(instruments.snapshot(*self._counted()))
-            record.read_clock("before", self._server_uptime_s)
+            before = server.json("snapshot", instruments.snapshot(*self._counted()))
+            record.read_clock("before", server.uptime_s)
             self._both_prepared(receiving, record)
 
             record.mark("settle")  # mpstat's own start is over before the idle window
-            server.run(instruments.mpstat())
+            record.mpstat_started_utc_ns = server.begin(instruments.mpstat())["started_utc_ns"]
             time.sleep(record.window("settle", bench.settle_s))
 
             record.mark("idle")
-            server.run(instruments.go())
+            server.go()
             record.read_host("idle")
             time.sleep(record.window("idle", bench.idle_s))
 
@@ -118,7 +118,7 @@ class Experiment:
             if sending.done():
                 sending.result()  # it failed: its own words, not those of a `go` nobody heard
             record.read_host("traffic")
-            client.run(instruments.go())
+            client.go()
             record.client_status = sending.result()
             record.read_host("end")
             drained = time.monotonic() + record.window("drain", bench.drain_s)
@@ -126,14 +126,14 @@ class Experiment:
             record.mark("counters after")
             with uninterrupted():
                 begun.append(asking := beside.submit(hook.state_after, probe=trial.block == PROBE))
-            record.read_clock("after", self._server_uptime_s)
-            after = server.json(instruments.snapshot(*self._counted()))
+            record.read_clock("after", server.uptime_s)
+            after = server.json("snapshot", instruments.snapshot(*self._counted()))
             hook_after = asking.result()
             kernel_log = self._kernel_log(before["kmsg_sequence"], after["kmsg_sequence"])
             time.sleep(max(0.0, drained - time.monotonic()))  # mpstat's last second ends
 
             record.mark("collect")
-            instruments.stop(server, "testbed-mpstat", "testbed-server")
+            server.stop([instruments.MPSTAT, instruments.SERVER])
             files = self._collect(record)
             record.mark("undo")
         hook.prove_gone()
@@ -156,21 +156,27 @@ class Experiment:
 
     def _prepare_server(self) -> None:
         """Start the server; it has its socket and waits for `go`."""
-        commands = [*instruments.clean_scratch(), instruments.server(self.config, self.repeats)]
-        self.guests["server"].run_all(commands)
+        guest = self.guests["server"]
+        guest.scratch(instruments.SCRATCH)
+        begun = guest.begin(instruments.server(self.config, self.repeats))
+        if begun["status"] != 0:
+            raise GuestError(
+                "the server did not start",
+                hint="its own words are above; `testbed ssh server` lets you look",
+                detail=begun["stderr"] or begun["stdout"],
+            )
 
     def _send(self, record: TrialRecord) -> int:
         """Prepare the client, and send at `go`; return 0, or 1 when not all of it arrived."""
         trial, guest = record.trial, self.guests["client"]
-        command = instruments.client(
+        job = instruments.client(
             self.config, record.destination, trial.source_port, trial.seed, self.repeats
         )
         try:
-            guest.run_all(instruments.clean_scratch())
+            guest.scratch(instruments.SCRATCH)
         finally:
             record.piped.set()
-        limit_s = instruments.longest_s(self.config, self.repeats) + 20
-        return guest.run(command, check=False, timeout_s=limit_s).status
+        return int(guest.begin(job)["status"] != 0)
 
     @staticmethod
     def _both_prepared(receiving: Future[Any], record: TrialRecord) -> None:
@@ -182,10 +188,7 @@ class Experiment:
         """Return what the kernel logged meanwhile, as JSON lines; mostly nothing, at no cost."""
         if after == before:
             return ""
-        return self.guests["server"].run(instruments.kernel_log(before)).stdout
-
-    def _server_uptime_s(self) -> float:
-        return float(self.guests["server"].run(["cat", "/proc/uptime"]).stdout.split()[0])
+        return self.guests["server"].program("snapshot", instruments.kernel_log(before)).stdout
 
     def _counted(self) -> tuple[str, ...]:
         return (self.config.network.namespace, "lab0", "sslab-host")
@@ -201,14 +204,13 @@ class Experiment:
         files = {name: content for part in parts for name, content in part.items()}
         for name in ("client.json", "server.json"):
             if not files.get(name):
-                unit = f"testbed-{name.removesuffix('.json')}"
-                guest = self.guests["client" if unit == "testbed-client" else "server"]
+                role = name.removesuffix(".json")
+                job = f"testbed-{role}"
                 raise GuestError(
-                    f"{name} is missing after the trial: {unit} died",
+                    f"{name} is missing after the trial: {job} died",
                     hint="`testbed bench` again; if it repeats, its last words are above",
-                    detail=instruments.end_of(unit, guest),
+                    detail=instruments.end_of(job, self.guests[role]),
                 )
-        record.mpstat_started_utc_ns = int(files.pop("mpstat-started", b"0")) or None
         return {name: content for name, content in files.items() if not name.endswith(".err")}
 
     def _expected_s(self) -> float:

@@ -6,15 +6,17 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from testbed.edge.connection import closed_after, closed_on_failure
 from testbed.edge.guest import Guest
 from testbed.edge.store import RunDir
 from testbed.lab import cleanup, deploy
 from testbed.lab.host_readings import HostReadings
 from testbed.lab.load import warm_up
-from testbed.lab.machines import Machines, closed_on_failure
+from testbed.lab.machines import Machines
 from testbed.lab.oracle import run_gate
 from testbed.lab.recording import Recording
 from testbed.lab.trials import Experiment, Grow
@@ -132,17 +134,20 @@ def ready_guests(
     with lab.alone(verb):
         machines = lab.machines
         guests = machines.guests()
-        with (
-            lab.terminal.step("sources, addresses, arms", expect_s=3),
-            ThreadPoolExecutor(len(guests)) as pool,
-            closed_on_failure(guests),
-        ):
-            list(pool.map(lambda guest: prepare(lab, guest, arms), guests.values()))
-        every = arm_manifest.choose(lab.arms_dir, arm_manifest.known(lab.arms_dir))
-        every = deploy.built(guests["server"], every)
-        for left in cleanup.sweep(guests["server"], guests["client"], every, lab.config.network):
-            lab.terminal.warn(f"left by an earlier command: {left}")
-        yield machines, guests
+        with closed_after(guests):
+            with (
+                lab.terminal.step("sources, addresses, arms", expect_s=3),
+                ThreadPoolExecutor(len(guests)) as pool,
+                closed_on_failure(guests),
+            ):
+                ready = partial(prepare, lab, arms=arms, agent=True)
+                list(pool.map(ready, guests.values()))
+            every = arm_manifest.choose(lab.arms_dir, arm_manifest.known(lab.arms_dir))
+            every = deploy.built(guests["server"], every)
+            network = lab.config.network
+            for left in cleanup.sweep(guests["server"], guests["client"], every, network):
+                lab.terminal.warn(f"left by an earlier command: {left}")
+            yield machines, guests
 
 
 def baseline(lab: Lab) -> Arm:

@@ -23,9 +23,15 @@ def up(lab: Lab) -> dict[str, Guest]:
         return lab.machines.up(lambda guest: prepare(lab, guest, arms))
 
 
-def prepare(lab: Lab, guest: Guest, arms: Sequence[Arm]) -> None:
-    """Give one guest its sources and addresses, and the server its arms."""
-    deploy.set_up(guest, lab.checkout, lab.config)
+def prepare(lab: Lab, guest: Guest, arms: Sequence[Arm], *, agent: bool = False) -> None:
+    """Give one guest its sources, an agent where that is asked for, and addresses.
+
+    The server gets its arms, too.
+    """
+    deploy.push_sources(guest, lab.checkout)
+    if agent:
+        guest.start_agent()
+    deploy.set_up(guest, lab.config)
     if guest.role == "server":
         deploy.build_arms(guest, arms, lab.checkout, lab.config)
 

@@ -6,7 +6,6 @@ the real ones, the client's unit ends when it has sent, and it sends when `go` c
 """
 
 import base64
-import io
 import json
 import os
 import shlex
@@ -15,21 +14,23 @@ import subprocess
 import tarfile
 import threading
 import time
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from testbed.edge.guest import Guest
+from testbed.model.errors import NoAnswer
 
 # Nothing here takes time: who still waits after this is waiting for something that never comes.
 PATIENCE_S = 0.3
 SAYS = {
-    "cat /proc/uptime": "61.25 120.00\n",
     "uname": "6.1.0-test\n",
     "readlink": "../../../bus/pci/drivers/e1000\n",
 }
-STARTED = b"1700000000000000000\n"
+STARTED_NS = 1_700_000_000_000_000_000
+UPTIME_S = 61.25
 SNAPSHOT = {"schema": 1, "kmsg_sequence": 41}
 
 
@@ -69,7 +70,7 @@ class World:
     def __post_init__(self) -> None:
         for role in ("client", "server"):
             self.machines[role] = Machine(role, self)
-            self.guests[role] = Guest(role, 22, Path("/key"), _connection=self.machines[role])
+            self.guests[role] = reached(self.machines[role])
 
     def lanes(self) -> dict[str, list[str]]:
         """Return the command lines of each lane."""
@@ -115,21 +116,63 @@ class Machine:
     changed: threading.Condition = field(default_factory=threading.Condition)
     went: bool = False
 
-    def run(self, line: str, **options: Any) -> Any:
-        """Answer a command line as fabric does."""
-        assert options["warn"]
-        assert not options["pty"]
+    alive: bool = True
+
+    def ask(self, what: str, *, limit_s: float, **words: Any) -> dict[str, Any]:
+        """Answer a request as guest/agent.py does; `jobs` has what runs."""
+        assert 0 < limit_s <= 900
+        line = self._line(what, words)
         kind = self.world.note(self.role, line)
         if kind == "lost":
-            raise OSError("connection lost")
+            raise NoAnswer(f"{self.role}: connection lost")
         if kind == "refused":
-            return SimpleNamespace(return_code=1, stdout="", stderr="its own words\n")
+            return {"status": 1, "stdout": "", "stderr": "its own words\n"}
         if kind == "ctrl-c":
             os.kill(os.getpid(), signal.SIGINT)
-        status, out = self._all(shlex.split(line), broken=kind == "broken")
+        answer = self._answer(line, words, broken=kind == "broken")
         if kind == "broken":
-            raise OSError("connection broken")
-        return SimpleNamespace(return_code=status, stdout=out, stderr="" if status == 0 else "no\n")
+            raise NoAnswer(f"{self.role}: connection broken")
+        return answer
+
+    @staticmethod
+    def _line(what: str, words: dict[str, Any]) -> str:
+        """Return a request as one line: <name> before that of a job."""
+        if words["do"] == "line":
+            line = words["line"]
+        elif words["do"] == "program":
+            line = shlex.join([f"{words['program']}.py", *words["arguments"]])
+        else:
+            line = what
+        return f"<{words['name']}> {line}" if words.get("name") else line
+
+    def _answer(self, line: str, words: dict[str, Any], *, broken: bool) -> dict[str, Any]:
+        status, out = 0, ""
+        match words:
+            case {"name": name} if name:
+                assert words["until"] in {"start", "ready", "end"}
+                status = self._start(name, broken=broken)
+                if words["until"] == "start":
+                    return {"status": status, "started_utc_ns": STARTED_NS}
+            case {"do": "go"}:
+                status = self._go()
+            case {"do": "stop"}:
+                self._stop(words["names"])
+            case {"do": "scratch"}:
+                time.sleep(self.slow_to_prepare_s)
+                self.piped = True
+            case {"do": "fetch"}:
+                packed = {
+                    name: base64.b64encode(zlib.compress(content)).decode()
+                    for name, content in self._trial_files().items()
+                }
+                return {"status": 0, "files": packed}
+            case {"do": "clock"}:
+                return {"uptime_s": UPTIME_S}
+            case {"do": "program"}:
+                out = self._snapshot(words["arguments"])
+            case _:
+                status, out = self._all(shlex.split(line), broken=broken)
+        return {"status": status, "stdout": out, "stderr": "" if status == 0 else "no\n"}
 
     def put(self, stream: Any, _path: str) -> None:
         """Take a tar."""
@@ -158,19 +201,6 @@ class Machine:
     def _one(self, argv: list[str], arm: str, *, broken: bool) -> tuple[int, str]:
         said = (0, "")
         match argv:
-            case ["systemd-run", *_]:
-                said = self._start(argv, broken=broken), ""
-            case ["systemctl", "stop", *units]:
-                self._stop(units)
-            case ["timeout", *_, word] if word.startswith("echo go >"):
-                said = self._go(), ""
-            case ["mkfifo", _]:
-                time.sleep(self.slow_to_prepare_s)
-                self.piped = True
-            case ["python3", program, *_] if program.endswith("/snapshot.py"):
-                said = 0, self._snapshot(argv)
-            case ["tar", *_, "base64", "-w0"]:
-                said = 0, self._trial_files()
             case ["printf", "%s", text, ">", path]:
                 self.files[path] = text
             case ["ls", "-d", *_]:  # which arms are built: here, all
@@ -186,7 +216,7 @@ class Machine:
 
     def _stop(self, units: list[str]) -> None:
         with self.changed:
-            self.units -= {unit.removesuffix(".service") for unit in units}
+            self.units -= set(units)
             self.changed.notify_all()
 
     def _arm(self, arm: str, argv: list[str]) -> tuple[int, str]:
@@ -207,8 +237,7 @@ class Machine:
             return 1, ""
         return 0, ""
 
-    def _start(self, argv: list[str], *, broken: bool) -> int:
-        unit = next(w for w in argv if w.startswith("--unit=")).removeprefix("--unit=")
+    def _start(self, unit: str, *, broken: bool) -> int:
         with self.changed:
             self.units.add(unit)
             self.changed.notify_all()
@@ -242,21 +271,19 @@ class Machine:
             return '{"seq": 42, "monotonic_us": 1, "level": 6, "text": "x"}\n'
         if "--facts" in argv:
             return '{"schema": 1, "facts": true}'
-        later = self.logs and any("testbed-mpstat" in step.line for step in self.world.steps)
+        later = self.logs and any("<testbed-mpstat>" in step.line for step in self.world.steps)
         return json.dumps({**SNAPSHOT, "kmsg_sequence": 42 if later else 41})
 
-    def _trial_files(self) -> str:
+    def _trial_files(self) -> dict[str, bytes]:
         names = ["client.json", "client.txt", "client.err"]
         if self.role == "server":
-            names = ["server.json", "server.txt", "server.err", "mpstat.json", "mpstat-started"]
-        buffer = io.BytesIO()
-        with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
-            for name in names:
-                member = tarfile.TarInfo(f"./{name}")
-                content = STARTED if name == "mpstat-started" else b'{"of": "a trial"}'
-                member.size = len(content)
-                tar.addfile(member, io.BytesIO(content))
-        return base64.b64encode(buffer.getvalue()).decode()
+            names = ["server.json", "server.txt", "server.err", "mpstat.json", "mpstat.err"]
+        return dict.fromkeys(names, b'{"of": "a trial"}')
+
+
+def reached(machine: Machine) -> Guest:
+    """Return the guest whose connection and whose agent a pretended machine is."""
+    return Guest(machine.role, 22, Path("/key"), _connection=machine, _agent=machine)
 
 
 @dataclass

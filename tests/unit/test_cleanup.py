@@ -14,6 +14,7 @@ import pytest
 from fakes import Fault, World
 from test_trial_order import ARMS, HOST, QUICK, STOP_ALL, XDP, XDP_LOADER, short
 
+from testbed.edge.guest import Guest
 from testbed.edge.store import RunDir
 from testbed.edge.terminal import Terminal
 from testbed.lab import cleanup, hostfacts
@@ -35,7 +36,7 @@ FILES = {
     "server.txt", "trial.json",
 }  # fmt: skip
 # The trial before is one without a hook, so its lanes are the same but for the hook's commands.
-EARLIER = {"server": 8, "server, beside": 4, "client": 1, "client, beside": 4}
+EARLIER = {"server": 8, "server, beside": 5, "client": 1, "client, beside": 4}
 STEPS = [(lane, number, line) for lane, lines in XDP.items() for number, line in enumerate(lines)]
 
 
@@ -188,6 +189,7 @@ def bench(
     monkeypatch.setattr("testbed.cli.measuring._report", lambda *_: None)
     monkeypatch.setattr("testbed.verbs.experiment.run_gate", lambda *_: None)  # test_oracle_lab
     monkeypatch.setattr(HostReadings, "of", lambda _: HOST)
+    monkeypatch.setattr(Guest, "start_agent", lambda _: None)  # the pretended one is there
 
     def run(world: World, *words: str, trials: str = "1") -> Any:
         monkeypatch.setattr(Machines, "guests", lambda _: world.guests)

@@ -8,7 +8,9 @@ import tarfile
 import tempfile
 import threading
 import time
+import zlib
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import paramiko
@@ -18,8 +20,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from invoke.exceptions import CommandTimedOut
 
+from testbed.edge import connection
 from testbed.edge.guest import Guest
-from testbed.model.errors import ExitCode, GuestError, MachineError
+from testbed.model.errors import ExitCode, GuestError, MachineError, NoAnswer
 
 HOSTILE = [
     "; touch x", "$(touch x)", "`touch x`", "&& touch x", "| touch x", "> x", "a\nb\ntouch x\n",
@@ -38,16 +41,15 @@ def here(tmp_path: Path) -> Guest:
     return guest(LocalShell(tmp_path))
 
 
-def tar_of(*members: tuple[str, bytes, bytes]) -> str:
-    """Return a tar, as `fetch` gets it, of members (name, type, content)."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
-        for name, kind, content in members:
-            member = tarfile.TarInfo(name)
-            member.type, member.linkname = kind, "/etc/passwd"
-            member.size = len(content) if kind == tarfile.REGTYPE else 0
-            tar.addfile(member, io.BytesIO(content) if member.size else None)
-    return base64.b64encode(buffer.getvalue()).decode()
+def told(answer: Any, role: str = "server") -> Guest:
+    """A guest whose agent gives one answer to everything."""
+    agent = SimpleNamespace(alive=True, ask=lambda *_, **__: answer)
+    return Guest(role, 22, Path("/key"), _connection=agent, _agent=agent)
+
+
+def packed(content: bytes) -> str:
+    """Return a file's content as it comes from the agent."""
+    return base64.b64encode(zlib.compress(content)).decode()
 
 
 def test_hostile_words_arrive_as_one_word_each(here: Guest, tmp_path: Path) -> None:
@@ -137,55 +139,53 @@ def test_nothing_runs_before_the_connection() -> None:
 
 
 def test_json() -> None:
-    assert guest(Answering((0, '{"a": [1]}\n', ""))).json(["x"]) == {"a": [1]}
+    right = {"status": 0, "stdout": '{"a": [1]}\n', "stderr": ""}
+    assert told(right).json("x", []) == {"a": [1]}
     with pytest.raises(GuestError) as caught:
-        guest(Answering((0, "Traceback …", ""))).json(["python3", "x.py"])
-    assert caught.value.message == "server: no JSON from: python3 x.py"
-    assert caught.value.detail == "Traceback …"
+        told(right | {"stdout": "Killed …"}).json("x", ["--y", "a b"])
+    assert caught.value.message == "server: no JSON from: x.py --y 'a b'"
+    assert caught.value.detail == "Killed …"
 
 
-def test_fetch_brings_plain_files(tmp_path: Path) -> None:
-    (tmp_path / "a.json").write_bytes(b"{}\n")
-    (tmp_path / "bytes").write_bytes(bytes(range(256)) * 300)
-    (tmp_path / "empty").write_bytes(b"")
-    there = guest(LocalShell(Path("/")))
-    assert there.fetch(str(tmp_path)) == {
-        "a.json": b"{}\n", "bytes": bytes(range(256)) * 300, "empty": b"",
-    }  # fmt: skip
+def test_a_program_that_fails_or_has_no_end() -> None:
+    failed = {"status": 3, "stdout": "", "stderr": "its own words\n"}
+    with pytest.raises(GuestError) as caught:
+        told(failed).program("snapshot", ["--facts"])
+    assert caught.value.message == "server: exit status 3: snapshot.py --facts"
+    assert caught.value.detail == "its own words"
+    with pytest.raises(NoAnswer) as late:
+        told(failed | {"status": -9, "late": True}).program("snapshot", [], timeout_s=5)
+    assert late.value.message == "server: no end after 5 s: snapshot.py"
+
+
+def test_without_an_agent_nothing_that_needs_one() -> None:
+    with pytest.raises(GuestError, match=r"^server: no agent runs there to do: its clock$"):
+        guest(Answering((0, "", ""))).uptime_s()
 
 
 def test_fetch_lets_no_guest_choose_where_a_file_goes() -> None:
-    plain, link = tarfile.REGTYPE, tarfile.SYMTYPE
-    text = tar_of(
-        ("./good.json", plain, b"{}"),
-        ("../evil", plain, b"x"),
-        ("./../evil", plain, b"x"),
-        ("/etc/evil", plain, b"x"),
-        ("./sub/evil", plain, b"x"),
-        ("./sub/../../evil", plain, b"x"),
-        ("./soft", link, b""),
-        ("./hard", tarfile.LNKTYPE, b""),
-        ("./fifo", tarfile.FIFOTYPE, b""),
-        ("./device", tarfile.CHRTYPE, b""),
-        ("./folder", tarfile.DIRTYPE, b""),
-    )
-    assert guest(Answering((0, text, ""))).fetch("/x") == {"good.json": b"{}"}
+    names = ["good.json", "../evil", "/etc/evil", "sub/evil", "sub/../../evil", "..", ".", ""]
+    files = dict.fromkeys(names, packed(b"{}"))
+    assert told({"status": 0, "files": files}).fetch("/x") == {"good.json": b"{}"}
 
 
 @pytest.mark.parametrize(
-    "answer",
-    ["", "no base64!", "AAAA", tar_of(("./a", tarfile.REGTYPE, b"x" * 9999))[:80]],
-    ids=["nothing", "no base64", "no tar", "half a tar"],
+    "files",
+    [None, [], {"a": None}, {"a": "no base64!"}, {"a": "AAAA"}, {"a": packed(b"x" * 9999)[:40]}],
+    ids=["nothing", "a list", "no text", "no base64", "no zlib", "half a file"],
 )
-def test_fetch_of_something_that_is_no_tar(answer: str) -> None:
-    """As when the folder is gone because the guest was started again in mid-trial."""
-    with pytest.raises(GuestError):
-        guest(Answering((0, answer, ""))).fetch("/run/testbed/trial")
+def test_fetch_of_something_that_is_no_file(files: Any) -> None:
+    """As from a guest that somebody has changed."""
+    with pytest.raises(GuestError, match="did not arrive"):
+        told({"status": 0, "files": files}).fetch("/run/testbed/trial")
 
 
-def test_fetch_of_a_missing_folder(here: Guest, tmp_path: Path) -> None:
-    with pytest.raises(GuestError):
-        here.fetch(str(tmp_path / "gone"))
+def test_fetch_of_a_missing_folder() -> None:
+    with pytest.raises(GuestError) as caught:
+        told({"status": 1, "stdout": "", "stderr": "No such file\n"}).fetch("/gone")
+    assert (caught.value.message, caught.value.detail) == (
+        "server: exit status 1: fetch /gone", "No such file",
+    )  # fmt: skip
 
 
 def test_push_sends_sources_and_nothing_else(tmp_path: Path) -> None:
@@ -259,14 +259,14 @@ def attempts(monkeypatch: pytest.MonkeyPatch, *outcomes: object) -> list[float]:
     limits: list[float] = []
     left = list(outcomes)
 
-    def open_one(_: Guest, timeout_s: float) -> object:
+    def open_one(_port: int, _key: Path, timeout_s: float) -> object:
         limits.append(timeout_s)
         outcome = left.pop(0)
         if isinstance(outcome, BaseException):
             raise outcome
         return outcome
 
-    monkeypatch.setattr(Guest, "_open", open_one)
+    monkeypatch.setattr(connection, "_open", open_one)
     monkeypatch.setattr(time, "sleep", lambda _: None)
     return limits
 

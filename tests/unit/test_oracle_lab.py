@@ -1,19 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The gate on two pretended machines: what it sends again, what it leaves, and undoing it."""
 
-import base64
-import io
-import tarfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import oracle_arms
 import pytest
-from fakes import Fault, Machine, World
+from fakes import Fault, Machine, World, reached
 
 from testbed.analysis.oracle import outcomes_of
-from testbed.edge.guest import Guest
 from testbed.edge.store import RunDir
 from testbed.edge.terminal import Terminal
 from testbed.lab.oracle import frame_set, run_gate
@@ -44,11 +40,15 @@ class Link(Machine):
     def _one(self, argv: list[str], arm: str, *, broken: bool) -> tuple[int, str]:
         if argv[:2] == ["test", "-f"]:
             return (0, "") if argv[2] in self.stored else (1, "")
-        if argv[0] == "systemd-run" and "send" in argv:
-            self._cross(argv)
-        elif argv[0] == "systemd-run" and "capture" in argv:
-            self.came = oracle_arms.Stack(oracle_arms.nothing)
         return super()._one(argv, arm, broken=broken)
+
+    def _answer(self, line: str, words: dict[str, Any], *, broken: bool) -> dict[str, Any]:
+        if words.get("program") == "oracle":
+            if "send" in words["arguments"]:
+                self._cross(words["arguments"])
+            else:
+                self.came = oracle_arms.Stack(oracle_arms.nothing)
+        return super()._answer(line, words, broken=broken)
 
     def _cross(self, argv: list[str]) -> None:
         server = self.world.machines["server"]
@@ -62,24 +62,20 @@ class Link(Machine):
             if wanted and number not in lost:
                 server.came.receive(frame)
 
-    def _trial_files(self) -> str:
-        buffer = io.BytesIO()
+    def _trial_files(self) -> dict[str, bytes]:
         assert self.came is not None
-        with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
-            for name in ("namespace", "root"):
-                content = capture.write(getattr(self.came, name), capture.RAW_IP)
-                member = tarfile.TarInfo(f"./{name}.pcap")
-                content = content[:-20] if self.damaged else content
-                member.size = len(content)
-                tar.addfile(member, io.BytesIO(content))
-        return base64.b64encode(buffer.getvalue()).decode()
+        files = {}
+        for name in ("namespace", "root"):
+            content = capture.write(getattr(self.came, name), capture.RAW_IP)
+            files[f"{name}.pcap"] = content[:-20] if self.damaged else content
+        return files
 
 
 def world_of(fault: Fault | None = None) -> World:
     world = World(fault)
     for role in ("client", "server"):
         world.machines[role] = Link(role, world)
-        world.guests[role] = Guest(role, 22, Path("/key"), _connection=world.machines[role])
+        world.guests[role] = reached(world.machines[role])
     return world
 
 

@@ -15,6 +15,7 @@ from fakes import World
 
 from testbed.edge.store import RunDir
 from testbed.edge.terminal import Terminal
+from testbed.lab import instruments
 from testbed.lab.host_readings import HostReadings
 from testbed.lab.trials import Experiment
 from testbed.model import arm as arms
@@ -29,27 +30,14 @@ QUICK = Config.model_validate({"bench": {"settle_s": 0, "idle_s": 0.2, "drain_s"
 
 HOST = HostReadings({}, {})
 XDP_LOADER = "cd /opt/testbed/guest/arms/xdp && ./loader"
-SNAPSHOT = (
-    "python3 /opt/testbed/guest/snapshot.py --namespace sslab-ns "
-    "--interface lab0 --interface sslab-host"
-)
-SCRATCH = "rm -rf /run/testbed/trial && mkdir -p /run/testbed/trial && mkfifo /run/testbed/trial/go"
-GO = "timeout 10 sh -c 'echo go > /run/testbed/trial/go'"
-FETCH = "tar -C /run/testbed/trial -cz . | base64 -w0"
-STOP_ALL = (
-    "systemctl stop testbed-client.service testbed-mpstat.service testbed-oracle.service "
-    "testbed-server.service"
-)
-MPSTAT = (
-    "systemd-run --quiet --collect --unit=testbed-mpstat --property=RuntimeMaxSec=900 "
-    "--property=TimeoutStopSec=5 "
-    "--property=StandardError=append:/run/testbed/trial/mpstat.err "
-    "--property=StandardOutput=truncate:/run/testbed/trial/mpstat.json "
-    "--property=KillSignal=SIGINT --setenv=LC_ALL=C "
-    "sh -c 'date +%s%N > /run/testbed/trial/mpstat-started; exec mpstat -P ALL -o JSON 1'"
-)
+SNAPSHOT = "snapshot.py --namespace sslab-ns --interface lab0 --interface sslab-host"
+SCRATCH = "scratch /run/testbed/trial"
+GO = "go"
+FETCH = "fetch /run/testbed/trial"
+STOP_ALL = "stop testbed-client testbed-mpstat testbed-oracle testbed-server"
+MPSTAT = "<testbed-mpstat> exec env LC_ALL=C mpstat -P ALL -o JSON 1"
 
-# What one trial with the arm `xdp` runs, lane by lane; <…> stands for a unit's start.
+# What one trial with the arm `xdp` runs, lane by lane; <…> is a job's start.
 XDP = {
     "server": [
         f"{XDP_LOADER} load --interface lab0 --mode generic --match-address 192.168.64.2 "
@@ -57,16 +45,17 @@ XDP = {
         f"{XDP_LOADER} verify --interface lab0 --mode generic",
         f"{XDP_LOADER} count --interface lab0",
         SNAPSHOT,
-        "cat /proc/uptime",
+        "its clock",
         MPSTAT,
         GO,
-        "cat /proc/uptime",
+        "its clock",
         SNAPSHOT,
-        "systemctl stop testbed-mpstat.service testbed-server.service",
+        "stop testbed-mpstat testbed-server",
         f"{XDP_LOADER} verify --interface lab0 --mode generic",
     ],
     "server, beside": [
-        f"{SCRATCH} && <testbed-server>",
+        SCRATCH,
+        "<testbed-server>",
         f"{XDP_LOADER} verify --interface lab0 --mode generic",
         f"{XDP_LOADER} count --interface lab0",
         FETCH,
@@ -80,11 +69,11 @@ XDP = {
 BEFORE = [
     ("server, beside", "<testbed-server>"),
     ("server", SNAPSHOT),
-    ("server", "testbed-mpstat --prop"),
+    ("server", "<testbed-mpstat>"),
     ("server", GO),
     ("client", GO),
     ("server, beside", "count"),
-    ("server", "systemctl stop testbed-mpstat.service"),
+    ("server", "stop testbed-mpstat testbed-server"),
     ("client, beside", FETCH),
     ("client, beside", STOP_ALL),
     ("server", "verify"),
@@ -96,10 +85,9 @@ def pairs(words: list[str]) -> dict[str, str]:
 
 
 def short(line: str) -> str:
-    """Give the start of a server's or client's unit as <its name>; that is another test's."""
-    head, sign, unit = line.partition("systemd-run --quiet --collect --unit=")
-    name = unit.split()[0] if sign else ""
-    return line if name in {"", "testbed-mpstat"} else f"{head}<{name}>"
+    """Give the start of server and client as <name>; their words are another test's."""
+    named = line.startswith("<") and not line.startswith("<testbed-mpstat>")
+    return line.partition("> ")[0] + ">" if named else line
 
 
 def experiment(
@@ -149,7 +137,7 @@ def test_the_client_hears_go_only_when_it_is_prepared(tmp_path: Path) -> None:
 def test_without_a_hook_the_same_but_for_the_hook(tmp_path: Path) -> None:
     lanes = run(World(), tmp_path, "none")
     verify = lanes["server"].pop(0)
-    assert lanes["server, beside"].pop(1) == verify  # again, when the traffic has ended
+    assert lanes["server, beside"].pop(2) == verify  # again, when the traffic has ended
     assert verify.startswith("cd /opt/testbed/guest/arms/none && sh -c ")
     assert verify.endswith(""" && printf '{"mode": "none"}\\n'""")
     hook = "/arms/xdp && ./loader"
@@ -160,29 +148,38 @@ def test_without_a_hook_the_same_but_for_the_hook(tmp_path: Path) -> None:
 def test_the_servers_and_the_clients_words(tmp_path: Path) -> None:
     world = World()
     run(world, tmp_path, "xdp")
-    (server,) = (s.line for s in world.steps if "--unit=testbed-server" in s.line)
+    (server,) = (s.line for s in world.steps if s.line.startswith("<testbed-server>"))
     words = shlex.split(server)
-    start = words.index("ip")
-    assert words[start : start + 6] == [
-        "ip", "netns", "exec", "sslab-ns", "python3", "/opt/testbed/guest/server.py",
-    ]  # fmt: skip
-    assert pairs(words[start + 6 :]) == {
+    assert words[1] == "server.py"
+    assert pairs(words[2:]) == {
         "--trials": "1", "--go": "/run/testbed/trial/go", "--host": "10.0.1.2", "--port": "8083",
         "--rcvbuf": str(16 << 20), "--idle-s": "0.2", "--timeout-s": "31.4",
         "--json": "/run/testbed/trial/server.json",
     }  # fmt: skip
-    assert "--service-type=notify" in words
-    (client,) = (s.line for s in world.steps if "--unit=testbed-client" in s.line)
+    (client,) = (s.line for s in world.steps if s.line.startswith("<testbed-client>"))
     words = shlex.split(client)
-    start = words.index("python3")
-    assert words[start + 1] == "/opt/testbed/guest/client.py"
-    assert pairs(words[start + 2 :]) == {
+    assert words[1] == "client.py"
+    assert pairs(words[2:]) == {
         "--go": "/run/testbed/trial/go", "--host": "192.168.64.2", "--port": "8080",
         "--trials": "1", "--interval": "1.0", "--bind-port-base": "10000", "--seed": "1001",
         "--rate": "10000", "--duration": "1.4", "--payload": "1000", "--jitter": "0.1",
         "--json": "/run/testbed/trial/client.json",
     }  # fmt: skip
-    assert "--service-type=oneshot" in words
+
+
+def test_jobs_are_in_their_place_and_have_a_limit() -> None:
+    """If this computer dies, nothing runs on in the guests for ever."""
+    config = Config()
+    jobs = [instruments.server(config), instruments.client(config, ("10.0.0.1", 9), 10000, 1),
+            instruments.mpstat()]  # fmt: skip
+    requests = [job.request() for job in jobs]
+    assert [request["until"] for request in requests] == ["ready", "end", "start"]
+    assert [request["namespace"] for request in requests] == ["sslab-ns", "", ""]
+    assert [request["stop_signal"] for request in requests] == ["TERM", "TERM", "INT"]
+    assert [request["output"] for request in requests] == [
+        f"/run/testbed/trial/{name}" for name in ("server.txt", "client.txt", "mpstat.json")
+    ]
+    assert all(0 < job.limit_s <= 900 for job in jobs)
 
 
 def test_the_declared_windows_are_waited_for(tmp_path: Path, waited: list[float]) -> None:
@@ -196,23 +193,13 @@ def test_the_declared_windows_are_waited_for(tmp_path: Path, waited: list[float]
     assert record["windows_s"] == {"settle": 3.0, "idle": 2.0, "drain": 7.0}
 
 
-def test_every_unit_has_an_end_of_its_own(tmp_path: Path) -> None:
-    """If this computer dies, nothing runs on in the guests for ever."""
-    world = World()
-    run(world, tmp_path, "none")
-    starts = [s.line for s in world.steps if "systemd-run" in s.line]
-    limits = [word for line in starts for word in shlex.split(line) if "RuntimeMaxSec=" in word]
-    assert len(starts) == len(limits) == 3
-    assert all(0 < int(word.rpartition("=")[2]) <= 900 for word in limits)
-
-
 def test_trials_follow_the_plan(tmp_path: Path) -> None:
     world = World()
     run(world, tmp_path, "none", "netfilter", "xdp", count=3)
     plan = Plan.shuffled(["none", "netfilter", "xdp"], 3, 1)
     ports = [
         shlex.split(s.line)[shlex.split(s.line).index("--bind-port-base") + 1]
-        for s in world.steps if "--unit=testbed-client" in s.line
+        for s in world.steps if s.line.startswith("<testbed-client>")
     ]  # fmt: skip
     assert ports == ["10000"] * 3 + ["10001"] * 3 + ["10002"] * 3
     verified = [s.line.split("/")[5].split()[0] for s in world.steps if "load" in s.line.split()
@@ -260,7 +247,7 @@ def test_the_kernel_log_is_read_when_there_is_something_in_it(tmp_path: Path) ->
     world.machines["server"].logs = True
     run(world, tmp_path, "xdp")
     asked = [s.line for s in world.steps if "--kernel-log" in s.line]
-    assert asked == ["python3 /opt/testbed/guest/snapshot.py --kernel-log --after 41"]
+    assert asked == ["snapshot.py --kernel-log --after 41"]
     assert (tmp_path / "raw/01-xdp/kernel-log.jsonl").read_text().startswith('{"seq": 42')
 
 

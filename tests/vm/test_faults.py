@@ -22,7 +22,7 @@ def measuring(testbed: Testbed, before: Path) -> bool:
     """Whether a run later than `before` is in the middle of a trial."""
     if testbed.latest == before:
         return False
-    return testbed.guest("server", "systemctl is-active testbed-mpstat").strip() == "active"
+    return testbed.guest("server", "pgrep -x mpstat").strip() != ""
 
 
 def test_a_module_that_does_not_compile(testbed: Testbed, edited: Edit) -> None:
@@ -53,7 +53,7 @@ def test_the_server_dies_in_mid_trial(testbed: Testbed) -> None:
     before = testbed.latest
     process = testbed.start("bench", "--both", "--trials", "1", *LONG)
     wait_for(lambda: measuring(testbed, before), limit_s=240)
-    testbed.guest("server", "pkill -KILL -f '[g]uest/server.py'")
+    testbed.guest("server", "pkill -KILL -x testbed-server")
     _, said = process.communicate(timeout=300)
     assert process.returncode == 5, said
     assert "testbed-server died" in said

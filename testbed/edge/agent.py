@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The other end of guest/agent.py: requests to a process that waits in the guest, over SSH.
+
+One channel carries them all, a JSON object a line each way; any thread may ask, and answers come
+in any order. When this program ends, however it ends, the channel closes, and with it
+everything that the agent has started ends.
+"""
+
+import base64
+import contextlib
+import itertools
+import json
+import queue
+import shlex
+import threading
+import zlib
+from collections.abc import Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as TooLate
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from testbed.model.errors import NoAnswer
+
+UNIT = "testbed-agent"
+END = b""
+GRACE_S = 15
+"""On top of a job's own time limit: for the answer's way out of a guest that does not keep up."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What runs in a guest beside other requests, known there by its name.
+
+    `program` is one of guest/agent.py's, or "" for a line of shell that `arguments` are. What it
+    prints goes to the file `output` and to one beside it with the ending .err. It has begun when it
+    has started, says that it is ready, or has ended. `stop_signal` asks it to end; after `limit_s`
+    it is killed.
+    """
+
+    name: str
+    program: str
+    arguments: Sequence[str]
+    limit_s: float
+    until: Literal["start", "ready", "end"]
+    output: str
+    namespace: str = ""
+    stop_signal: str = "TERM"
+
+    def request(self) -> dict[str, Any]:
+        """Return what the agent is asked."""
+        what = {"do": "program", "program": self.program, "arguments": list(self.arguments)}
+        return {
+            **(what if self.program else {"do": "line", "line": shlex.join(self.arguments)}),
+            "name": self.name,
+            "until": self.until,
+            "output": self.output,
+            "namespace": self.namespace,
+            "stop_signal": self.stop_signal,
+        }
+
+
+def unpacked(files: Any) -> dict[str, bytes]:
+    """Return the files of an answer; those whose name is a path are left out.
+
+    Raises ValueError when they are not what an agent sends.
+    """
+    try:
+        return {
+            name: zlib.decompress(base64.b64decode(text, validate=True))
+            for name, text in files.items()
+            if name not in {"", ".", ".."} and "/" not in name
+        }
+    except (AttributeError, TypeError, zlib.error) as error:
+        raise ValueError(str(error)) from error
+
+
+@dataclass
+class Agent:
+    """A conversation with one guest's agent over an open paramiko channel.
+
+    Lines are sent by a thread of their own: Ctrl-C cannot cut one in the middle.
+    """
+
+    role: str
+    channel: Any
+    _waiting: dict[int, Future[dict[str, Any]]] = field(default_factory=dict)
+    _numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
+    _lines: "queue.SimpleQueue[bytes]" = field(default_factory=queue.SimpleQueue)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _ended: threading.Event = field(default_factory=threading.Event)
+
+    def start(self, timeout_s: float) -> "Agent":
+        """Wait for the agent's first word; raises NoAnswer with its last ones when none comes."""
+        ready: Future[dict[str, Any]] = Future()
+        self._waiting[0] = ready
+        for work in (self._listen, self._speak):
+            threading.Thread(target=work, daemon=True).start()
+        self._answer_of(ready, "its start", timeout_s)
+        return self
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still answers."""
+        return not self._ended.is_set()
+
+    def ask(self, what: str, *, limit_s: float, **words: Any) -> dict[str, Any]:
+        """Send one request and return its answer; `what` names it in an error message.
+
+        Raises NoAnswer when the connection broke, or when nothing was heard for a while beyond
+        `limit_s`, the job's own limit in the guest.
+        """
+        number, answer = next(self._numbers), Future[dict[str, Any]]()
+        with self._lock:
+            if self._ended.is_set():
+                raise self._broken(what, "it has ended")
+            self._waiting[number] = answer
+        self._lines.put(json.dumps({"id": number, "limit_s": limit_s, **words}).encode() + b"\n")
+        return self._answer_of(answer, what, limit_s + GRACE_S)
+
+    def close(self) -> None:
+        """End it, and wait until it has ended: what runs in the guest then is not the testbed's."""
+        self._lines.put(END)
+        self._ended.wait(5)
+        with contextlib.suppress(OSError, EOFError):
+            self.channel.close()
+
+    def _answer_of(
+        self, answer: "Future[dict[str, Any]]", what: str, limit_s: float
+    ) -> dict[str, Any]:
+        try:
+            return answer.result(timeout=limit_s)
+        except TooLate as error:
+            raise NoAnswer(
+                f"{self.role}: no end after {limit_s:g} s: {what}",
+                hint=f"`testbed ssh {self.role}` lets you look",
+            ) from error
+        except ConnectionError as error:
+            raise self._broken(what, str(error)) from error
+
+    def _broken(self, what: str, why: str) -> NoAnswer:
+        return NoAnswer(
+            f"{self.role}: the connection broke during: {what} ({why})",
+            hint="`testbed status` tells whether the machine still runs",
+        )
+
+    def _speak(self) -> None:
+        """Send the requests, one after the other."""
+        with contextlib.suppress(OSError, EOFError):  # then the listener hears of it, too
+            while (line := self._lines.get()) != END:
+                self.channel.sendall(line)
+            self.channel.shutdown_write()
+
+    def _listen(self) -> None:
+        """Hand out the answers until the channel ends; then nobody waits in vain."""
+        why = "it has ended"
+        try:
+            with self.channel.makefile("rb") as lines:
+                for line in lines:
+                    answer = json.loads(line)
+                    waiting = self._waiting.pop(answer["id"], None)
+                    if waiting is not None:
+                        waiting.set_result(answer)
+            said = self.channel.makefile_stderr("rb").read().decode(errors="replace").strip()
+            why = said.splitlines()[-1] if said else why
+        except (OSError, EOFError, ValueError, KeyError) as error:
+            why = str(error)
+        finally:
+            with self._lock:
+                self._ended.set()
+                left = list(self._waiting.values())
+                self._waiting.clear()
+            for waiting in left:
+                waiting.set_exception(ConnectionError(why))
+            self._lines.put(END)
