@@ -92,8 +92,8 @@ def boot() -> None:
     subprocess.run(testbed("down", "--destroy"), check=True)
     subprocess.run(testbed("-q", "up"), check=True)
     machines = LAB.machines
-    answered = json.loads((machines.project / "answered.json").read_text())
-    started = [_started(f"guest={machines.provider.prefix}{role}") for role in answered]
+    answered = json.loads((machines.project.path / "boots.json").read_text())["answered"]
+    started = [_started(f"guest={machines.domains.prefix}{role}") for role in answered]
     ours = max(answered.values()) - min(started)
     subprocess.run(testbed("down", "--destroy"), check=True)
     theirs = _plain_pair()

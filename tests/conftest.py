@@ -16,8 +16,9 @@ import pytest
 
 from testbed import cli
 from testbed.edge.account import Account
-from testbed.edge.provider import Provider, _Vagrant
+from testbed.edge.libvirt import Domains
 from testbed.edge.terminal import Terminal
+from testbed.edge.vagrant import _Vagrant
 from testbed.lab import trials
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -33,9 +34,18 @@ def no_real_machines(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
     def refuse(*_: object, **__: object) -> NoReturn:
         pytest.fail("this test reached for the real machines")
 
-    monkeypatch.setattr(Provider, "_virsh", refuse)
+    monkeypatch.setattr(Domains, "_virsh", refuse)
     monkeypatch.setattr(_Vagrant, "_make_vagrant_command", refuse)
     monkeypatch.setattr(Account, "current", refuse)
+
+
+REAL_VIRSH = Domains._virsh
+
+
+@pytest.fixture
+def real_virsh() -> Callable[..., str]:
+    """What a test with a virsh of its own puts back in place of `no_real_machines`."""
+    return REAL_VIRSH
 
 
 @pytest.fixture

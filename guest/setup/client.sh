@@ -15,8 +15,10 @@ Address=$address
 LinkLocalAddressing=no
 IPv6AcceptRA=no
 NETWORK
-echo client > /proc/sys/kernel/hostname
 ip link set lab0 up
 ip -4 address flush dev lab0
 ip address add "$address" dev lab0
 ip route replace "$target/32" via "$server"
+
+# Last: a machine with this name is set up. It is gone when the machine starts again.
+echo client > /proc/sys/kernel/hostname

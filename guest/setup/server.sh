@@ -15,7 +15,6 @@ Address=$address
 LinkLocalAddressing=no
 IPv6AcceptRA=no
 NETWORK
-echo server > /proc/sys/kernel/hostname
 ip link set lab0 up
 ip -4 address flush dev lab0
 ip address add "$address" dev lab0
@@ -40,3 +39,6 @@ ip -n "$namespace" link set sslab-app up
 ip -n "$namespace" route replace default via "$gateway"
 
 sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.lab0.rp_filter=0
+
+# Last: a machine with this name is set up. It is gone when the machine starts again.
+echo server > /proc/sys/kernel/hostname

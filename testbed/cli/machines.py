@@ -6,24 +6,38 @@ from typing import Annotated
 import typer
 
 from testbed.cli.app import JsonOption, app, box_app, the_lab
+from testbed.model.errors import UsageError
 
 
 @app.command()
-def up() -> None:
+def up(
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what would be done, and why.")
+    ] = False,
+    timings: Annotated[
+        bool, typer.Option("--timings", help="Print in the end how long each step took.")
+    ] = False,
+) -> None:
     """Bring both machines up, set up and with the fair arms built; does only what is left to do."""
     from testbed import verbs
 
-    verbs.up(the_lab())
+    lab = the_lab()
+    verbs.up(lab, dry_run=dry_run)
+    if timings:
+        lab.terminal.print_timings()
 
 
 @app.command()
 def down(
+    halt: Annotated[bool, typer.Option("--halt", help="Shut down, do not save.")] = False,
     destroy: Annotated[bool, typer.Option("--destroy", help="Remove machines and disks.")] = False,
 ) -> None:
-    """Shut both machines down."""
+    """Save both machines' state to disk, so that the next `up` takes seconds."""
     from testbed import verbs
 
-    verbs.down(the_lab(), destroy=destroy)
+    if halt and destroy:
+        raise UsageError("--halt and --destroy exclude each other", hint="give one of them")
+    verbs.down(the_lab(), "destroy" if destroy else "halt" if halt else "save")
 
 
 @app.command()

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import Event, Thread
 
 
@@ -19,6 +19,7 @@ class Terminal:
     """Progress and notes; `level` is -1 quiet, 0 normal, 1 verbose."""
 
     level: int = 0
+    timings: list[tuple[str, float]] = field(default_factory=list)
 
     @property
     def live(self) -> bool:
@@ -55,10 +56,20 @@ class Terminal:
             done.set()
             if ticker is not None:
                 ticker.join()
+            took = time.monotonic() - start
+            self.took(title, took)
             if self.level >= 0:
                 clear = "\r\x1b[2K" if self.live else ""
-                took = time.monotonic() - start
                 print(f"{clear}{outcome} {title} ({took:.1f} s)", file=sys.stderr, flush=True)
+
+    def took(self, title: str, seconds: float) -> None:
+        """Note how long something took that has no line of its own."""
+        self.timings.append((title, seconds))
+
+    def print_timings(self) -> None:
+        """Print what was timed, in the order in which it ended; steps may contain each other."""
+        for title, seconds in self.timings:
+            print(f"{seconds:8.2f} s  {title}")
 
     def trial(self, number: int, total: int, block: int, arm: str, left_s: float) -> None:
         """Say which trial runs and how long the rest will take."""

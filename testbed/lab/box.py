@@ -20,7 +20,7 @@ from testbed.edge import host
 from testbed.edge.account import Account
 from testbed.edge.terminal import Terminal
 from testbed.lab import image
-from testbed.model.errors import HostError
+from testbed.model.errors import HostError, MachineError
 
 BUILD_BYTES = 6 * 1024**3
 
@@ -158,6 +158,16 @@ class BoxStore:
         shutil.rmtree(folder, ignore_errors=True)
         new.rename(folder)
         return box
+
+    def verify(self, box: Box) -> None:
+        """Raise MachineError when a box is not, byte for byte, what was built."""
+        found = _sha256(box.box)
+        if found != box.sha256:
+            raise MachineError(
+                f"the box {box.box} is not what was built here",
+                hint="`testbed box remove` and `testbed up` build it anew",
+                detail=f"SHA-256 when it was built: {box.sha256}\nnow: {found}",
+            )
 
     def remove(self) -> list[Path]:
         """Delete every box of this account, today's and those of older recipes."""

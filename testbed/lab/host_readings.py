@@ -30,8 +30,8 @@ class HostReadings:
     @classmethod
     def of(cls, machines: Machines) -> "HostReadings":
         """Find the processes of these machines; one that cannot be found is left out."""
-        settings = machines.settings() or {}
-        prefix = machines.provider.prefix
+        settings = machines.project.settings() or {}
+        prefix = machines.domains.prefix
         known = settings.get("machines", {})
         ports = {role: int(known[role]["local_port"]) for role in ROLES if role in known}
         found = {role: _process(f"guest={prefix}{role},") for role in ROLES}

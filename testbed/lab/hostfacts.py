@@ -12,12 +12,14 @@ from testbed.lab.machines import Machines
 def collect(machines: Machines) -> dict[str, Any]:
     """Return the content of facts/host.json."""
     chosen = machines.accelerator()
-    settings = machines.settings() or {}
+    settings = machines.project.settings() or {}
     return {
         "schema": 1,
         "accelerator": chosen.name,
         "accelerator_reason": chosen.reason,
-        **machines.provider.version(),
+        **machines.domains.versions(),
+        "vagrant": machines.vagrant.version(),
+        **machines.project.boots(),
         "kernel": platform.release(),
         "machine": platform.machine(),
         "cpu_model": _cpu_model(),

@@ -1,31 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The two virtual machines: from nothing to reachable, and back.
+"""The two virtual machines: from whatever there is to reachable, and back.
 
-`up` compares what is with what should be and does only the difference.
+`up` looks, lets `reconcile` say what is missing, and does that.
 """
 
-import contextlib
-import json
-import shutil
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from threading import Barrier, BrokenBarrierError, Event
-from typing import Any
+from typing import Any, Literal
 
 from testbed.edge.account import Account, project_id
-from testbed.edge.connection import closed_on_failure
 from testbed.edge.guest import Guest
-from testbed.edge.provider import Provider
+from testbed.edge.libvirt import Domains, for_each
 from testbed.edge.terminal import Terminal
-from testbed.lab import accelerator, settings
+from testbed.edge.vagrant import Vagrant
+from testbed.lab import accelerator, reconcile, settings
 from testbed.lab.accelerator import Accelerator
+from testbed.lab.booting import Booting, Prepare
 from testbed.lab.box import Box, BoxStore
+from testbed.lab.project import Project
+from testbed.lab.reconcile import PAUSED, RUNNING, Seen, Step
+from testbed.lab.remains import remains
+from testbed.lab.room import demand_disk, demand_memory
 from testbed.lab.settings import ROLES
 from testbed.model.config import Config
-from testbed.model.errors import HostError, MachineError
+from testbed.model.errors import GuestError, MachineError
 
 
 @dataclass(frozen=True)
@@ -38,136 +39,180 @@ class Machines:
     terminal: Terminal
 
     @property
-    def project(self) -> Path:
+    def project(self) -> Project:
         """Where this checkout's Vagrant state and settings are."""
-        return self.account.project_dir(self.checkout)
+        return Project(self.account, self.checkout)
 
     @property
     def boxes(self) -> BoxStore:
         """The boxes of this account."""
         return BoxStore(self.account, self.checkout, self.config.box.mirror)
 
-    @property
-    def provider(self) -> Provider:
-        """Vagrant and libvirt for these machines."""
-        prefix = f"tb{project_id(self.checkout)}-"
-        return Provider(self.account, self.project, self.account.data_dir / "vagrant.d", prefix)
+    @cached_property
+    def domains(self) -> Domains:
+        """The machines as libvirt knows them."""
+        return Domains(self.account, f"tb{project_id(self.checkout)}-")
 
-    def settings(self) -> dict[str, Any] | None:
-        """Return what the machines were last brought up with, or None."""
-        try:
-            data: dict[str, Any] = json.loads((self.project / "machines.json").read_text())
-        except (OSError, ValueError):
-            return None
-        return data if isinstance(data, dict) and "machines" in data else None
+    @cached_property
+    def vagrant(self) -> Vagrant:
+        """The machines as Vagrant knows them."""
+        return Vagrant(self.account, self.project.path, self.account.data_dir / "vagrant.d")
 
-    def up(self, prepare: Callable[[Guest], None]) -> dict[str, Guest]:
-        """Bring both machines up, prepare both as soon as they answer, and return them.
+    def up(self, prepare: Prepare, stamp: Mapping[str, Any]) -> None:
+        """Bring both machines up as the configuration says, and have them prepared.
 
-        `prepare` runs in a thread per machine, while Vagrant still looks after them.
+        `stamp` is what `prepare` gives them: while that is what they got, running machines are
+        left alone. `prepare` runs in a thread per machine, while Vagrant still looks after them.
         Raises HostError (tools, memory, KVM demanded), MachineError (box, boot), and
         whatever `prepare` raises.
         """
         box = self.boxes.build(self.terminal)
-        with self.terminal.step("trying KVM", expect_s=None):
-            chosen = accelerator.choose(self.config.machines.accelerator, self.account, box)
-        if chosen.name == "emulation":
-            self.terminal.warn(f"no KVM: {chosen.reason}. Emulating the CPUs: slower, same code.")
-        provider = self.provider
-        self.account.make_dir(self.project)
-        states = provider.states()
-        old = self.settings()
-        wanted = self._settings(box, chosen, old if len(states) == len(ROLES) else None)
-        fits = old is not None and len(states) == len(ROLES) and settings.same_machines(old, wanted)
-        if fits and _running(states):
-            guests = self.guests()
-            with ThreadPoolExecutor(len(guests)) as pool, closed_on_failure(guests):
-                list(pool.map(prepare, guests.values()))
-            return guests
-        if fits and settings.ports_are_free(wanted, states):
-            with self.terminal.step("starting the machines", expect_s=_boot_s(chosen) / 2):
-                return self._boot(provider, prepare)
-        if states:
-            with self.terminal.step("removing machines that no longer fit", expect_s=5):
-                self._stage(old or wanted)
-                provider.destroy()
-                wanted = self._settings(box, chosen, None)
-        self._demand_memory()
-        self._stage(wanted)
-        provider.ensure_pool(wanted["pool"]["name"], Path(wanted["pool"]["path"]))
-        provider.forget(wanted["pool"]["name"])
-        if not provider.has_box(box.name):
-            with self.terminal.step("giving the box to Vagrant", expect_s=5):
-                provider.add_box(box.name, box.box)
-        with self.terminal.step("booting client and server, building", expect_s=_boot_s(chosen)):
-            return self._boot(provider, prepare)
+        chosen = self._accelerator(box)
+        seen, wanted = self._look(box, chosen, stamp)
+        steps = reconcile.plan(seen, wanted)
+        self.account.make_dir(self.project.path)
+        if steps:
+            self.project.note_prepared(None)
+        for step in steps:
+            self.terminal.say(str(step))
+            if step.action == "remove":
+                self._remove(step.roles)
+        if any(step.action == "create" for step in steps):
+            self._make_room(wanted, box)
+        for action, doing in (("restore", "start"), ("resume", "resume")):
+            roles = [role for step in steps if step.action == action for role in step.roles]
+            if roles:
+                with self.terminal.step(f"{action} {' and '.join(roles)}", expect_s=1):
+                    for_each(roles, doing, self.domains)
+        self._finish(steps, chosen, prepare)
+        if steps:
+            self.project.note_prepared(stamp)
 
-    def _boot(self, provider: Provider, prepare: Callable[[Guest], None]) -> dict[str, Guest]:
-        """Run Vagrant here, where Ctrl-C arrives, and prepare the machines beside it."""
-        given_up, both = Event(), Barrier(len(ROLES))
-        answered: dict[str, float] = {}  # when each could first be used; read by bench/
+    def _finish(self, steps: Sequence[Step], chosen: Accelerator, prepare: Prepare) -> None:
+        """Boot what has to be booted, and wait until both machines can be used."""
+        actions = {step.action for step in steps}
+        if actions & {"create", "start"}:
+            with self.terminal.step("boot, set up, build", expect_s=_boot_s(chosen)):
+                answered = self._booting().boot(self.vagrant.up, prepare)
+            self.project.note_boot(answered)
+        if actions & {"restore", "resume"}:
+            self._wake(prepare)
+            self.project.note_resumed()
+        if "set up" in actions:
+            with self.terminal.step("set up, build", expect_s=5):
+                self._booting().prepare(prepare)
 
-        def reach(guest: Guest) -> Guest:
+    def _wake(self, prepare: Prepare) -> None:
+        """Let resumed machines meet the present; what does not hold any more is set up again."""
+        network = self.config.network
+        with self.terminal.step("clocks, link, counters", expect_s=2):
             try:
-                guest.connect(self.config.machines.boot_timeout_s, given_up=given_up)
-            except BaseException:
-                both.abort()
-                raise
-            answered[guest.role] = time.time()
-            # Compiling in one machine would take the CPUs that the other one boots with.
-            with contextlib.suppress(BrokenBarrierError):
-                both.wait()
-            prepare(guest)
-            return guest
+                self._booting().wake(network)
+            except GuestError as error:
+                self.terminal.warn(f"{error.message}: setting up again")
+                self._booting().prepare(prepare)
+                self._booting().wake(network)
 
-        guests = self._unconnected()
-        with ThreadPoolExecutor(len(ROLES)) as pool, closed_on_failure(guests, given_up):
-            reached = {role: pool.submit(reach, guest) for role, guest in guests.items()}
-            try:
-                provider.up()
-            except MachineError as error:
-                error.detail += self._consoles()
-                raise
-            prepared = {role: future.result() for role, future in reached.items()}
-        self.account.write(self.project / "answered.json", json.dumps(answered) + "\n")
-        return prepared
+    def planned(self, stamp: Mapping[str, Any]) -> list[str]:
+        """Return what `up` would do, a line each; nothing is done."""
+        box = self.boxes.find()
+        if box is None:
+            first = "build box: that of today's recipe is not there"
+            return [first, "create client and server: on the new box"]
+        return [str(step) for step in reconcile.plan(*self._look(box, self._chosen(box), stamp))]
 
-    def _consoles(self) -> str:
-        """Return the last words of both machines' consoles."""
-        said = ""
-        for path in sorted(self.project.glob("*-console.log")):
-            lines = path.read_text(errors="replace").splitlines()[-8:]
-            said += f"\n--- {path}\n" + "\n".join(lines)
-        return said
+    def _look(
+        self, box: Box, chosen: Accelerator, stamp: Mapping[str, Any]
+    ) -> tuple[Seen, dict[str, Any]]:
+        """Return what there is, and what the Vagrantfile shall read."""
+        states, old = self.domains.states(), self.project.settings()
+        taken = settings.taken(old, states) if old else frozenset()
+        wanted = self._settings(box, chosen, old if states and not taken else None)
+        whole = all(states.get(role) == RUNNING for role in ROLES)
+        names = self._host_names() if whole else {}
+        disks = frozenset() if whole else self._disks()
+        recorded = frozenset(self.vagrant.recorded())
+        current = self.project.is_prepared(stamp)
+        return Seen(states, recorded, disks, old, taken, names, current), wanted
+
+    def _host_names(self) -> dict[str, str | None]:
+        with ThreadPoolExecutor(len(ROLES)) as pool:
+            return dict(zip(ROLES, pool.map(self.domains.host_name, ROLES), strict=True))
+
+    def _disks(self) -> frozenset[str]:
+        prefix = self.domains.prefix
+        volumes = self.domains.volumes()
+        return frozenset(r for r in ROLES if any(v.startswith(prefix + r) for v in volumes))
+
+    def _remove(self, roles: Sequence[str]) -> None:
+        with self.terminal.step(f"remove {' and '.join(roles)}", expect_s=1):
+            for_each(list(roles), "remove", self.domains)
+            for role in roles:
+                self.vagrant.forget(role)
+
+    def _make_room(self, wanted: Mapping[str, Any], box: Box) -> None:
+        """Prepare what new machines need: memory, settings, the pool, the box in Vagrant."""
+        demand_memory(self.config.machines)
+        self.project.stage(wanted)
+        self.domains.ensure_pool(Path(wanted["pool"]["path"]))
+        if not self.vagrant.has_box(box.name):
+            with self.terminal.step("check the box and give it to Vagrant", expect_s=5):
+                self.boxes.verify(box)
+                self.vagrant.add_box(box.name, box.box)
+
+    def _booting(self) -> Booting:
+        limit_s = self.config.machines.boot_timeout_s
+        return Booting(self._unconnected(), self.project, self.terminal, limit_s)
 
     def guests(self) -> dict[str, Guest]:
         """Return both guests, connected; raises MachineError when they are not up."""
-        if not _running(self.states()):
-            raise MachineError("the machines are not up", hint="run `testbed up` first")
+        states = self.states()
+        if not all(state == RUNNING for state in states.values()):
+            said = ", ".join(f"{role} {state}" for role, state in states.items())
+            raise MachineError(f"the machines are not up ({said})", hint="run `testbed up` first")
         guests = self._unconnected()
         for guest in guests.values():
             guest.connect(self.config.machines.boot_timeout_s)
         return guests
 
     def _unconnected(self) -> dict[str, Guest]:
-        current = self.settings()
+        current = self.project.settings()
         if current is None:
             raise MachineError("the machines are not up", hint="run `testbed up` first")
-        key, machines = Path(current["private_key"]), current["machines"]
-        return {role: Guest(role, int(machines[role]["ssh_port"]), key) for role in ROLES}
+        return settings.guests_of(current)
 
-    def down(self, *, destroy: bool) -> None:
-        """Shut both machines down, or remove them with their disks."""
-        if not self.provider.states():
-            return
-        action = self.provider.destroy if destroy else self.provider.halt
-        title = "removing the machines" if destroy else "shutting down"
-        with self.terminal.step(title, expect_s=8):
-            action()
+    def down(self, how: Literal["save", "halt", "destroy"]) -> None:
+        """Save both machines' state to disk, shut them down, or remove them with all they left.
+
+        Raises HostError when there is no room for what is to be saved, and MachineError when
+        something of a removed machine is still there.
+        """
+        states = self.domains.states() if self.project.path.exists() else {}
+        running = [role for role in ROLES if states.get(role) in (RUNNING, PAUSED)]
+        if how == "destroy":
+            known = self.project.settings()
+            self._remove(ROLES)
+            self.project.remove()
+            if left := remains(self.account, self.domains, self.project.path, known):
+                raise MachineError(
+                    "not everything of the machines could be removed",
+                    hint="`testbed doctor --orphans` tells more",
+                    detail="\n".join(left),
+                )
+        elif not running:
+            said = ", ".join(f"{role} {state}" for role, state in self.states().items())
+            self.terminal.say(f"nothing runs: {said}")
+        elif how == "halt":
+            with self.terminal.step("shut down", expect_s=60):
+                self.vagrant.halt()
+        else:
+            demand_disk(self.account, self.project.settings() or {}, running)
+            with self.terminal.step(f"save {' and '.join(running)}", expect_s=4):
+                for_each(running, "save", self.domains)
 
     def states(self) -> dict[str, str]:
         """Return {role: state}; an absent machine is `not created`."""
-        found = self.provider.states() if self.project.exists() else {}
+        found = self.domains.states() if self.project.path.exists() else {}
         return {role: found.get(role, "not created") for role in ROLES}
 
     def remove_boxes(self) -> list[str]:
@@ -175,32 +220,27 @@ class Machines:
 
         Raises MachineError while machines of this checkout exist, since they rest on one.
         """
-        if self.provider.states():
+        if self.domains.states():
             raise MachineError(
                 "the machines still use the box", hint="run `testbed down --destroy` first"
             )
-        pool = "testbed"
         gone = [str(path) for path in self.boxes.remove()]
-        self.provider.ensure_pool(pool, self.account.data_dir / "pool")
-        return gone + self.provider.remove_boxes(pool)
+        self.domains.ensure_pool(self.account.data_dir / "pool")
+        return [*gone, *self.vagrant.remove_boxes(), *self.domains.remove_box_images()]
 
     def accelerator(self) -> Accelerator:
         """Return what the running machines were started with."""
-        settings = self.settings() or {}
-        return Accelerator(
-            settings.get("accelerator", "?"), settings.get("accelerator_reason", "?")
-        )
+        return settings.accelerator_of(self.project.settings())
 
-    def _demand_memory(self) -> None:
-        machines = self.config.machines
-        needed_mb = machines.server.memory_mb + machines.client.memory_mb + 300
-        available_mb = _available_memory_mb()
-        if available_mb < needed_mb:
-            raise HostError(
-                f"too little memory: the two machines need {needed_mb} MB, "
-                f"{available_mb} MB are available",
-                hint="close programs, or lower [machines.server] memory_mb in testbed.toml",
-            )
+    def _accelerator(self, box: Box) -> Accelerator:
+        with self.terminal.step("try KVM", expect_s=0.1):
+            chosen = self._chosen(box)
+        if chosen.name == "emulation" and self.project.settings() is None:
+            self.terminal.warn(f"no KVM: {chosen.reason}. Emulating the CPUs: slower, same code.")
+        return chosen
+
+    def _chosen(self, box: Box) -> Accelerator:
+        return accelerator.choose(self.config.machines.accelerator, self.account, box)
 
     def _settings(
         self, box: Box, chosen: Accelerator, old: Mapping[str, Any] | None
@@ -208,37 +248,12 @@ class Machines:
         """Return what the Vagrantfile shall read; ports are kept while the machines exist."""
         ports = old["ports"] if old else settings.free_ports()
         return {
-            **settings.of_the_pair(self.config, self.project, ports),
+            **settings.of_the_pair(self.config, self.project.path, ports),
             **settings.of_this_host(self.account, chosen),
-            "prefix": self.provider.prefix,
-            "private_key": str(self.boxes.private_key),
-            "box": {"name": box.name, "url": f"file://{box.box}"},
-            "command": self.provider.command(),
+            **settings.of_the_box(box, self.boxes.private_key),
+            "prefix": self.domains.prefix,
+            "command": self.vagrant.command(),
         }
-
-    def _stage(self, wanted: Mapping[str, Any]) -> None:
-        """Put settings and Vagrantfile where the machines' account reads them."""
-        self.account.make_dir(self.account.data_dir / "pool")
-        self.account.make_dir(self.account.data_dir / "vagrant.d")
-        text = json.dumps(wanted, indent=2) + "\n"
-        self.account.write(self.project / "machines.json", text)
-        shutil.copy(self.checkout / "Vagrantfile", self.project / "Vagrantfile")
-        shutil.copytree(self.checkout / "guest/setup", self.project / "setup", dirs_exist_ok=True)
-        self.account.own(self.project)
-        beside = self.checkout / ".testbed"
-        beside.mkdir(exist_ok=True)
-        (beside / "machines.json").write_text(text)
-
-
-def _running(states: Mapping[str, str]) -> bool:
-    return all(states.get(role) == "running" for role in ROLES)
-
-
-def _available_memory_mb() -> int:
-    for line in Path("/proc/meminfo").read_text().splitlines():
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) // 1024
-    return 1 << 30
 
 
 def _boot_s(chosen: Accelerator) -> float:

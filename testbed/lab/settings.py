@@ -8,7 +8,9 @@ from typing import Any
 
 from testbed.edge import host
 from testbed.edge.account import Account
+from testbed.edge.guest import Guest
 from testbed.lab.accelerator import Accelerator
+from testbed.lab.box import Box
 from testbed.lab.deploy import setup_arguments
 from testbed.model.config import Config, MachineConfig
 
@@ -26,6 +28,26 @@ def of_this_host(account: Account, chosen: Accelerator) -> dict[str, Any]:
         "cpu_mode": chosen.cpu_mode,
         "pool": {"name": "testbed", "path": str(account.data_dir / "pool")},
     }
+
+
+def of_the_box(box: Box, private_key: Path) -> dict[str, Any]:
+    """Return the image, and the key that opens it."""
+    return {
+        "private_key": str(private_key),
+        "box": {"name": box.name, "url": f"file://{box.box}"},
+    }
+
+
+def accelerator_of(settings: Mapping[str, Any] | None) -> Accelerator:
+    """Return what machines were started with; `?` where that is not known."""
+    known = settings or {}
+    return Accelerator(known.get("accelerator", "?"), known.get("accelerator_reason", "?"))
+
+
+def guests_of(settings: Mapping[str, Any]) -> dict[str, Guest]:
+    """Return both guests, not yet connected."""
+    key, machines = Path(settings["private_key"]), settings["machines"]
+    return {role: Guest(role, int(machines[role]["ssh_port"]), key) for role in ROLES}
 
 
 def of_the_pair(config: Config, project: Path, ports: Mapping[str, int]) -> dict[str, Any]:
@@ -55,23 +77,21 @@ def of_the_pair(config: Config, project: Path, ports: Mapping[str, int]) -> dict
     }
 
 
-def same_machines(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
-    """Whether existing machines are what the configuration asks for now."""
-    keys = ("driver", "cpu_mode", "nic_model", "box", "machines", "private_key")
-    return all(old.get(key) == new[key] for key in keys)
-
-
 def free_ports() -> dict[str, int]:
     """Return a free port for each machine's SSH (TCP) and end of the link (UDP)."""
     kinds = {"ssh": socket.SOCK_STREAM, "link": socket.SOCK_DGRAM}
     return {f"{role}_{use}": host.free_port(kind) for role in ROLES for use, kind in kinds.items()}
 
 
-def ports_are_free(wanted: Mapping[str, Any], states: Mapping[str, str]) -> bool:
-    """Whether machines that do not run can have the ports they had."""
-    return all(
-        host.port_is_free(wanted["ports"][f"{role}_ssh"])
-        and host.port_is_free(wanted["ports"][f"{role}_link"], socket.SOCK_DGRAM)
+def taken(settings: Mapping[str, Any], states: Mapping[str, str]) -> frozenset[str]:
+    """Return the roles that do not run and whose ports another program has by now."""
+    ports = settings["ports"]
+    return frozenset(
+        role
         for role, state in states.items()
-        if state != "running"
+        if state not in ("running", "paused")
+        and not (
+            host.port_is_free(ports[f"{role}_ssh"])
+            and host.port_is_free(ports[f"{role}_link"], socket.SOCK_DGRAM)
+        )
     )

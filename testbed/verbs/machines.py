@@ -4,7 +4,7 @@
 import shlex
 import subprocess
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from testbed.edge import host
 from testbed.edge.guest import Guest
@@ -16,11 +16,20 @@ from testbed.model.errors import MachineError, UsageError
 from testbed.verbs.lab import Lab, print_json
 
 
-def up(lab: Lab) -> dict[str, Guest]:
-    """Bring both machines up, set up and with the fair arms built."""
+def up(lab: Lab, *, dry_run: bool = False) -> None:
+    """Bring both machines up, set up and with the fair arms built; or print what that would do."""
     arms = arm_manifest.choose(lab.arms_dir, [BASELINE, *FAIR])
+    stamp = {
+        "sources": deploy.source_stamp(lab.checkout / "guest"),
+        "setup": {role: deploy.setup_arguments(role, lab.config.network) for role in ROLES},
+        "arms": [arm.name for arm in arms],
+    }
+    if dry_run:
+        for line in lab.machines.planned(stamp) or ["nothing: both machines run, set up"]:
+            print(line)
+        return
     with lab.alone("up"):
-        return lab.machines.up(lambda guest: prepare(lab, guest, arms))
+        lab.machines.up(lambda guest: prepare(lab, guest, arms), stamp)
 
 
 def prepare(lab: Lab, guest: Guest, arms: Sequence[Arm], *, agent: bool = False) -> None:
@@ -36,10 +45,10 @@ def prepare(lab: Lab, guest: Guest, arms: Sequence[Arm], *, agent: bool = False)
         deploy.build_arms(guest, arms, lab.checkout, lab.config)
 
 
-def down(lab: Lab, *, destroy: bool) -> None:
-    """Shut both machines down, or remove them and their disks."""
+def down(lab: Lab, how: Literal["save", "halt", "destroy"]) -> None:
+    """Save both machines to disk, shut them down, or remove them and all they left."""
     with lab.alone("down"):
-        lab.machines.down(destroy=destroy)
+        lab.machines.down(how)
 
 
 def status(lab: Lab, *, as_json: bool) -> None:
@@ -71,7 +80,7 @@ def ssh(lab: Lab, role: str, command: list[str]) -> int:
 
 def vagrant(lab: Lab, arguments: Sequence[str]) -> int:
     """Run plain vagrant on these machines; return its exit status."""
-    settings = lab.machines.settings()
+    settings = lab.machines.project.settings()
     if settings is None:
         raise MachineError("there are no machines yet", hint="run `testbed up` first")
     return subprocess.call([*settings["command"], *arguments])
@@ -79,7 +88,7 @@ def vagrant(lab: Lab, arguments: Sequence[str]) -> int:
 
 def logs(lab: Lab) -> None:
     """Print the logs that an earlier `up` left, each with its last lines."""
-    project = lab.machines.project
+    project = lab.machines.project.path
     for path in sorted(project.glob("*.log")):
         print(f"==> {path}")
         print("\n".join(path.read_text(errors="replace").splitlines()[-10:]))
@@ -116,7 +125,7 @@ def box_remove(lab: Lab) -> None:
 def _settings(lab: Lab, role: str) -> dict[str, Any]:
     if role not in ROLES:
         raise UsageError(f"there is no machine {role!r}", hint="the machines: client, server")
-    settings = lab.machines.settings()
+    settings: dict[str, Any] | None = lab.machines.project.settings()
     if settings is None or lab.machines.states()[role] != "running":
         raise MachineError(f"the {role} is not up", hint="run `testbed up` first")
     return settings

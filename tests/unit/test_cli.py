@@ -19,6 +19,7 @@ from testbed import __version__, verbs
 from testbed.edge.account import Account, project_id
 from testbed.lab.box import BoxStore
 from testbed.lab.machines import Machines
+from testbed.lab.project import Project
 from testbed.model import errors
 from testbed.model.errors import GuestError, TestbedError
 
@@ -320,7 +321,7 @@ def test_ssh_ends_as_the_command_ended(
         called.append(argv)
         return status
 
-    monkeypatch.setattr(Machines, "settings", lambda _: settings)
+    monkeypatch.setattr(Project, "settings", lambda _: settings)
     monkeypatch.setattr(Machines, "states", lambda _: {"server": "running"})
     monkeypatch.setattr(subprocess, "call", call)
     said = testbed("ssh", "server", "ls", "-l", "a b; touch x")
@@ -336,7 +337,7 @@ def test_plain_vagrant_ends_as_it_ended(testbed: Testbed, monkeypatch: pytest.Mo
         called.append(argv)
         return 5
 
-    monkeypatch.setattr(Machines, "settings", lambda _: {"command": ["env", "A=b", "vagrant"]})
+    monkeypatch.setattr(Project, "settings", lambda _: {"command": ["env", "A=b", "vagrant"]})
     monkeypatch.setattr(subprocess, "call", call)
     assert testbed("vagrant", "status", "--help").status == 5
     assert called == [["env", "A=b", "vagrant", "status", "--help"]]

@@ -17,8 +17,7 @@ import pytest
 from testbed.edge.account import Account, project_id
 from testbed.edge.guest import Guest
 from testbed.edge.terminal import Terminal
-from testbed.lab import accelerator
-from testbed.lab import machines as module
+from testbed.lab import accelerator, room
 from testbed.lab.accelerator import Accelerator
 from testbed.lab.box import Box, BoxStore
 from testbed.lab.machines import Machines
@@ -32,39 +31,61 @@ HALTED = {"client": "shut off", "server": "shut off"}
 
 @dataclass
 class Pretended:
-    """In place of Vagrant and libvirt: notes what is asked of it."""
+    """In place of Vagrant and of libvirt: notes what is asked of both."""
 
     found: dict[str, str] = field(default_factory=dict)
+    records: set[str] = field(default_factory=set)
     boxes: set[str] = field(default_factory=set)
     asked: list[str] = field(default_factory=list)
     up_raises: BaseException | None = None
+    sticky: bool = False
+    names: dict[str, str | None] = field(default_factory=lambda: {r: r for r in ROLES})
     prefix: str = "tb-"
 
     def states(self) -> dict[str, str]:
         return dict(self.found)
+
+    def recorded(self) -> set[str]:
+        return set(self.records)
+
+    def volumes(self) -> list[str]:
+        return [f"{self.prefix}{role}.img" for role in self.found]
+
+    def host_name(self, role: str) -> str | None:
+        return self.names[role]
 
     def up(self) -> None:
         self.asked.append("up")
         if self.up_raises is not None:
             raise self.up_raises
         self.found = dict(RUNNING)
+        self.records = set(ROLES)
 
-    def destroy(self) -> None:
-        self.asked.append("destroy")
-        self.found = {}
+    def remove(self, role: str) -> None:
+        self.asked.append(f"remove {role}")
+        if not self.sticky:
+            self.found.pop(role, None)
+
+    def forget(self, role: str) -> None:
+        self.records.discard(role)
 
     def halt(self) -> None:
         self.asked.append("halt")
         self.found = dict(HALTED)
 
+    def save(self, role: str) -> None:
+        self.asked.append(f"save {role}")
+        self.found[role] = "saved"
+
+    def start(self, role: str) -> None:
+        self.asked.append(f"start {role}")
+        self.found[role] = "running"
+
     def command(self) -> list[str]:
         return ["env", "vagrant"]
 
-    def ensure_pool(self, name: str, path: Path) -> None:
-        self.asked.append(f"pool {name} {path.name}")
-
-    def forget(self, pool: str) -> None:
-        self.asked.append(f"forget {pool}")
+    def ensure_pool(self, path: Path) -> None:
+        self.asked.append(path.name)
 
     def has_box(self, name: str) -> bool:
         return name in self.boxes
@@ -74,8 +95,9 @@ class Pretended:
         self.boxes.add(name)
 
 
-FRESH = ["pool testbed pool", "forget testbed", "add box", "up"]
-AGAIN = ["destroy", "pool testbed pool", "forget testbed", "up"]
+FRESH = ["pool", "add box", "up"]
+AGAIN = ["remove client", "remove server", "pool", "up"]
+STAMP = {"sources": "1"}
 
 
 @pytest.fixture
@@ -83,11 +105,14 @@ def provider(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Pretended:
     """No machines, a built box, no KVM, guests that answer at once, memory for everything."""
     pretended = Pretended()
     box = Box("0123456789ab", tmp_path / "box", 1, "2025", "6.1.0", "00")
-    monkeypatch.setattr(Machines, "provider", pretended)
+    monkeypatch.setattr(Machines, "domains", pretended)
+    monkeypatch.setattr(Machines, "vagrant", pretended)
     monkeypatch.setattr(BoxStore, "build", lambda *_: box)
+    monkeypatch.setattr(BoxStore, "find", lambda *_: box)
+    monkeypatch.setattr(BoxStore, "verify", lambda *_: None)
     monkeypatch.setattr(accelerator, "choose", lambda *_: Accelerator("emulation", "no /dev/kvm"))
     monkeypatch.setattr(Guest, "connect", lambda guest, *_, **__: guest)
-    monkeypatch.setattr(module, "_available_memory_mb", lambda: 100_000)
+    monkeypatch.setattr(room, "available_memory_mb", lambda: 100_000)
     return pretended
 
 
@@ -103,11 +128,10 @@ def machines(account: Account, checkout: Path, provider: Pretended) -> Callable[
     return make
 
 
-def up(machines: Machines) -> list[str]:
+def up(machines: Machines, stamp: dict[str, Any] = STAMP) -> list[str]:
     """Bring them up; return the roles that were prepared."""
     prepared: list[str] = []
-    guests = machines.up(lambda guest: prepared.append(guest.role))
-    assert sorted(guests) == sorted(ROLES)
+    machines.up(lambda guest: prepared.append(guest.role), stamp)
     return sorted(prepared)
 
 
@@ -116,34 +140,86 @@ def test_from_nothing(machines: Callable[..., Machines], provider: Pretended) ->
     assert provider.asked == FRESH
 
 
-def test_again_does_nothing_but_preparing(
+def test_again_does_nothing(machines: Callable[..., Machines], provider: Pretended) -> None:
+    up(machines())
+    settings = machines().project.settings()
+    provider.asked.clear()
+    assert up(machines()) == []
+    assert provider.asked == []
+    assert machines().project.settings() == settings
+    assert machines().planned(STAMP) == []
+
+
+def test_other_sources_are_set_up(machines: Callable[..., Machines], provider: Pretended) -> None:
+    up(machines())
+    provider.asked.clear()
+    assert up(machines(), {"sources": "2"}) == ["client", "server"]
+    assert provider.asked == []
+    assert up(machines(), {"sources": "2"}) == []
+
+
+def test_a_guest_started_again_by_hand_is_set_up(
     machines: Callable[..., Machines], provider: Pretended
 ) -> None:
     up(machines())
-    settings = machines().settings()
-    provider.asked.clear()
+    provider.names["server"] = "testbed"
+    assert machines().planned(STAMP) == ["set up client and server: server started again by hand"]
     assert up(machines()) == ["client", "server"]
-    assert provider.asked == []
-    assert machines().settings() == settings
+
+
+def test_saved_machines_go_on(
+    machines: Callable[..., Machines], provider: Pretended, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: dict[str, str] = {}
+    monkeypatch.setattr(
+        Guest, "shell", lambda guest, line, *_, **__: lines.update({guest.role: line})
+    )
+    up(machines())
+    booted = machines().project.boots()
+    machines().down("save")
+    provider.asked.clear()
+    assert up(machines()) == []
+    assert sorted(provider.asked) == ["start client", "start server"]
+    assert all(line.startswith("date -s @") for line in lines.values())
+    assert "ping" in lines["client"] and "carrier" in lines["server"]
+    now = machines().project.boots()
+    assert (booted["resumes"], now["resumes"]) == (0, 1)
+    assert now["booted_utc"] == booted["booted_utc"]
+    assert now["resumed_utc"]
+
+
+def test_saved_machines_whose_link_does_not_hold_are_set_up_again(
+    machines: Callable[..., Machines], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = [GuestError("client: exit status 1")]
+
+    def shell(guest: Guest, *_: Any, **__: Any) -> None:
+        if guest.role == "client" and broken:
+            raise broken.pop()
+
+    monkeypatch.setattr(Guest, "shell", shell)
+    up(machines())
+    machines().down("save")
+    assert up(machines()) == ["client", "server"]
 
 
 def test_halted_machines_are_started(
     machines: Callable[..., Machines], provider: Pretended
 ) -> None:
     up(machines())
-    settings = machines().settings()
+    settings = machines().project.settings()
     provider.asked.clear()
     provider.found = dict(HALTED)
     assert up(machines()) == ["client", "server"]
     assert provider.asked == ["up"]
-    assert machines().settings() == settings
+    assert machines().project.settings() == settings
 
 
 def test_halted_machines_whose_port_was_taken_are_made_anew(
     machines: Callable[..., Machines], provider: Pretended
 ) -> None:
     up(machines())
-    settings = machines().settings()
+    settings = machines().project.settings()
     assert settings is not None
     provider.asked.clear()
     provider.found = dict(HALTED)
@@ -151,37 +227,39 @@ def test_halted_machines_whose_port_was_taken_are_made_anew(
         thief.bind(("127.0.0.1", settings["ports"]["server_ssh"]))
         thief.listen()
         up(machines())
-        assert provider.asked == AGAIN
-        again = machines().settings()
+        assert sorted(provider.asked) == sorted(AGAIN)
+        again = machines().project.settings()
         assert again is not None
         assert again["ports"]["server_ssh"] != settings["ports"]["server_ssh"]
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("change", "anew"),
     [
-        {"nic_model": "virtio"},
-        {"server": {"cpus": 3}},
-        {"client": {"memory_mb": 700}},
+        ({"nic_model": "virtio"}, ["client", "server"]),
+        ({"server": {"cpus": 3}}, ["server"]),
+        ({"client": {"memory_mb": 700}}, ["client"]),
     ],
 )
 def test_machines_that_no_longer_fit_are_made_anew(
-    machines: Callable[..., Machines], provider: Pretended, change: dict[str, Any]
+    machines: Callable[..., Machines], provider: Pretended, change: dict[str, Any], anew: list[str]
 ) -> None:
     up(machines())
     provider.asked.clear()
-    up(machines(**change))
-    assert provider.asked == AGAIN
+    assert up(machines(**change)) == ["client", "server"]
+    assert sorted(provider.asked[:-2]) == [f"remove {role}" for role in anew]
+    assert provider.asked[-2:] == ["pool", "up"]
 
 
-def test_half_the_machines_are_no_machines(
-    machines: Callable[..., Machines], provider: Pretended
-) -> None:
+def test_the_missing_half_is_made(machines: Callable[..., Machines], provider: Pretended) -> None:
     up(machines())
+    settings = machines().project.settings()
     provider.asked.clear()
     provider.found = {"server": "running"}
+    provider.records = {"server"}
     up(machines())
-    assert provider.asked == AGAIN
+    assert provider.asked == ["pool", "up"]
+    assert machines().project.settings() == settings
 
 
 @pytest.mark.parametrize("content", ["{", "null", "[]", "{}", '{"ports": {}}'])
@@ -190,10 +268,10 @@ def test_settings_that_are_damaged(
 ) -> None:
     """Read as none: the machines are made anew instead of the program breaking."""
     up(machines())
-    (machines().project / "machines.json").write_text(content)
+    (machines().project.path / "machines.json").write_text(content)
     provider.asked.clear()
     assert up(machines()) == ["client", "server"]
-    assert provider.asked == AGAIN
+    assert sorted(provider.asked) == sorted(AGAIN)
 
 
 def test_what_the_vagrantfile_reads(
@@ -201,12 +279,12 @@ def test_what_the_vagrantfile_reads(
 ) -> None:
     mine = machines(server={"cpus": 4, "memory_mb": 900}, boot_timeout_s=99)
     up(mine)
-    settings = mine.settings()
+    settings = mine.project.settings()
     assert settings is not None
     assert json.loads((checkout / ".testbed/machines.json").read_text()) == settings
-    assert mine.project == account.data_dir / "projects" / project_id(checkout)
-    assert (mine.project / "Vagrantfile").read_text() == (checkout / "Vagrantfile").read_text()
-    assert (mine.project / "machines.json").stat().st_mode & 0o777 == 0o600
+    assert mine.project.path == account.data_dir / "projects" / project_id(checkout)
+    assert (mine.project.path / "Vagrantfile").read_text() == (checkout / "Vagrantfile").read_text()
+    assert (mine.project.path / "machines.json").stat().st_mode & 0o777 == 0o600
     assert (settings["driver"], settings["cpu_mode"]) == ("qemu", "maximum")
     assert (settings["nic_model"], settings["boot_timeout_s"]) == ("e1000", 99)
     assert settings["mgmt_mac"] == MGMT_MAC
@@ -228,7 +306,7 @@ def test_every_setting_that_the_vagrantfile_uses_is_there(
     machines: Callable[..., Machines], checkout: Path
 ) -> None:
     up(machines())
-    settings = machines().settings()
+    settings = machines().project.settings()
     assert settings is not None
     text = (checkout / "Vagrantfile").read_text()
     for words in text.replace("settings['", 'settings["').split('settings["')[1:]:
@@ -241,13 +319,13 @@ def test_two_checkouts_have_machines_of_their_own(
     machines: Callable[..., Machines], account: Account, tmp_path: Path
 ) -> None:
     other = Machines(Config(), tmp_path, account, Terminal(-1))
-    assert other.project != machines().project
+    assert other.project.path != machines().project.path
 
 
 def test_too_little_memory(
     machines: Callable[..., Machines], provider: Pretended, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_available_memory_mb", lambda: 1800)
+    monkeypatch.setattr(room, "available_memory_mb", lambda: 1800)
     with pytest.raises(HostError) as caught:
         up(machines(server={"memory_mb": 1024}, client={"memory_mb": 512}))
     assert caught.value.message == (
@@ -264,9 +342,9 @@ def test_running_machines_are_not_counted_twice(
     machines: Callable[..., Machines], provider: Pretended, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     up(machines())
-    monkeypatch.setattr(module, "_available_memory_mb", lambda: 10)
+    monkeypatch.setattr(room, "available_memory_mb", lambda: 10)
     provider.asked.clear()
-    assert up(machines()) == ["client", "server"]
+    assert up(machines()) == []
     assert provider.asked == []
 
 
@@ -288,23 +366,51 @@ def test_guests_of_machines_that_are_not_up(
     provider.found = dict(states)
     with pytest.raises(MachineError) as caught:
         machines().guests()
-    assert caught.value.message == "the machines are not up"
+    assert caught.value.message.startswith("the machines are not up (client ")
     assert caught.value.hint == "run `testbed up` first"
 
 
 def test_states_and_down(machines: Callable[..., Machines], provider: Pretended) -> None:
     mine = machines()
     assert mine.states() == {"client": "not created", "server": "not created"}
-    mine.down(destroy=True)
+    mine.down("save")
     assert provider.asked == []
     up(mine)
     provider.asked.clear()
     assert mine.states() == RUNNING
-    mine.down(destroy=False)
+    mine.down("halt")
     assert mine.states() == HALTED
-    mine.down(destroy=True)
+    mine.down("halt")
+    assert provider.asked == ["halt"]
+    mine.down("destroy")
     assert mine.states() == {"client": "not created", "server": "not created"}
-    assert provider.asked == ["halt", "destroy"]
+    assert sorted(provider.asked) == ["halt", "remove client", "remove server"]
+    assert not mine.project.path.exists()
+
+
+def test_what_cannot_be_removed_is_told(
+    machines: Callable[..., Machines], provider: Pretended
+) -> None:
+    mine = machines()
+    up(mine)
+    provider.sticky = True
+    with pytest.raises(MachineError) as caught:
+        mine.down("destroy")
+    assert caught.value.message == "not everything of the machines could be removed"
+    assert "domain tb-client (running)" in caught.value.detail
+    assert "disk tb-server.img" in caught.value.detail
+
+
+def test_no_room_for_what_is_to_be_saved(
+    machines: Callable[..., Machines], provider: Pretended, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = machines()
+    up(mine)
+    monkeypatch.setattr(Account, "free_bytes", lambda _: 10)
+    with pytest.raises(HostError) as caught:
+        mine.down("save")
+    assert caught.value.message.startswith("too little disk: saving the machines may take 1.6 GB")
+    assert mine.states() == RUNNING
 
 
 def test_a_machine_that_does_not_boot(
@@ -330,9 +436,9 @@ def test_a_guest_that_cannot_be_prepared(machines: Callable[..., Machines]) -> N
             raise GuestError("server: exit status 1")
 
     with pytest.raises(GuestError):
-        machines().up(prepare)
+        machines().up(prepare, STAMP)
     with pytest.raises(GuestError):  # they run now, and it is tried again
-        machines().up(prepare)
+        machines().up(prepare, STAMP)
 
 
 @pytest.mark.usefixtures("ctrl_c_works")
@@ -356,7 +462,7 @@ def test_ctrl_c_while_arms_are_built_does_not_wait_for_the_build(
             seen.append(closed.wait(0.5))
 
     with pytest.raises(KeyboardInterrupt):
-        machines().up(build)
+        machines().up(build, {"sources": "2"})
     assert seen == [True], "the connection, and with it the build, was not ended"
 
 
@@ -368,4 +474,4 @@ def test_boxes_in_use_are_not_removed(
         machines().remove_boxes()
     assert caught.value.message == "the machines still use the box"
     assert caught.value.hint == "run `testbed down --destroy` first"
-    assert "destroy" not in provider.asked
+    assert not [word for word in provider.asked if word.startswith("remove")]

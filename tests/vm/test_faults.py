@@ -124,7 +124,7 @@ def test_plain_vagrant_works_on_the_same_machines(testbed: Testbed) -> None:
 def test_halted_machines_start_again(testbed: Testbed) -> None:
     """Last: it takes a boot. The same disks, so the same host key."""
     key = testbed.guest("server", "cat /etc/ssh/ssh_host_ed25519_key.pub")
-    assert testbed.run("down").returncode == 0
+    assert testbed.run("down", "--halt").returncode == 0
     stopped = testbed.run("bench", "--both")
     assert stopped.returncode == 4
     assert "run `testbed up` first" in stopped.stderr

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Vagrant, through python-vagrant, and virsh for what Vagrant does not tell.
+"""Vagrant, through python-vagrant.
 
 python-vagrant throws the streams away, replaces the environment and knows no other
 account; here each call gets the testbed's environment, runs as the account that owns
@@ -20,8 +20,6 @@ import vagrant
 from testbed.edge import host
 from testbed.edge.account import Account
 from testbed.model.errors import MachineError
-
-URI = "qemu:///session"
 
 
 class _Vagrant(vagrant.Vagrant):  # python-vagrant has no types: its calls are ignored below
@@ -63,13 +61,12 @@ class _Vagrant(vagrant.Vagrant):  # python-vagrant has no types: its calls are i
         return host.run(argv, cwd=Path(self.root), environment=self.env).stdout
 
 
-class Provider:
-    """The two machines as Vagrant and libvirt see them."""
+class Vagrant:
+    """The two machines as Vagrant sees them."""
 
-    def __init__(self, account: Account, project: Path, vagrant_home: Path, prefix: str) -> None:
+    def __init__(self, account: Account, project: Path, vagrant_home: Path) -> None:
         self.account = account
         self.project = project
-        self.prefix = prefix
         self.log = project / "vagrant.log"
         self.environment = {
             "TESTBED_PROJECT": str(project),
@@ -87,49 +84,30 @@ class Provider:
         pairs = [f"{name}={value}" for name, value in self.environment.items()]
         return self.account.command(["env", *pairs, host.find("vagrant", package="vagrant")])
 
-    def ensure_pool(self, name: str, path: Path) -> None:
-        """Make sure that libvirt knows the storage pool for the machines' disks, and runs it."""
-        pools = self._virsh("pool-list", "--all", "--name").split()
-        if name not in pools:
-            self._virsh("pool-define-as", name, "dir", "--target", str(path))
-        if name not in self._virsh("pool-list", "--name").split():
-            self._virsh("pool-start", name)
+    def forget(self, role: str) -> None:
+        """Remove Vagrant's record of a machine, which would pin the next one to an old box."""
+        shutil.rmtree(self._record(role), ignore_errors=True)
 
-    def forget(self, pool: str) -> None:
-        """Remove what machines that no longer exist left: Vagrant's record and their disks.
+    def recorded(self) -> set[str]:
+        """Return the roles that Vagrant has a record of."""
+        machines = Path(self.environment["VAGRANT_DOTFILE_PATH"]) / "machines"
+        return {path.parent.parent.name for path in machines.glob("*/libvirt/id")}
 
-        Vagrant's record would otherwise pin the next machines to the box of the last.
-        """
-        shutil.rmtree(self.environment["VAGRANT_DOTFILE_PATH"], ignore_errors=True)
-        for line in self._virsh("vol-list", pool).splitlines():
-            name = line.split()[0] if line.split() else ""
-            if name.startswith(self.prefix):
-                self._virsh("vol-delete", name, "--pool", pool)
+    def _record(self, role: str) -> Path:
+        return Path(self.environment["VAGRANT_DOTFILE_PATH"]) / "machines" / role
 
-    def remove_boxes(self, pool: str) -> list[str]:
-        """Delete Vagrant's boxes of ours, and the pool's copies that no disk rests on."""
-        gone = []
+    def remove_boxes(self) -> list[str]:
+        """Delete Vagrant's copies of our boxes; return their folders."""
         boxes = Path(self.environment["VAGRANT_HOME"]) / "boxes"
-        for folder in sorted(boxes.glob("testbed-*")):
+        folders = sorted(boxes.glob("testbed-*"))
+        for folder in folders:
             shutil.rmtree(folder)
-            gone.append(str(folder))
-        names = [line.split()[0] for line in self._virsh("vol-list", pool).splitlines() if line]
-        xml = {name: self._virsh("vol-dumpxml", name, "--pool", pool) for name in names}
-        for name in names:
-            used = any(f"/{name}</path>" in text for other, text in xml.items() if other != name)
-            if "_vagrant_box_image_" in name and not used:
-                self._virsh("vol-delete", name, "--pool", pool)
-                gone.append(name)
-        return gone
+        return [str(folder) for folder in folders]
 
     def up(self) -> None:
         """Create and boot both machines side by side; raises MachineError with the log's end."""
         boot = functools.partial(self._vagrant.up, provider="libvirt", provision=False)
         self._say(boot, "vagrant up")
-
-    def destroy(self) -> None:
-        """Remove both machines and their disks."""
-        self._say(self._vagrant.destroy, "vagrant destroy")
 
     def halt(self) -> None:
         """Shut both machines down."""
@@ -145,34 +123,11 @@ class Provider:
         add = functools.partial(self._vagrant.box_add, name, str(path), provider="libvirt")
         self._say(add, "vagrant box add")
 
-    def states(self) -> dict[str, str]:
-        """Return {domain name: libvirt state} of this project's domains, by virsh.
-
-        Raises HostError when libvirt does not answer.
-        """
-        states = {}
-        for name in self._virsh("list", "--all", "--name").split():
-            if name.startswith(self.prefix):
-                states[name.removeprefix(self.prefix)] = self._virsh("domstate", name).strip()
-        return states
-
-    def _virsh(self, *argv: str) -> str:
-        tool = host.find("virsh", package="libvirt-clients")
-        command = self.account.command([tool, "-q", "-c", URI, *argv])
-        environment = self.account.environment()
-        return host.run(command, environment=environment, timeout_s=60, cwd=self.project).stdout
-
-    def version(self) -> dict[str, str]:
-        """Return the versions that a run records."""
-        words = self._virsh("version", "--daemon").splitlines()
-        facts = dict(line.split(": ", 1) for line in words if ": " in line)
+    def version(self) -> str:
+        """Return Vagrant's version."""
         tool = host.find("vagrant", package="vagrant")
         said = host.run(self.account.command([tool, "--version"]), environment=self._vagrant.env)
-        return {
-            "libvirt": facts.get("Using library", "?"),
-            "qemu": facts.get("Running hypervisor", "?"),
-            "vagrant": said.stdout.strip(),
-        }
+        return said.stdout.strip()
 
     def _say(self, action: object, what: str) -> None:
         start = self.log.stat().st_size if self.log.exists() else 0

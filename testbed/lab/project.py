@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The folder of one checkout's machines: what they were made with, and what happened to them."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from testbed.edge.account import Account
+
+
+@dataclass(frozen=True)
+class Project:
+    """Files that belong to the machines' account; a missing or damaged one reads as None."""
+
+    account: Account
+    checkout: Path
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+        return self.account.project_dir(self.checkout)
+
+    def settings(self) -> dict[str, Any] | None:
+        """Return what the machines were last brought up with."""
+        data = self._read("machines.json")
+        return data if data and "machines" in data and "ports" in data else None
+
+    def stage(self, settings: Mapping[str, Any]) -> None:
+        """Put settings, Vagrantfile and set-up scripts where the account, and Vagrant, read them.
+
+        The checkout's own path is written down too: that tells later whether it still exists.
+        """
+        for name in ("pool", "vagrant.d"):
+            self.account.make_dir(self.account.data_dir / name)
+        text = json.dumps(settings, indent=2) + "\n"
+        self.account.write(self.path / "machines.json", text)
+        self.account.write(self.path / "checkout", f"{self.checkout.resolve()}\n")
+        shutil.copy(self.checkout / "Vagrantfile", self.path / "Vagrantfile")
+        shutil.copytree(self.checkout / "guest/setup", self.path / "setup", dirs_exist_ok=True)
+        self.account.own(self.path)
+        beside = self.checkout / ".testbed"
+        beside.mkdir(exist_ok=True)
+        (beside / "machines.json").write_text(text)
+
+    def remove(self) -> None:
+        """Delete the folder, and what plain Vagrant reads beside the Vagrantfile."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        (self.checkout / ".testbed/machines.json").unlink(missing_ok=True)
+
+    def is_prepared(self, stamp: Mapping[str, Any]) -> bool:
+        """Whether the machines were last given what `stamp` tells."""
+        return bool(self._read("prepared.json") == json.loads(json.dumps(dict(stamp))))
+
+    def note_prepared(self, stamp: Mapping[str, Any] | None) -> None:
+        """Write down what the machines were given; None while that is not finished."""
+        if stamp is None:
+            (self.path / "prepared.json").unlink(missing_ok=True)
+        else:
+            self.account.write(self.path / "prepared.json", json.dumps(dict(stamp)) + "\n")
+
+    def boots(self) -> dict[str, Any]:
+        """Return when the machines were booted, and how often and when last resumed."""
+        known = self._read("boots.json") or {}
+        return {name: known.get(name) for name in ("booted_utc", "resumes", "resumed_utc")}
+
+    def note_boot(self, answered: Mapping[str, float]) -> None:
+        """Write down that the machines were booted now; `answered` is read by bench/."""
+        facts = {"booted_utc": _now(), "resumes": 0, "resumed_utc": None, "answered": answered}
+        self.account.write(self.path / "boots.json", json.dumps(facts) + "\n")
+
+    def note_resumed(self) -> None:
+        """Write down that the machines went on from a saved state now."""
+        known = self._read("boots.json") or {"booted_utc": None}
+        facts = {**known, "resumes": int(known.get("resumes", 0)) + 1, "resumed_utc": _now()}
+        self.account.write(self.path / "boots.json", json.dumps(facts) + "\n")
+
+    def last_words(self) -> str:
+        """Return the last lines of the machines' consoles."""
+        said = ""
+        for path in sorted(self.path.glob("*-console.log")):
+            lines = path.read_text(errors="replace").splitlines()[-8:]
+            said += f"\n--- {path}\n" + "\n".join(lines)
+        return said
+
+    def _read(self, name: str) -> dict[str, Any] | None:
+        try:
+            data = json.loads((self.path / name).read_text())
+        except (OSError, ValueError):
+            return None
+        return data if isinstance(data, dict) else None
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
