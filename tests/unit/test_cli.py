@@ -49,7 +49,8 @@ REFUSED: list[tuple[str, int, str]] = [
     ("bench --arms none,../../etc", 2,
      "testbed: there is no folder ../../etc\n  → a word with a slash is the path of an arm's "
      f"folder; without one it is a name: {KNOWN.removeprefix('known arms: ')}"),
-    ("bench --both", 4, "testbed: the machines are not up\n  → run `testbed up` first\n"),
+    ("bench --both", 4, "testbed: the machines are not up (client not created, server not created)"
+     "\n  → run `testbed up` first\n"),
     ("ssh server", 4, "testbed: the server is not up\n  → run `testbed up` first\n"),
     ("ssh gateway", 2,
      "testbed: there is no machine 'gateway'\n  → the machines: client, server\n"),
