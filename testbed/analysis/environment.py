@@ -77,6 +77,7 @@ def overview(run: Run) -> list[tuple[str, str]]:
     rows = [
         ("Acceleration", speed),
         ("Host", _host(run)),
+        ("Machines", _boots(run)),
         ("Server kernel", kernel(run) + ("" if build == UNKNOWN else f" ({build})")),
         ("Server system", fact(run, guest, "os_release", "PRETTY_NAME")),
         ("Server CPUs", f"{server_cpus(run)} \u00d7 {fact(run, guest, 'cpus', 'model')}"),
@@ -109,6 +110,17 @@ def _host(run: Run) -> str:
         *(_versioned(name, str(said[name])) for name in programs),
     ]
     return ", ".join(part for part in parts if part)
+
+
+def _boots(run: Run) -> str:
+    """ "booted …, went on from a saved state 2 times, last …"; empty where it is not recorded."""
+    host = run.facts.get("host", {})
+    times, last = host.get("resumes"), host.get("resumed_utc")
+    if not host.get("booted_utc"):
+        return ""
+    booted = f"booted {host['booted_utc']}"
+    how_often = "once" if times == 1 else f"{times} times"
+    return f"{booted}, went on from a saved state {how_often}, last {last}" if times else booted
 
 
 def _versioned(program: str, text: str) -> str:

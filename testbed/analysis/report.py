@@ -6,6 +6,7 @@ Nothing is written here: the caller puts the files into the run directory.
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from testbed.analysis import as_published, published
 from testbed.analysis.beside_published import beside
@@ -21,6 +22,7 @@ from testbed.analysis.plots import (
 )
 from testbed.analysis.records import Run
 from testbed.analysis.rendering import TEMPLATES, render
+from testbed.analysis.second_process import begun
 from testbed.analysis.tables import findings_json, trials_csv
 from testbed.analysis.verdict import Opening, opening
 from testbed.analysis.view import Figures, view_of, warning_of
@@ -50,17 +52,25 @@ def render_report(
     *,
     overlay: bool = False,
     per_cpu: bool = False,
-    judged: Judged | None = None,
 ) -> dict[str, str | bytes]:
     """File name within the run directory → content, bytes of a picture or text.
 
     report.html, report.md, derived/trials.csv, derived/findings.json, plots/*.svg and *.png,
     derived/mpstat/<block>-<arm>.txt. With `overlay` the original's published numbers stand beside
-    the run's; with `per_cpu` each CPU has a chart of its own. `judged` saves judging the run again.
+    the run's; with `per_cpu` each CPU has a chart of its own.
     Raises UsageError naming the line of a broken template.
     """
-    judged = judged or judge(run)
-    figures = _figures(judged, overlay=overlay, per_cpu=per_cpu)
+    return judged_report(run, templates, overlay=overlay, per_cpu=per_cpu)[1]
+
+
+def judged_report(
+    run: Run, templates: Path = TEMPLATES, *, overlay: bool = False, per_cpu: bool = False
+) -> tuple[Judged, dict[str, str | bytes]]:
+    """What was concluded from a run, and its files as `render_report` gives them."""
+    with begun(lambda: _of_the_packets(run, per_cpu=per_cpu)) as of_the_packets:
+        judged = judge(run)
+        of_the_costs = _of_the_costs(judged, overlay=overlay)
+        figures = Figures(**of_the_costs, **of_the_packets())
     variables = view_of(run, judged.findings, judged.comparisons, judged.opening, figures)
     variables["published"] = as_published.view(run, judged.findings, overlay=overlay)
     variables["of_tables"] = run.run_id == published.RUN_ID
@@ -83,23 +93,30 @@ def render_report(
         for trial in run.trials
         if trial.mpstat is not None
     }
-    return files
+    return judged, files
 
 
-def _figures(judged: Judged, *, overlay: bool, per_cpu: bool) -> Figures:
+def _of_the_packets(run: Run, *, per_cpu: bool) -> dict[str, Any]:
+    """The figures that need no judgement."""
+    return {
+        "ledger": draw_ledger(run),
+        "ledger_narrow": draw_ledger(run, narrow=True),
+        "cpu_time": {arm.name: draw_cpu_time(run, arm) for arm in run.arms},
+        "per_cpu": {arm.name: draw_per_cpu(run, arm) if per_cpu else () for arm in run.arms},
+    }
+
+
+def _of_the_costs(judged: Judged, *, overlay: bool) -> dict[str, Any]:
+    """The figures that say what the checks let them say."""
     run, comparisons = judged.run, judged.comparisons
     excluded = excluded_arms(run, judged.findings)
-    return Figures(
-        comparison=draw_comparison(
+    return {
+        "comparison": draw_comparison(
             run,
             excluded,
             relative=bool(comparisons) and not excluded,
             bands=bool(comparisons),
             warning=warning_of(comparisons),
         ),
-        ledger=draw_ledger(run),
-        ledger_narrow=draw_ledger(run, narrow=True),
-        cpu_time={arm.name: draw_cpu_time(run, arm) for arm in run.arms},
-        per_cpu={arm.name: draw_per_cpu(run, arm) if per_cpu else () for arm in run.arms},
-        beside=draw_overlay(run) if overlay else None,
-    )
+        "beside": draw_overlay(run) if overlay else None,
+    }

@@ -41,6 +41,9 @@ def bench(
     max_blocks: Annotated[
         int, typer.Option(min=2, max=1000, help="Where --until-precise gives up.")
     ] = 40,
+    resume: Annotated[
+        str, typer.Option(metavar="RUN", help="Finish a run that was cut off; or `latest`.")
+    ] = "",
 ) -> None:
     """Run the experiment on machines that are up, then render its report."""
     from dataclasses import replace
@@ -48,6 +51,9 @@ def bench(
     from testbed import verbs
     from testbed.model.arm import BASELINE, EXHIBITS, FAIR
 
+    if resume:
+        _resume(resume)
+        return
     names = _names(arms)
     chosen = [hook for hook, on in zip(FAIR, (both or netfilter, both or xdp), strict=True) if on]
     if profile not in ("fair", "original"):
@@ -75,6 +81,22 @@ def bench(
         precision=_precision(until_precise, config.bench.trials, max_blocks),
     )  # fmt: skip
     verbs.bench(replace(lab, config=config), request)
+    _report(lab, [])
+
+
+def _resume(name: str) -> None:
+    """Finish a run; what it is like was decided when it began."""
+    from testbed import verbs
+
+    given = [word for word in sys.argv[1:] if word.startswith("-")]
+    others = [word for word in given if word.partition("=")[0] not in ("--resume", "-v", "-q")]
+    if others:
+        raise UsageError(
+            f"--resume takes no other option: {' '.join(others)}",
+            hint="arms, order, seed and rate are those with which the run began",
+        )
+    lab = the_lab()
+    verbs.resume(lab, None if name == "latest" else name)
     _report(lab, [])
 
 

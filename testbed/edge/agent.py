@@ -89,6 +89,7 @@ class Agent:
     _lines: "queue.SimpleQueue[bytes]" = field(default_factory=queue.SimpleQueue)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _ended: threading.Event = field(default_factory=threading.Event)
+    _why: str = ""
 
     def start(self, timeout_s: float) -> "Agent":
         """Wait for the agent's first word; raises NoAnswer with its last ones when none comes."""
@@ -113,10 +114,16 @@ class Agent:
         number, answer = next(self._numbers), Future[dict[str, Any]]()
         with self._lock:
             if self._ended.is_set():
-                raise self._broken(what, "it has ended")
+                raise self._broken(what, self._why)
             self._waiting[number] = answer
         self._lines.put(json.dumps({"id": number, "limit_s": limit_s, **words}).encode() + b"\n")
         return self._answer_of(answer, what, limit_s + GRACE_S)
+
+    def give_up(self, why: str) -> None:
+        """Whatever waits fails now with `why`, and so does what is asked from now on."""
+        self._end(why)
+        with contextlib.suppress(OSError, EOFError):
+            self.channel.close()
 
     def close(self) -> None:
         """End it, and wait until it has ended: what runs in the guest then is not the testbed's."""
@@ -139,9 +146,11 @@ class Agent:
             raise self._broken(what, str(error)) from error
 
     def _broken(self, what: str, why: str) -> NoAnswer:
+        reason, _, words = why.partition("\n")
         return NoAnswer(
-            f"{self.role}: the connection broke during: {what} ({why})",
-            hint="`testbed status` tells whether the machine still runs",
+            f"{self.role}: the connection broke during: {what} ({reason.rstrip(':')})",
+            hint="`testbed status` tells whether the machine still runs, `testbed up` mends it",
+            detail=words,
         )
 
     def _speak(self) -> None:
@@ -166,10 +175,16 @@ class Agent:
         except (OSError, EOFError, ValueError, KeyError) as error:
             why = str(error)
         finally:
-            with self._lock:
-                self._ended.set()
-                left = list(self._waiting.values())
-                self._waiting.clear()
-            for waiting in left:
-                waiting.set_exception(ConnectionError(why))
-            self._lines.put(END)
+            self._end(why)
+
+    def _end(self, why: str) -> None:
+        with self._lock:
+            if self._ended.is_set():
+                return
+            self._why = why
+            self._ended.set()
+            left = list(self._waiting.values())
+            self._waiting.clear()
+        for waiting in left:
+            waiting.set_exception(ConnectionError(why))
+        self._lines.put(END)

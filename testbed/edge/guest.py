@@ -83,6 +83,11 @@ class Guest:
         words = {"do": "program", "program": name, "arguments": list(arguments)}
         return self._output(self._asked(shlex.join(argv), timeout_s, words), argv, check=check)
 
+    def give_up(self, why: str) -> None:
+        """Let every request that waits for the agent fail now, and those to come, with `why`."""
+        if self._agent is not None:
+            self._agent.give_up(why)
+
     def stop(self, names: Sequence[str]) -> None:
         """End jobs and wait until they have ended; those that do not run are no failure.
 

@@ -69,6 +69,12 @@ def source_stamp(*folders: Path) -> str:
     return digest.hexdigest()
 
 
+def stamp_of(checkout: Path, arms: Sequence[Arm]) -> str:
+    """Return a hash over the guests' programs and the sources of arms, those from outside too."""
+    outside = [arm.outside for arm in arms if arm.outside is not None]
+    return source_stamp(checkout / "guest", *dict.fromkeys(outside))
+
+
 def build_arms(server: Guest, arms: Sequence[Arm], checkout: Path, config: Config) -> None:
     """Build arms in the server against its own kernel, side by side, unless that was done.
 

@@ -77,6 +77,8 @@ class Machines:
             self.terminal.say(str(step))
             if step.action == "remove":
                 self._remove(step.roles)
+            elif step.action == "stop":
+                for_each(list(step.roles), "stop", self.domains)
         if any(step.action == "create" for step in steps):
             self._make_room(wanted, box)
         for action, doing in (("restore", "start"), ("resume", "resume")):

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from testbed.lab.settings import ROLES
 
-Action = Literal["remove", "create", "restore", "resume", "start", "set up"]
+Action = Literal["remove", "stop", "create", "restore", "resume", "start", "set up"]
 RUNNING, SAVED, PAUSED, OFF = "running", "saved", "paused", "shut off"
 MARKS = ("driver", "cpu_mode", "nic_model", "box", "private_key")
 """Settings of both machines that cannot be changed in machines that exist."""
@@ -59,6 +59,9 @@ def plan(seen: Seen, wanted: Mapping[str, Any]) -> list[Step]:
     steps: list[Step] = [*removing]
     for role in ROLES:
         state = None if role in gone else seen.states.get(role)
+        if state == RUNNING and role in seen.host_names and seen.host_names[role] is None:
+            steps.append(Step("stop", (role,), "it runs and does not answer"))
+            state = OFF
         steps += _to_running(role, state, again=role in gone)
     if not steps and (reason := _not_set_up(seen)):
         return [Step("set up", ROLES, reason)]
@@ -126,19 +129,16 @@ def _shown(value: Any) -> str:
 
 def _not_set_up(seen: Seen) -> str:
     """Why running machines have to be set up again; empty when the last set-up still holds."""
-    silent = [role for role in ROLES if seen.host_names.get(role) is None]
     other = [role for role in ROLES if seen.host_names.get(role) not in (None, role)]
     if other:
         return f"{' and '.join(other)} started again by hand"
-    if silent:
-        return f"{' and '.join(silent)} did not tell whether the set-up still holds"
     return "" if seen.current else CHANGED
 
 
 def _joined(steps: list[Step]) -> list[Step]:
-    """Both machines in one step where action and reason are the same; removing comes first."""
+    """Both machines in one step where action and reason are the same; taking away comes first."""
     joined: list[Step] = []
-    for step in sorted(steps, key=lambda step: step.action != "remove"):
+    for step in sorted(steps, key=lambda step: step.action not in ("remove", "stop")):
         same = [s for s in joined if (s.action, s.reason) == (step.action, step.reason)]
         if same:
             joined[joined.index(same[0])] = Step(

@@ -42,16 +42,23 @@ class Recording:
     precision: Mapping[str, Any] | None = None
     load: list[dict[str, Any]] = field(default_factory=list)
     """What the warm-up tried: rates asked for and kept, shares delivered."""
+    request: Mapping[str, Any] = field(default_factory=dict)
+    sources: str = ""
+    """A hash over the guests' programs and the arms; with `request`, what resuming needs."""
+    resumed: list[dict[str, Any]] = field(default_factory=list)
+    """When the run went on after it had been cut off, and with which block."""
 
     @contextmanager
     def whole(self) -> Iterator[None]:
         """Frame the trials; only when the block ends well does the run get its manifest."""
         self.write_plan(self.plan)
+        before = self.run_dir.path / "facts/host.json"
         started, clock = datetime.now(timezone.utc), time.monotonic()
-        with ThreadPoolExecutor(1) as beside:
-            host_facts = beside.submit(hostfacts.collect, self.machines)
-            self._facts("before")
-            self.run_dir.write_json("facts/host.json", host_facts.result())
+        if not (self.resumed and before.exists()):
+            with ThreadPoolExecutor(1) as beside:
+                host_facts = beside.submit(hostfacts.collect, self.machines)
+                self._facts("before")
+                self.run_dir.write_json("facts/host.json", host_facts.result())
         loop = time.monotonic()
         yield
         loop_s = time.monotonic() - loop
@@ -76,6 +83,9 @@ class Recording:
             "seed": plan.seed,
             "until_precise": self.precision,
             "load": self.load,
+            "request": dict(self.request),
+            "sources": self.sources,
+            "resumed": self.resumed,
         }
         self.run_dir.write_json("plan.json", document)
 
@@ -101,6 +111,7 @@ class Recording:
             "windows_s": {name.removesuffix("_s"): getattr(bench, name) for name in windows},
             "warm_up": list(self.plan.warm_up),
             "accelerator": self.machines.accelerator().name,
+            "resumed": self.resumed,
             "exit_code": int(ExitCode.OK),
         }
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -35,7 +35,8 @@ class Experiment:
     """Everything that the trials need.
 
     `arms` holds each arm of the plan by the name that the plan has for it. `repeats` is how many
-    times a trial sends its traffic. `witness` is told of every step as it begins.
+    times a trial sends its traffic; of a resumed run `blocks_done` are left out. `witness` is told
+    of every step as it begins.
     """
 
     config: Config
@@ -46,7 +47,14 @@ class Experiment:
     run_dir: RunDir
     terminal: Terminal
     repeats: int = 1
+    blocks_done: int = 0
     witness: Witness = lambda trial, step: None
+
+    def at_a_fixed_rate(self) -> "Experiment":
+        """Return this experiment with a warm-up that finds out nothing: the load is known."""
+        once = {"adapt_load": False, "warm_up": min(1, self.config.bench.warm_up)}
+        bench = self.config.bench.model_copy(update=once)
+        return replace(self, config=self.config.model_copy(update={"bench": bench}))
 
     def run(self, grow: Grow = lambda plan: plan) -> None:
         """Run every trial of the plan, in its order; the run directory holds the outcome.
@@ -55,13 +63,15 @@ class Experiment:
         first step that fails. Then, as after Ctrl-C, hooks are unloaded, nothing runs in the
         guests, finished trials stay.
         """
-        plan, number, done, started = self.plan, 0, 0, time.monotonic()
+        plan, number, done, started = self.plan, self.blocks_done, 0, time.monotonic()
+        skipped = sum(len(block) for block in plan.blocks[:number])
         while number < len(plan.blocks):
             number += 1
             for trial in plan.block(number):
                 each_s = (time.monotonic() - started) / done if done else self._expected_s()
-                left_s = each_s * (len(plan) - done)
-                self.terminal.trial(done + 1, len(plan), trial.block, trial.arm, left_s)
+                nth = skipped + done + 1
+                left_s = each_s * (len(plan) - nth + 1)
+                self.terminal.trial(nth, len(plan), trial.block, trial.arm, left_s)
                 self.trial(trial)
                 done += 1
             if number == len(plan.blocks):

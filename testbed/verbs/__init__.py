@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from testbed.verbs.experiment import Precision, Request, bench
+    from testbed.verbs.experiment import Precision, Request, bench, resume
     from testbed.verbs.fault_test import selftest
     from testbed.verbs.gate import check
     from testbed.verbs.lab import Lab
@@ -43,6 +43,7 @@ __all__ = [
     "handout",
     "logs",
     "report",
+    "resume",
     "runs",
     "selftest",
     "ssh",
@@ -53,7 +54,7 @@ __all__ = [
 ]
 
 _MODULES = {
-    **dict.fromkeys(("Precision", "Request", "bench"), "experiment"),
+    **dict.fromkeys(("Precision", "Request", "bench", "resume"), "experiment"),
     **dict.fromkeys(("Report", "Wanted", "compare", "report"), "results"),
     **dict.fromkeys(("handout", "starter"), "lab_sheet"),
     "Lab": "lab",

@@ -2,26 +2,31 @@
 """`testbed bench`: the experiment on machines that are up."""
 
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from testbed.edge import store
 from testbed.edge.connection import closed_after, closed_on_failure
 from testbed.edge.guest import Guest
 from testbed.edge.store import RunDir
-from testbed.lab import cleanup, deploy
+from testbed.lab import cleanup, deploy, hostfacts
+from testbed.lab.console_watch import watched
 from testbed.lab.host_readings import HostReadings
 from testbed.lab.load import warm_up
 from testbed.lab.machines import Machines
 from testbed.lab.oracle import run_gate
 from testbed.lab.recording import Recording
+from testbed.lab.resuming import Unfinished
 from testbed.lab.trials import Experiment, Grow
 from testbed.model import arm as arm_manifest
 from testbed.model.arm import BASELINE, Arm
+from testbed.model.errors import RunError
 from testbed.model.plan import Plan
 from testbed.verbs.lab import Lab
 from testbed.verbs.machines import prepare
@@ -52,6 +57,22 @@ class Request:
     probe: bool = False
     original: bool = False
 
+    def as_json(self) -> dict[str, Any]:
+        """Return what plan.json holds for `resume`."""
+        return {"names": list(self.names), "controls": self.controls, "probe": self.probe}
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> "Request":
+        """Return what a run was asked for, as its plan.json tells."""
+        asked, wanted = document["request"], document["until_precise"]
+        precision = wanted and Precision(
+            wanted["target"], wanted["min_blocks"], wanted["max_blocks"]
+        )
+        return cls(
+            asked["names"], int(document["seed"]), document["command"], probe=asked["probe"],
+            controls=asked["controls"], precision=precision,
+        )  # fmt: skip
+
 
 def bench(lab: Lab, request: Request) -> Path:
     """Run the experiment with the named arms on running machines; return the run directory.
@@ -64,8 +85,7 @@ def bench(lab: Lab, request: Request) -> Path:
         if request.controls:
             arms = arm_manifest.with_controls(arms)
         seed = secrets.randbelow(2**31) if request.seed is None else request.seed
-        names = [arm.name for arm in arms]
-        plan = _plan(lab, request, names, seed)
+        plan = _plan(lab, request, [arm.name for arm in arms], seed)
         run_dir = RunDir.create(lab.results)
         run_dir.point_latest()
         lab.terminal.say(f"run {run_dir.path.name}: {len(plan)} trials, seed {plan.seed}")
@@ -73,22 +93,73 @@ def bench(lab: Lab, request: Request) -> Path:
             run_dir, lab.config, plan, arms, request.command, machines, guests,
             profile="original" if request.original else "fair",
             precision=request.precision.as_json() if request.precision else None,
+            request=request.as_json(), sources=deploy.stamp_of(lab.checkout, arms),
         )  # fmt: skip
-        experiment = Experiment(
-            lab.config, plan, {**by_name(arms), BASELINE: baseline(lab)}, guests,
-            HostReadings.of(machines), run_dir, lab.terminal,
-            repeats=lab.config.bench.trials if request.original else 1,
+        _measure(lab, request, recording)
+    return run_dir.path
+
+
+def resume(lab: Lab, name: str | None) -> Path:
+    """Go on with a run that was cut off, with the block in which that happened.
+
+    Order, seed and rate are those of the run. Raises RunError when it is complete, or names what
+    is no longer as it was when it began; and what `bench` raises.
+    """
+    found = Unfinished.of(store.find_run(lab.results, name))
+    configured, lab = lab.config, replace(lab, config=found.config)
+    request = Request.of(found.document)
+    arms = arm_manifest.choose(lab.arms_dir, request.names)
+    with ready_guests(lab, "bench", arms) as (machines, guests):
+        if request.controls:
+            arms = arm_manifest.with_controls(arms)
+        sources, host = deploy.stamp_of(lab.checkout, arms), hostfacts.collect(machines)
+        described = [arm.model_dump(mode="json", by_alias=True) for arm in arms]
+        unlike = list(found.differences(configured, sources, described, host))
+        if unlike:
+            raise RunError(
+                f"{found.path.name} cannot go on: it would not be one experiment",
+                hint="put back what changed, or start a new run",
+                detail="\n".join(unlike),
+            )
+        done = found.blocks_done
+        found.drop_rest()
+        run_dir = RunDir(found.path)
+        run_dir.point_latest()
+        total = len(found.plan.blocks)
+        lab.terminal.say(f"run {run_dir.path.name}: {done} of {total} blocks are done, going on")
+        now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        recording = Recording(
+            run_dir, lab.config, found.plan, arms, request.command, machines, guests,
+            precision=found.document["until_precise"], load=list(found.document["load"]),
+            request=request.as_json(), sources=sources,
+            resumed=[*found.document["resumed"], {"utc": now, "block": done + 1}],
         )  # fmt: skip
-        with recording.whole():
-            if not request.original:
-                run_gate(guests, arms, lab.config, run_dir, lab.terminal)
+        _measure(lab, request, recording, blocks_done=done)
+    return run_dir.path
+
+
+def _measure(lab: Lab, request: Request, recording: Recording, blocks_done: int = 0) -> None:
+    """The gate, the warm-up and the trials, framed by what the run records."""
+    machines, guests, arms = recording.machines, recording.guests, recording.arms
+    experiment = Experiment(
+        lab.config, recording.plan, {**by_name(arms), BASELINE: baseline(lab)}, guests,
+        HostReadings.of(machines), recording.run_dir, lab.terminal,
+        repeats=lab.config.bench.trials if request.original else 1, blocks_done=blocks_done,
+    )  # fmt: skip
+    with recording.whole():
+        if not request.original:
+            oracle = recording.run_dir.path / "oracle"
+            left = [arm for arm in arms if not (oracle / arm.name / "oracle.json").exists()]
+            run_gate(guests, left, lab.config, recording.run_dir, lab.terminal)
+            if blocks_done:  # the rate is that of the blocks before
+                warm_up(experiment.at_a_fixed_rate())
+            else:
                 experiment, recording.load = warm_up(experiment)
                 recording.config = experiment.config
-                recording.write_plan(plan)
-            experiment.run(_grower(lab, recording, request.precision))
-            if request.probe:
-                experiment.probe()
-    return run_dir.path
+            recording.write_plan(recording.plan)
+        experiment.run(_grower(lab, recording, request.precision))
+        if request.probe:
+            experiment.probe()
 
 
 def _plan(lab: Lab, request: Request, names: Sequence[str], seed: int) -> Plan:
@@ -147,7 +218,8 @@ def ready_guests(
             network = lab.config.network
             for left in cleanup.sweep(guests["server"], guests["client"], every, network):
                 lab.terminal.warn(f"left by an earlier command: {left}")
-            yield machines, guests
+            with watched(guests, machines.project.path):
+                yield machines, guests
 
 
 def baseline(lab: Lab) -> Arm:

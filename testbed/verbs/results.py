@@ -57,15 +57,16 @@ def report(lab: Lab, names: Sequence[str] = (), wanted: Wanted | None = None) ->
 def _report(lab: Lab, path: Path, wanted: Wanted) -> Report:
     from testbed.analysis.findings import Verdict, worst
     from testbed.analysis.published import RUN_ID, published_run
-    from testbed.analysis.report import judge, render_report
+    from testbed.analysis.report import judged_report
     from testbed.analysis.run import load_run
 
     is_published = path == lab.results / RUN_ID
-    judged = judge(published_run() if is_published else load_run(path))
-    files = render_report(
-        judged.run, lab.checkout / "templates",
-        overlay=wanted.published, per_cpu=wanted.per_cpu, judged=judged,
-    )  # fmt: skip
+    judged, files = judged_report(
+        published_run() if is_published else load_run(path),
+        lab.checkout / "templates",
+        overlay=wanted.published,
+        per_cpu=wanted.per_cpu,
+    )
     run_dir = RunDir(path)
     for relative, content in files.items():
         run_dir.write(relative, content)

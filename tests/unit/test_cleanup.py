@@ -14,14 +14,10 @@ import pytest
 from fakes import Fault, World
 from test_trial_order import ARMS, HOST, QUICK, STOP_ALL, XDP, XDP_LOADER, short
 
-from testbed.edge.guest import Guest
 from testbed.edge.store import RunDir
 from testbed.edge.terminal import Terminal
-from testbed.lab import cleanup, hostfacts
-from testbed.lab.accelerator import Accelerator
+from testbed.lab import cleanup
 from testbed.lab.arms import Hook
-from testbed.lab.host_readings import HostReadings
-from testbed.lab.machines import Machines
 from testbed.lab.trials import Experiment
 from testbed.model import arm as arms
 from testbed.model.config import NetworkConfig
@@ -178,25 +174,11 @@ def test_a_sweep_goes_on_and_tells_what_is_left() -> None:
 
 
 @pytest.fixture
-def bench(
-    testbed: Callable[..., Any], checkout: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., Any]:
+def bench(bench_line: Callable[..., Any]) -> Callable[..., Any]:
     """A function that runs `testbed bench` in a world."""
-    quick = "settle_s = 0\nidle_s = 0.2\ndrain_s = 0\nwarm_up = 0\n"
-    (checkout / "testbed.toml").write_text(f"[bench]\n{quick}")
-    monkeypatch.setattr(Machines, "accelerator", lambda _: Accelerator("emulation", "no KVM"))
-    monkeypatch.setattr(hostfacts, "collect", lambda _: {"schema": 1})
-    monkeypatch.setattr("testbed.cli.measuring._report", lambda *_: None)
-    monkeypatch.setattr("testbed.verbs.experiment.run_gate", lambda *_: None)  # test_oracle_lab
-    monkeypatch.setattr(HostReadings, "of", lambda _: HOST)
-    monkeypatch.setattr(Guest, "start_agent", lambda _: None)  # the pretended one is there
 
     def run(world: World, *words: str, trials: str = "1") -> Any:
-        monkeypatch.setattr(Machines, "guests", lambda _: world.guests)
-        monkeypatch.setattr(
-            Machines, "states", lambda _: {"client": "running", "server": "running"}
-        )
-        return testbed("-q", "bench", *words, "--trials", trials, "--seed", "7")
+        return bench_line(world, *words, "--trials", trials, "--seed", "7")
 
     return run
 

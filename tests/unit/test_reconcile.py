@@ -69,7 +69,7 @@ NOTHING: dict[str, Any] = {"states": {}, "recorded": frozenset(), "disks": froze
         ({"host_names": {"client": "client", "server": "testbed"}},
          ["set up client and server: server started again by hand"]),
         ({"host_names": {"client": None, "server": "server"}},
-         ["set up client and server: client did not tell whether the set-up still holds"]),
+         ["stop client: it runs and does not answer", "start client: it is shut off"]),
         ({"current": False},
          ["set up client and server: sources or settings changed since the last `up`"]),
         ({"states": dict.fromkeys(ROLES, "shut off"), "taken": {"client"}},

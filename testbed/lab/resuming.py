@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A run that was cut off: what of it is done, and whether the rest may be added to it.
+
+Only the same experiment may go on in a run: the same sources, configuration and machines. Blocks
+are what is compared, so one of which a trial is missing is done again, whole.
+"""
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from testbed.model.config import Config
+from testbed.model.errors import RunError
+from testbed.model.plan import Plan
+
+MUST_BE_ALIKE = (
+    "accelerator", "qemu", "libvirt", "kernel", "cpu_model", "cores", "box", "nic_model",
+    "server_cpus", "client_cpus",
+)  # fmt: skip
+"""Of facts/host.json."""
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """A run directory without a manifest, as its plan.json tells."""
+
+    path: Path
+    document: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, path: Path) -> "Unfinished":
+        """Read a run; raises RunError when it is complete, or its plan tells too little."""
+        if (path / "manifest.json").exists():
+            raise RunError(
+                f"{path.name} is complete: there is nothing to resume",
+                hint="`testbed bench` without --resume makes a new run",
+            )
+        try:
+            document = json.loads((path / "plan.json").read_text())
+            found = cls(path, document)
+            _ = found.config, found.plan, document["request"]["names"], document["sources"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise RunError(
+                f"{path.name}: its plan.json does not tell enough to go on",
+                hint="`testbed bench` makes a new run",
+                detail=repr(error),
+            ) from error
+        if document["profile"] != "fair":
+            raise RunError(
+                f"{path.name} follows the published protocol, which knows no blocks",
+                hint="run it again: `testbed bench --profile original`",
+            )
+        return found
+
+    @property
+    def config(self) -> Config:
+        """The configuration, with the rate that its warm-up found."""
+        return Config.model_validate(self.document["config"])
+
+    @property
+    def plan(self) -> Plan:
+        """The order: that of the run, by the same seed."""
+        document = self.document
+        blocks = tuple(tuple(block) for block in document["blocks"])
+        arms = tuple(arm["name"] for arm in document["arms"])
+        return Plan(int(document["seed"]), arms, blocks, tuple(document["warm_up"]))
+
+    @property
+    def blocks_done(self) -> int:
+        """How many blocks, from the first, have all their trials."""
+        plan, number = self.plan, 0
+        while number < len(plan.blocks) and all(
+            (self.path / "raw" / trial.folder / "trial.json").exists()
+            for trial in plan.block(number + 1)
+        ):
+            number += 1
+        return number
+
+    def differences(
+        self, config: Config, sources: str, arms: list[Any], host: Mapping[str, Any]
+    ) -> Iterator[str]:
+        """What is no longer as it was when the run began, a line each; none lets it go on."""
+        for section in ("machines", "network", "box"):
+            was, now = (getattr(c, section).model_dump() for c in (self.config, config))
+            yield from (
+                f"[{section}] {key}: {was[key]}, now {now[key]}" for key in was
+                if was[key] != now[key]
+            )  # fmt: skip
+        if self.document["sources"] != sources:
+            yield "the sources of the guests' programs or of the arms changed"
+        if self.document["arms"] != arms:
+            yield "the arms' manifests changed"
+        before = self._facts()
+        yield from (
+            f"{key.replace('_', ' ')}: {before[key]}, now {host.get(key)}"
+            for key in MUST_BE_ALIKE
+            if key in before and before[key] != host.get(key)
+        )
+
+    def _facts(self) -> Mapping[str, Any]:
+        try:
+            facts = json.loads((self.path / "facts/host.json").read_text())
+        except (OSError, ValueError):
+            return {}
+        return facts if isinstance(facts, dict) else {}
+
+    def drop_rest(self) -> None:
+        """Delete the trials of the block that was cut off, which will be done again."""
+        done = self.blocks_done
+        for number in range(done + 1, len(self.plan.blocks) + 1):
+            for trial in self.plan.block(number):
+                shutil.rmtree(self.path / "raw" / trial.folder, ignore_errors=True)

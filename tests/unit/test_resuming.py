@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A run that was cut off goes on: in its order, with what was finished, or not at all."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes import Fault, World
+
+from testbed.lab import hostfacts
+
+HOST = {"schema": 1, "accelerator": "emulation", "kernel": "6.1.0"}
+Bench = Callable[..., Any]
+
+
+WORDS = ("--xdp", "--trials", "3", "--seed", "7")
+
+
+def trials_in(world: World) -> list[Any]:
+    """Return the steps that begin a trial's measuring."""
+    return [step for step in world.steps if step.line.startswith("<testbed-mpstat>")]
+
+
+def cut_off(bench: Bench, checkout: Path, block: int) -> Path:
+    """Run `bench` until the connection breaks in the second trial of a block; return the run."""
+    rehearsal = World()
+    bench(rehearsal, *WORDS)
+    latest = checkout / "results/latest"
+    latest.resolve().rename(checkout / "rehearsed")
+    second = trials_in(rehearsal)[2 * (block - 1) + 1]
+    assert bench(World(Fault(second.lane, second.number, "lost")), *WORDS).status == 5
+    return latest.resolve()
+
+
+def raw(run: Path) -> dict[str, int]:
+    """Return when each trial's own file was written."""
+    return {path.parent.name: path.stat().st_mtime_ns for path in run.glob("raw/*/trial.json")}
+
+
+@pytest.fixture
+def bench(bench_line: Bench) -> Bench:
+    """A function that runs `testbed bench` in a world."""
+    return bench_line
+
+
+def test_finished_blocks_stay_and_the_rest_is_done(bench: Bench, checkout: Path) -> None:
+    run = cut_off(bench, checkout, 2)
+    plan, before = json.loads((run / "plan.json").read_text()), raw(run)
+    assert len(before) == 3  # of the second block one trial is there
+    world = World()
+    said = bench(world, "--resume", "latest")
+    assert (said.status, said.err) == (0, "")
+    after = raw(run)
+    assert len(after) == 6
+    assert all(after[name] == before[name] for name in before if name.startswith("01-"))
+    assert len(trials_in(world)) == 4
+    now, manifest = (json.loads((run / f"{n}.json").read_text()) for n in ("plan", "manifest"))
+    assert (now["blocks"], now["seed"]) == (plan["blocks"], plan["seed"])
+    assert (manifest["status"], manifest["command"]) == ("complete", plan["command"])
+    assert [one["block"] for one in manifest["resumed"]] == [2]
+    again = bench(World(), "--resume", run.name)
+    assert again.status == 2
+    assert again.err.startswith(f"testbed: {run.name} is complete: there is nothing to resume\n")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("sources", "the sources of the guests' programs or of the arms changed"),
+        ("config", "[network] match_port: 8080, now 9090"),
+        ("host", "kernel: 6.1.0, now 6.2.0"),
+    ],
+)
+def test_another_experiment_does_not_go_on_in_it(
+    bench: Bench, checkout: Path, monkeypatch: pytest.MonkeyPatch, change: str, said: str
+) -> None:
+    monkeypatch.setattr(hostfacts, "collect", lambda _: HOST)
+    run = cut_off(bench, checkout, 2)
+    before = raw(run)
+    if change == "sources":
+        (checkout / "guest/client.py").write_text("changed\n")
+    elif change == "config":
+        with (checkout / "testbed.toml").open("a") as file:
+            file.write("[network]\nmatch_port = 9090\n")
+    else:
+        monkeypatch.setattr(hostfacts, "collect", lambda _: HOST | {"kernel": "6.2.0"})
+    told = bench(World(), "--resume", "latest")
+    assert told.status == 2
+    assert said in told.err
+    assert "cannot go on: it would not be one experiment" in told.err
+    assert raw(run) == before
+    assert not (run / "manifest.json").exists()
+
+
+@pytest.mark.parametrize("content", ["{", "{}", "[]"])
+def test_a_plan_that_tells_too_little(bench: Bench, checkout: Path, content: str) -> None:
+    run = cut_off(bench, checkout, 1)
+    (run / "plan.json").write_text(content)
+    told = bench(World(), "--resume", "latest")
+    assert told.status == 2
+    assert "its plan.json does not tell enough to go on" in told.err
+
+
+def test_resume_takes_no_other_option(bench: Bench) -> None:
+    told = bench(World(), "--resume", "latest", "--trials", "9")
+    assert told.status == 2
+    assert "--resume takes no other option: --trials" in told.err
