@@ -29,6 +29,16 @@ GRACE_S = 15
 
 
 @dataclass(frozen=True)
+class Output:
+    """What a remote command left behind."""
+
+    argv: tuple[str, ...]
+    status: int
+    stdout: str
+    stderr: str
+
+
+@dataclass(frozen=True)
 class Job:
     """What runs in a guest beside other requests, known there by its name.
 

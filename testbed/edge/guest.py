@@ -17,22 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from testbed.edge import agent
-from testbed.edge.agent import Agent, Job, unpacked
+from testbed.edge.agent import Agent, Job, Output, unpacked
 from testbed.edge.connection import broken, connect
 from testbed.edge.sources import tar_of
 from testbed.model.errors import GuestError, NoAnswer
 
 SOURCES = "/opt/testbed/guest"
-
-
-@dataclass(frozen=True)
-class Output:
-    """What a remote command left behind."""
-
-    argv: tuple[str, ...]
-    status: int
-    stdout: str
-    stderr: str
 
 
 @dataclass

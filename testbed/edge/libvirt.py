@@ -7,7 +7,7 @@ when it is asked something and ends by itself.
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +69,16 @@ class Domains:
             return str(json.loads(said)["return"]["host-name"])
         except (HostError, ValueError, KeyError, TypeError):
             return None
+
+    def host_names(self, roles: Sequence[str]) -> dict[str, str | None]:
+        """Return `host_name` of several running machines, asked side by side."""
+        with ThreadPoolExecutor(len(roles)) as pool:
+            return dict(zip(roles, pool.map(self.host_name, roles), strict=True))
+
+    def disks(self, roles: Sequence[str]) -> frozenset[str]:
+        """Return the roles that there is a disk of."""
+        names = [name.removeprefix(self.prefix) for name in self.volumes()]
+        return frozenset(role for role in roles if any(name.startswith(role) for name in names))
 
     def remove(self, role: str) -> None:
         """End a machine and forget it, its saved state and its disk included."""

@@ -5,7 +5,6 @@
 """
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -131,20 +130,11 @@ class Machines:
         taken = settings.taken(old, states) if old else frozenset()
         wanted = self._settings(box, chosen, old if states and not taken else None)
         whole = all(states.get(role) == RUNNING for role in ROLES)
-        names = self._host_names() if whole else {}
-        disks = frozenset() if whole else self._disks()
+        names = self.domains.host_names(ROLES) if whole else {}
+        disks = frozenset() if whole else self.domains.disks(ROLES)
         recorded = frozenset(self.vagrant.recorded())
         current = self.project.is_prepared(stamp)
         return Seen(states, recorded, disks, old, taken, names, current), wanted
-
-    def _host_names(self) -> dict[str, str | None]:
-        with ThreadPoolExecutor(len(ROLES)) as pool:
-            return dict(zip(ROLES, pool.map(self.domains.host_name, ROLES), strict=True))
-
-    def _disks(self) -> frozenset[str]:
-        prefix = self.domains.prefix
-        volumes = self.domains.volumes()
-        return frozenset(r for r in ROLES if any(v.startswith(prefix + r) for v in volumes))
 
     def _remove(self, roles: Sequence[str]) -> None:
         with self.terminal.step(f"remove {' and '.join(roles)}", expect_s=1):

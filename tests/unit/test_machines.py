@@ -7,7 +7,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -51,8 +51,11 @@ class Pretended:
     def volumes(self) -> list[str]:
         return [f"{self.prefix}{role}.img" for role in self.found]
 
-    def host_name(self, role: str) -> str | None:
-        return self.names[role]
+    def host_names(self, roles: Sequence[str]) -> dict[str, str | None]:
+        return {role: self.names[role] for role in roles}
+
+    def disks(self, _roles: Sequence[str]) -> frozenset[str]:
+        return frozenset(self.found)
 
     def up(self) -> None:
         self.asked.append("up")
