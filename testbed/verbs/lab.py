@@ -68,12 +68,22 @@ class Lab:
                     hint="wait for it, or end it with Ctrl-C in its terminal",
                 ) from error
             raise HostError("another testbed command is at work here") from error
+        self._tell_of_the_dead(holder)
         try:
             holder.write_text(json.dumps({"verb": verb, "pid": os.getpid()}))
             yield
         finally:
             holder.unlink(missing_ok=True)
             lock.release()
+
+    def _tell_of_the_dead(self, holder: Path) -> None:
+        """Name the command that left its note in the lock's folder: it cannot have ended well."""
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            facts = json.loads(holder.read_text())
+            self.terminal.warn(
+                f"`testbed {facts['verb']}` (process {facts['pid']}) was ended before it could "
+                "tidy up: what it left is undone now, where it matters"
+            )
 
 
 def print_json(value: dict[str, Any]) -> None:

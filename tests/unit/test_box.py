@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The box: another one exactly when its recipe is another, and never half a one."""
 
+import hashlib
 import json
 import re
 import shutil
@@ -323,3 +324,15 @@ def test_one_kernel(tmp_path: Path) -> None:
     (tmp_path / "vmlinuz-2").touch()
     with pytest.raises(MachineError, match="found 2"):
         image.one(tmp_path, "vmlinuz-*")
+
+
+def test_a_box_that_was_changed_is_not_given_to_vagrant(store: BoxStore, tmp_path: Path) -> None:
+    digest = hashlib.sha256(b"the box").hexdigest()
+    box = Box(folder=tmp_path, **{**FACTS, "sha256": digest})
+    box.box.write_bytes(b"the box")
+    store.verify(box)
+    box.box.write_bytes(b"another")
+    with pytest.raises(MachineError) as caught:
+        store.verify(box)
+    assert caught.value.message == f"the box {box.box} is not what was built here"
+    assert digest in caught.value.detail

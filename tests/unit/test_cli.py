@@ -17,10 +17,12 @@ from run_factory import make_run
 
 from testbed import __version__, verbs
 from testbed.edge.account import Account, project_id
+from testbed.edge.terminal import Terminal
 from testbed.lab.box import BoxStore
 from testbed.lab.machines import Machines
 from testbed.lab.project import Project
 from testbed.model import errors
+from testbed.model.config import Config
 from testbed.model.errors import GuestError, TestbedError
 
 Testbed = Callable[..., Any]
@@ -463,3 +465,20 @@ def test_box_show(testbed: Testbed, account: Account, checkout: Path) -> None:
     )  # fmt: skip
     assert "megabytes  412\n" in testbed("box", "show").out
     assert project_id(checkout) not in testbed("box", "show").out
+
+
+def test_a_command_that_was_killed_is_named_by_the_next(
+    checkout: Path, quiet: Terminal, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (checkout / ".testbed").mkdir()
+    note = checkout / ".testbed/lock.json"
+    note.write_text('{"verb": "bench", "pid": 4711}')
+    with verbs.Lab(checkout, Config(), quiet).alone("up"):
+        pass
+    said = capsys.readouterr().err
+    assert "`testbed bench` (process 4711) was ended before it could tidy up" in said
+    note.write_text("{")
+    with verbs.Lab(checkout, Config(), quiet).alone("up"):
+        pass
+    assert capsys.readouterr().err == ""
+    assert not note.exists()

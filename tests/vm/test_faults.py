@@ -85,6 +85,7 @@ def test_a_killed_bench_is_swept_by_the_next(testbed: Testbed) -> None:
     process.communicate()
     done = testbed.run("bench", "--xdp", "--trials", "1")
     assert done.returncode in (0, 7), done.stderr
+    assert f"`testbed bench` (process {process.pid}) was ended before it could" in done.stderr
     assert testbed.left_over() == []
 
 
