@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What docs/security.md promises, tried on real machines."""
 
-import os
 import subprocess
 from pathlib import Path
 
@@ -20,7 +19,7 @@ LISTEN = "0A"
 def sockets_of(pid: int) -> set[str]:
     """Return the inodes of a process's sockets."""
     folder = Path(f"/proc/{pid}/fd")
-    targets = [os.readlink(folder / name) for name in os.listdir(folder)]
+    targets = [str(path.readlink()) for path in folder.iterdir()]
     return {t.removeprefix("socket:[").rstrip("]") for t in targets if t.startswith("socket:[")}
 
 
