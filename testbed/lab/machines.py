@@ -5,12 +5,14 @@
 """
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 from testbed.edge.account import Account, project_id
+from testbed.edge.connection import closed_on_failure
 from testbed.edge.guest import Guest
 from testbed.edge.libvirt import Domains, for_each
 from testbed.edge.terminal import Terminal
@@ -162,9 +164,9 @@ class Machines:
         if not all(state == RUNNING for state in states.values()):
             said = ", ".join(f"{role} {state}" for role, state in states.items())
             raise MachineError(f"the machines are not up ({said})", hint="run `testbed up` first")
-        guests = self._unconnected()
-        for guest in guests.values():
-            guest.connect(self.config.machines.boot_timeout_s)
+        guests, limit_s = self._unconnected(), self.config.machines.boot_timeout_s
+        with ThreadPoolExecutor(len(guests)) as pool, closed_on_failure(guests):
+            list(pool.map(lambda guest: guest.connect(limit_s), guests.values()))
         return guests
 
     def _unconnected(self) -> dict[str, Guest]:
