@@ -80,6 +80,7 @@ def _open(port: int, key: Path, timeout_s: float) -> Any:
     transport = connection.client.get_transport()
     assert transport is not None
     transport.set_keepalive(5)
+    transport.channel_timeout = 30  # paramiko waits an hour for a guest that hangs
     # Commands are short; Nagle's algorithm would add 40 ms to each.
     if isinstance(transport.sock, socket.socket):
         transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -34,6 +34,7 @@ class Guest:
     key: Path
     _connection: Any = field(default=None, repr=False)
     _agent: Any = field(default=None, repr=False)
+    _given_up: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def connect(self, timeout_s: float, given_up: threading.Event | None = None) -> "Guest":
@@ -74,8 +75,12 @@ class Guest:
         return self._output(self._asked(shlex.join(argv), timeout_s, words), argv, check=check)
 
     def give_up(self, why: str) -> None:
-        """Let every request that waits for the agent fail now, and those to come, with `why`."""
+        """Let every request that waits fail now, and those to come, with `why`.
+
+        A dead kernel leaves the connection open: a login on it would wait for ever.
+        """
         if self._agent is not None:
+            self._given_up = True
             self._agent.give_up(why)
 
     def stop(self, names: Sequence[str]) -> None:
@@ -151,7 +156,7 @@ class Guest:
         """Run a line whose every word has been quoted."""
         if self._connection is None:
             raise GuestError(f"{self.role}: not connected")
-        if self._agent is not None and self._agent.alive:
+        if self._agent is not None and (self._agent.alive or self._given_up):
             answer = self._asked(shlex.join(argv), timeout_s, {"do": "line", "line": line})
         else:
             answer = self._logged_in(line, argv, timeout_s)

@@ -41,7 +41,7 @@ def test_who_waits_for_a_machine_that_panics_is_told(tmp_path: Path) -> None:
     console.write_text("an old Kernel panic - not syncing: of another boot\n")
     agent = Agent("server", Silent())
     threading.Thread(target=agent._listen, daemon=True).start()
-    guest = Guest("server", 22, Path("/key"), _agent=agent)
+    guest = Guest("server", 22, Path("/key"), _agent=agent, _connection=Silent())
 
     def panic() -> None:
         time.sleep(0.2)
@@ -55,8 +55,10 @@ def test_who_waits_for_a_machine_that_panics_is_told(tmp_path: Path) -> None:
         "server: the connection broke during: its clock (its kernel panicked)"
     )
     assert caught.value.detail == PANIC.strip()
-    with pytest.raises(NoAnswer, match="its kernel panicked"):
-        guest.uptime_s()
+    later = (guest.uptime_s, lambda: guest.run(["true"]), lambda: guest.stop(["testbed-server"]))
+    for ask in later:
+        with pytest.raises(NoAnswer, match="its kernel panicked"):
+            ask()
 
 
 def test_other_words_on_a_console_end_nothing(tmp_path: Path) -> None:
