@@ -71,7 +71,7 @@ class Machines:
         chosen = self._accelerator(box)
         seen, wanted = self._look(box, chosen, stamp)
         steps = reconcile.plan(seen, wanted)
-        self.account.make_dir(self.project.path)
+        self.project.claim()
         if steps:
             self.project.note_prepared(None)
         for step in steps:

@@ -11,6 +11,8 @@ from typing import Any
 
 from testbed.edge.account import Account
 
+CHECKOUT = "checkout"
+
 
 @dataclass(frozen=True)
 class Project:
@@ -29,16 +31,22 @@ class Project:
         data = self._read("machines.json")
         return data if data and "machines" in data and "ports" in data else None
 
-    def stage(self, settings: Mapping[str, Any]) -> None:
-        """Put settings, Vagrantfile and set-up scripts where the account, and Vagrant, read them.
+    def claim(self) -> None:
+        """Make the folder, and write down whose it is, before anything else is there.
 
-        The checkout's own path is written down too: that tells later whether it still exists.
+        Its name is a hash of the checkout's path: without the record nobody could tell later that
+        the checkout is gone.
         """
+        self.account.make_dir(self.path)
+        if checkout_of(self.path) != self.checkout.resolve():
+            self.account.write(self.path / CHECKOUT, f"{self.checkout.resolve()}\n")
+
+    def stage(self, settings: Mapping[str, Any]) -> None:
+        """Put settings, Vagrantfile and set-up scripts where account and Vagrant read them."""
         for name in ("pool", "vagrant.d"):
             self.account.make_dir(self.account.data_dir / name)
         text = json.dumps(settings, indent=2) + "\n"
         self.account.write(self.path / "machines.json", text)
-        self.account.write(self.path / "checkout", f"{self.checkout.resolve()}\n")
         shutil.copy(self.checkout / "Vagrantfile", self.path / "Vagrantfile")
         shutil.copytree(self.checkout / "guest/setup", self.path / "setup", dirs_exist_ok=True)
         self.account.own(self.path)
@@ -92,6 +100,15 @@ class Project:
         except (OSError, ValueError):
             return None
         return data if isinstance(data, dict) else None
+
+
+def checkout_of(project: Path) -> Path | None:
+    """Return the checkout that claimed a project's folder, None where that is not recorded."""
+    try:
+        text = (project / CHECKOUT).read_text().strip()
+    except (OSError, ValueError):
+        return None
+    return Path(text) if text.startswith("/") else None
 
 
 def _now() -> str:

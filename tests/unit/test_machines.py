@@ -21,6 +21,7 @@ from testbed.lab import accelerator, room
 from testbed.lab.accelerator import Accelerator
 from testbed.lab.box import Box, BoxStore
 from testbed.lab.machines import Machines
+from testbed.lab.project import checkout_of
 from testbed.lab.settings import LAB_MACS, MGMT_MAC, ROLES
 from testbed.model.config import Config
 from testbed.model.errors import ExitCode, GuestError, HostError, MachineError
@@ -150,6 +151,7 @@ def test_again_does_nothing(machines: Callable[..., Machines], provider: Pretend
     assert up(machines()) == []
     assert provider.asked == []
     assert machines().project.settings() == settings
+    assert checkout_of(machines().project.path) == machines().checkout.resolve()
     assert machines().planned(STAMP) == []
 
 
