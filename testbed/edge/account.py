@@ -10,6 +10,7 @@ which needs no rights at all. From there on both take the same path.
 import hashlib
 import os
 import pwd
+import shlex
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -66,6 +67,13 @@ class Account:
         setpriv = host.find("setpriv", package="util-linux")
         ids = [f"--reuid={self.uid}", f"--regid={self.gid}"]
         return [setpriv, *ids, "--init-groups", "--reset-env", "env", *self._pairs(), *argv]
+
+    def typed(self, argv: Sequence[str]) -> str:
+        """Return `argv` as a person types it to run as this account."""
+        if self.name is None:
+            return shlex.join(argv)
+        ids = [f"--reuid={self.name}", f"--regid={self.name}"]
+        return shlex.join(["setpriv", *ids, "--init-groups", "--reset-env", *argv])
 
     def _pairs(self) -> list[str]:
         return [f"{name}={value}" for name, value in self.environment().items()]

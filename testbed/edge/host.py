@@ -15,6 +15,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
 from testbed.model.errors import HostError
 
@@ -82,15 +83,23 @@ def run(
 
 
 @contextlib.contextmanager
-def beside(argv: Sequence[str]) -> Iterator[None]:
-    """Run `argv` while the block runs; it and its children end with the block."""
+def beside(
+    argv: Sequence[str], *, output: int | IO[bytes] = subprocess.DEVNULL
+) -> Iterator[subprocess.Popen[str]]:
+    """Run `argv` while the block runs; it and its children end with the block.
+
+    Both its streams go to `output`. Raises HostError when it cannot start.
+    """
     _echo(argv)
-    process = subprocess.Popen(
-        list(argv), text=True, start_new_session=True,
-        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
     try:
-        yield
+        process = subprocess.Popen(
+            list(argv), text=True, start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+        )  # fmt: skip
+    except OSError as error:
+        raise HostError(f"{argv[0]} cannot be started: {error.strerror}") from error
+    try:
+        yield process
     finally:
         _end_group(process)
 

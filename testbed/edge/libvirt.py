@@ -141,10 +141,15 @@ class Domains:
         }
 
     def _virsh(self, *argv: str, timeout_s: float = 60) -> str:
-        tool = host.find("virsh", package="libvirt-clients")
-        command = self.account.command([tool, "-q", "-c", URI, *argv])
-        environment = self.account.environment()
-        return host.run(command, environment=environment, timeout_s=timeout_s, cwd=Path("/")).stdout
+        return virsh(self.account, argv, timeout_s)
+
+
+def virsh(account: Account, argv: Sequence[str], timeout_s: float) -> str:
+    """Run virsh in the account's session; return what it prints."""
+    tool = host.find("virsh", package="libvirt-clients")
+    command = account.command([tool, "-q", "-c", URI, *argv])
+    environment = account.environment()
+    return host.run(command, environment=environment, timeout_s=timeout_s, cwd=Path("/")).stdout
 
 
 def for_each(roles: list[str], action: str, domains: Domains) -> None:

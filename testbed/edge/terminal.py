@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Event, Thread
+from typing import TextIO
 
 
 @dataclass(slots=True)
@@ -91,7 +92,10 @@ class Terminal:
                 return
 
 
+def coloured(stream: TextIO) -> bool:
+    """Whether colours may go to a stream: a terminal, and nobody who asked for none."""
+    return stream.isatty() and not os.environ.get("NO_COLOR")
+
+
 def _mark(symbol: str, colour: str) -> str:
-    if sys.stderr.isatty() and not os.environ.get("NO_COLOR"):
-        return f"\x1b[{colour}m{symbol}\x1b[0m"
-    return symbol
+    return f"\x1b[{colour}m{symbol}\x1b[0m" if coloured(sys.stderr) else symbol

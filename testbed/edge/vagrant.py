@@ -8,6 +8,7 @@ the machines, and a failure carries Vagrant's own words.
 
 import contextlib
 import functools
+import logging
 import os
 import shutil
 import signal
@@ -15,11 +16,14 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-import vagrant
-
 from testbed.edge import host
 from testbed.edge.account import Account
 from testbed.model.errors import MachineError
+
+# It complains on stderr when it is loaded where Vagrant is missing; here that is said when
+# Vagrant is needed, with what to do.
+logging.getLogger("vagrant").addHandler(logging.NullHandler())
+import vagrant  # noqa: E402
 
 
 class _Vagrant(vagrant.Vagrant):  # python-vagrant has no types: its calls are ignored below

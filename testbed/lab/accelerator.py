@@ -57,22 +57,51 @@ def choose(wanted: str, account: Account, box: Box) -> Accelerator:
 
 
 def _problem(account: Account, box: Box) -> str | None:
-    if not DEVICE.exists():
-        return f"there is no {DEVICE}"
-    test = account.command(["test", "-r", str(DEVICE), "-a", "-w", str(DEVICE)])
-    if host.run(test, check=False).returncode != 0:
-        who = account.name or "this user"
-        return f"{DEVICE} exists, but {who} may not use it"
-    cache = account.data_dir / "kvm-probe"
-    key = f"{box.recipe} {_boot_id()}\n"
-    if cache.exists() and cache.read_text().startswith(key):
-        return cache.read_text().removeprefix(key) or None
-    problem = _boot(account, box)
-    account.write(cache, key + (problem or ""))
+    problem = no_device() or no_right(account)
+    if problem is not None:
+        return problem
+    known = recall(account, box)
+    if known is not None:
+        return known or None
+    problem = boot(account, box, PROBE_LIMIT_S)
+    account.write(_memory(account), _key(box) + (problem or ""))
     return problem
 
 
-def _boot(account: Account, box: Box) -> str | None:
+def no_device() -> str | None:
+    """Return why there is nothing to try, None where there is."""
+    return None if DEVICE.exists() else f"there is no {DEVICE}"
+
+
+def no_right(account: Account) -> str | None:
+    """Return why this account cannot try it, None where it can."""
+    test = account.command(["test", "-r", str(DEVICE), "-a", "-w", str(DEVICE)])
+    if host.run(test, check=False).returncode == 0:
+        return None
+    return f"{DEVICE} exists, but {account.name or 'this user'} may not use it"
+
+
+def recall(account: Account, box: Box) -> str | None:
+    """Return what a trial with this box found since the host's boot: why not, or "" if it works.
+
+    None where it was not tried.
+    """
+    try:
+        text = _memory(account).read_text()
+    except FileNotFoundError:
+        return None
+    return text.removeprefix(_key(box)) if text.startswith(_key(box)) else None
+
+
+def _memory(account: Account) -> Path:
+    return account.data_dir / "kvm-probe"
+
+
+def _key(box: Box) -> str:
+    return f"{box.recipe} {_boot_id()}\n"
+
+
+def boot(account: Account, box: Box, limit_s: float) -> str | None:
     """Boot the box's kernel as far as its first process; None when it gets there."""
     with tempfile.NamedTemporaryFile(prefix="testbed-kvm-", suffix=".log") as log:
         account.own(Path(log.name))
@@ -84,9 +113,9 @@ def _boot(account: Account, box: Box) -> str | None:
             "-append", "console=ttyS0 rdinit=/bin/true panic=-1",
         ]  # fmt: skip
         try:
-            result = host.run(account.command(argv), timeout_s=PROBE_LIMIT_S, check=False)
+            result = host.run(account.command(argv), timeout_s=limit_s, check=False)
         except HostError:
-            return f"{DEVICE} exists, but a kernel did not boot on it within {PROBE_LIMIT_S} s"
+            return f"{DEVICE} exists, but a kernel did not boot on it within {limit_s:g} s"
         said = Path(log.name).read_text(errors="replace")
         if "Attempted to kill init" in said:
             return None

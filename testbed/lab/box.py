@@ -5,6 +5,8 @@ A box is named by a hash over its recipe (guest/box/, the image builder, the mir
 and this machine's public key), so an edited recipe is another box.
 """
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -12,6 +14,7 @@ import secrets
 import shutil
 import tarfile
 import tempfile
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -23,6 +26,7 @@ from testbed.lab import image
 from testbed.model.errors import HostError, MachineError
 
 BUILD_BYTES = 6 * 1024**3
+SCRATCH_PREFIX = "testbed-box-"
 
 
 @dataclass(frozen=True)
@@ -110,14 +114,15 @@ class BoxStore:
             return existing
         recipe = self.recipe()
         parent = self.account.make_dir(self.account.data_dir / "boxes")
-        scratch = Path(os.environ.get("TMPDIR", "/var/tmp"))
+        scratch = scratch_dir()
         for place in (parent, scratch):
             _demand_room(place)
-        work = Path(tempfile.mkdtemp(prefix="testbed-box-", dir=scratch))
+        work = Path(tempfile.mkdtemp(prefix=SCRATCH_PREFIX, dir=scratch))
         builder = image.ImageBuilder(self.account, terminal, work, self.mirror)
         try:
-            self._stage(work)
-            return self._store(builder.build(), parent / recipe)
+            with in_use(work):
+                self._stage(work)
+                return self._store(builder.build(), parent / recipe)
         finally:
             builder.remove_tree()
             shutil.rmtree(work, ignore_errors=True)
@@ -176,6 +181,34 @@ class BoxStore:
         for folder in removed:
             shutil.rmtree(folder)
         return removed
+
+
+def scratch_dir() -> Path:
+    """Return where boxes are built."""
+    return Path(os.environ.get("TMPDIR", "/var/tmp"))
+
+
+@contextlib.contextmanager
+def in_use(work: Path) -> Iterator[None]:
+    """Let everybody see that this folder is being built in; the mark ends with the process."""
+    with (work / "in-use").open("w") as mark:
+        fcntl.flock(mark, fcntl.LOCK_EX)
+        yield
+
+
+def is_in_use(work: Path) -> bool:
+    """Whether a process that still runs is building in this folder."""
+    try:
+        mark = os.open(work / "in-use", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:  # no mark, so no build
+        return False
+    try:
+        fcntl.flock(mark, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(mark)
+    return False
 
 
 def _as_roots(member: tarfile.TarInfo) -> tarfile.TarInfo:

@@ -15,7 +15,7 @@ QEMU_MB = 300
 
 def demand_memory(machines: MachinesConfig) -> None:
     """Raise HostError when two new machines would not fit into memory."""
-    needed_mb = machines.server.memory_mb + machines.client.memory_mb + QEMU_MB
+    needed_mb = machines_mb(machines)
     available_mb = available_memory_mb()
     if available_mb < needed_mb:
         raise HostError(
@@ -23,6 +23,11 @@ def demand_memory(machines: MachinesConfig) -> None:
             f"{available_mb} MB are available",
             hint="close programs, or lower [machines.server] memory_mb in testbed.toml",
         )
+
+
+def machines_mb(machines: MachinesConfig) -> int:
+    """Return the memory that the two machines take of this computer's."""
+    return machines.server.memory_mb + machines.client.memory_mb + QEMU_MB
 
 
 def demand_disk(account: Account, settings: Mapping[str, Any], roles: Sequence[str]) -> None:
