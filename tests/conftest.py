@@ -17,6 +17,7 @@ import pytest
 from testbed import cli
 from testbed.edge.account import Account
 from testbed.edge.libvirt import Domains
+from testbed.edge.session import Session
 from testbed.edge.terminal import Terminal
 from testbed.edge.vagrant import _Vagrant
 from testbed.lab import trials
@@ -35,6 +36,7 @@ def no_real_machines(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
         pytest.fail("this test reached for the real machines")
 
     monkeypatch.setattr(Domains, "_virsh", refuse)
+    monkeypatch.setattr(Session, "_virsh", refuse)
     monkeypatch.setattr(_Vagrant, "_make_vagrant_command", refuse)
     monkeypatch.setattr(Account, "current", refuse)
 
