@@ -9,6 +9,7 @@ import typer
 from testbed import __version__
 
 if TYPE_CHECKING:
+    from testbed.edge.terminal import Terminal
     from testbed.verbs import Lab
 
 app = typer.Typer(
@@ -49,9 +50,15 @@ def _options(
         os.environ["TESTBED_VERBOSE"] = "1"
 
 
+def the_terminal() -> "Terminal":
+    """Return the terminal that talk goes to, as the options ask."""
+    from testbed.edge.terminal import Terminal
+
+    return Terminal(state["level"])
+
+
 def the_lab() -> "Lab":
     """Return the checkout that the command line is about."""
-    from testbed.edge.terminal import Terminal
     from testbed.verbs import Lab
 
-    return Lab.here(Terminal(state["level"]))
+    return Lab.here(the_terminal())

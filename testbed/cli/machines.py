@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from testbed.cli.app import JsonOption, app, box_app, the_lab
+from testbed.cli.app import JsonOption, app, box_app, the_lab, the_terminal
 from testbed.model.errors import UsageError
 
 
@@ -46,6 +46,29 @@ def status(json: JsonOption = False) -> None:
     from testbed import verbs
 
     verbs.status(the_lab(), as_json=json)
+
+
+@app.command()
+def doctor(
+    boot: Annotated[
+        bool, typer.Option("--boot", help="Boot a machine to throw away, and time it.")
+    ] = False,
+    orphans: Annotated[
+        bool, typer.Option("--orphans", help="List what crashes and deleted checkouts left.")
+    ] = False,
+    remove: Annotated[bool, typer.Option("--remove", help="With --orphans: remove it.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Tell everything that is wrong with this computer at once, each with its fix."""
+    from testbed import verbs
+
+    if remove and not orphans:
+        raise UsageError("--remove is for --orphans", hint="`testbed doctor --orphans --remove`")
+    if boot and orphans:
+        raise UsageError("--boot and --orphans are two errands", hint="give one, then the other")
+    if orphans:
+        raise typer.Exit(verbs.clear_away(the_lab(), remove=remove, as_json=json))
+    raise typer.Exit(verbs.doctor(the_terminal(), with_boot=boot, as_json=json))
 
 
 @app.command(context_settings={"allow_interspersed_args": False})

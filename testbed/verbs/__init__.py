@@ -8,11 +8,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from testbed.verbs.doctor import doctor
     from testbed.verbs.experiment import Precision, Request, bench, resume
     from testbed.verbs.fault_test import selftest
     from testbed.verbs.gate import check
     from testbed.verbs.lab import Lab
     from testbed.verbs.lab_sheet import handout, starter
+    from testbed.verbs.leftovers import clear_away
     from testbed.verbs.listing import runs
     from testbed.verbs.machines import (
         box_build,
@@ -38,7 +40,9 @@ __all__ = [
     "box_remove",
     "box_show",
     "check",
+    "clear_away",
     "compare",
+    "doctor",
     "down",
     "handout",
     "logs",
@@ -59,6 +63,8 @@ _MODULES = {
     **dict.fromkeys(("handout", "starter"), "lab_sheet"),
     "Lab": "lab",
     "check": "gate",
+    "clear_away": "leftovers",
+    "doctor": "doctor",
     "runs": "listing",
     "selftest": "fault_test",
 }

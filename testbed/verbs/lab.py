@@ -33,7 +33,7 @@ class Lab:
 
         Raises ConfigError for a `testbed.toml` that cannot be used.
         """
-        checkout = _checkout()
+        checkout = find_checkout()
         return cls(checkout, configuration.load(checkout), terminal)
 
     @property
@@ -91,7 +91,7 @@ def print_json(value: dict[str, Any]) -> None:
     print(json.dumps({"schema": 1, **value}, indent=2))
 
 
-def _checkout() -> Path:
+def find_checkout() -> Path:
     """Return the checkout: the nearest folder upwards with a Vagrantfile and guest/arms."""
     here = Path.cwd()
     for folder in (here, *here.parents, Path(__file__).resolve().parents[2]):

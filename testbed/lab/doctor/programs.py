@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Programs on this computer: which are there, what they say of themselves, what they may do."""
+
+import json
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from testbed.edge import host
+from testbed.edge.account import Account
+from testbed.lab import image
+from testbed.lab.doctor import software
+from testbed.lab.doctor.diagnosis import Diagnosis
+from testbed.lab.doctor.software import Tool
+from testbed.lab.doctor.survey import NoAccount, Surroundings
+from testbed.model.errors import HostError
+
+LIMIT_S = 10.0
+PLUGIN = "vagrant-libvirt"
+DISTRIBUTIONS = Path("/usr/share/vagrant-plugins/plugins.d") / f"{PLUGIN}.json"
+"""Where the distribution's package tells Vagrant of the plugin."""
+
+
+def tools(at: Surroundings) -> list[Diagnosis]:
+    """Look at everything that `./lab` installs."""
+    with ThreadPoolExecutor() as pool:
+        said = dict(zip(software.TOOLS, pool.map(_version, software.TOOLS), strict=True))
+    found = []
+    for tool, words in said.items():
+        found.append(software.tool(tool, words))
+        if tool.name == "vagrant":
+            found.append(software.provider(_plugin(at)))
+        elif tool.name == "qemu" and words is not None:
+            nic = at.config.machines.nic_model
+            found.append(software.nic_model(nic, software.version_in(words)))
+        elif tool.name == "libvirt":
+            found.append(software.daemon([name for name in software.DAEMONS if _path(name)]))
+    missing = {name: package for name, package in software.SMALL_TOOLS.items() if not _path(name)}
+    files = [str(path) for path in (image.MBR_CODE, image.KEYRING) if not path.exists()]
+    return [*found, software.small_tools(missing, files)]
+
+
+def _version(tool: Tool) -> str | None:
+    """Return what a tool says of its version, None where it is not installed."""
+    path = _path(tool.command[0])
+    if path is None:
+        return None
+    done = host.run([path, *tool.command[1:]], timeout_s=LIMIT_S, check=False)
+    return done.stdout + done.stderr
+
+
+def _path(tool: str) -> str | None:
+    try:
+        return host.find(tool, package="")
+    except HostError:
+        return None
+
+
+def _plugin(at: Surroundings) -> str | None:
+    """Return what is written about the version of Vagrant's libvirt plugin, None without one.
+
+    Vagrant itself is not asked: it takes a second, and makes its home where there is none.
+    """
+    if DISTRIBUTIONS.exists():
+        query = _path("dpkg-query")
+        argv = [query or "", "-W", "-f", "${Version}", PLUGIN]
+        return host.run(argv, timeout_s=LIMIT_S, check=False).stdout if query else ""
+    try:
+        text = (at.account.data_dir / "vagrant.d/plugins.json").read_text()
+        plugin = json.loads(text)["installed"][PLUGIN]
+    except (NoAccount, FileNotFoundError, ValueError, LookupError, TypeError):
+        return None
+    return str(plugin.get("installed_gem_version") or plugin.get("gem_version") or "")
+
+
+def refused_namespace(account: Account) -> str | None:
+    """Return why mmdebstrap gets no user namespace, None where it gets one: by trying."""
+    helper = host.find("mmdebstrap", package="mmdebstrap")
+    argv = account.command([helper, "--unshare-helper", "true"])
+    done = host.run(
+        argv, environment=account.environment(), timeout_s=LIMIT_S, check=False, cwd=Path("/")
+    )
+    if done.returncode == 0:
+        return None
+    return (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+
+
+def may_write(account: Account, folder: Path) -> bool:
+    """Whether the account may make files in a folder."""
+    test = account.command(["test", "-w", str(folder), "-a", "-x", str(folder)])
+    return host.run(test, check=False, timeout_s=LIMIT_S).returncode == 0
+
+
+def i_may_write(folder: Path) -> bool:
+    """Whether whoever runs this may make files in a folder."""
+    return os.access(folder, os.W_OK | os.X_OK)
