@@ -3,6 +3,7 @@
 
 import json
 import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -206,10 +207,17 @@ def test_what_the_system_refuses(
         removal(account).remove(Orphan("saved state", "x", "", path=tmp_path / "x.save"))
 
 
+DEAF = (
+    "import signal, time\n"
+    "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+    "print('ready', flush=True)\n"
+    "time.sleep(60)\n"
+)
+
+
 @pytest.fixture
 def sleeper() -> Any:
-    process = subprocess.Popen(["sh", "-c", "trap '' TERM; echo ready; sleep 60 & wait; sleep 60"],
-                               stdout=subprocess.PIPE)  # fmt: skip
+    process = subprocess.Popen([sys.executable, "-c", DEAF], stdout=subprocess.PIPE)
     assert process.stdout is not None
     process.stdout.readline()
     yield process
