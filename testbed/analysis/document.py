@@ -8,9 +8,11 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from testbed.model.errors import ParseError
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,22 +72,33 @@ class Node:
             raise self.fault(f"expected text, found {_kind(self.value)}")
         return self.value
 
+    def _plain(self, key: str, kind: type[T]) -> T | None:
+        """A member that is there and of this very type: nearly every one, without a Node of it."""
+        value = self.value.get(key) if isinstance(self.value, dict) else None
+        return value if type(value) is kind else None
+
     def integer(self, key: str) -> int:
-        return self.get(key).as_int()
+        value = self._plain(key, int)
+        return self.get(key).as_int() if value is None else value
 
     def optional_integer(self, key: str) -> int | None:
+        value = self._plain(key, int)
+        if value is not None:
+            return value
         found = self.find(key)
         return None if found is None else found.as_int()
 
     def number(self, key: str) -> float:
-        return self.get(key).as_float()
+        value = self._plain(key, float)
+        return self.get(key).as_float() if value is None else value
 
     def optional_number(self, key: str) -> float | None:
         found = self.find(key)
         return None if found is None else found.as_float()
 
     def text(self, key: str) -> str:
-        return self.get(key).as_text()
+        value = self._plain(key, str)
+        return self.get(key).as_text() if value is None else value
 
     def optional_text(self, key: str, default: str = "") -> str:
         found = self.find(key)

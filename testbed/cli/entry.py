@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """From the shell's words to an exit code; failures become messages."""
 
+import gc
 import os
 import shlex
 import signal
@@ -18,6 +19,7 @@ from testbed.model.errors import ExitCode, Interrupted, TestbedError
 
 def main() -> None:
     """Run the command line; never show a traceback for what a user can cause."""
+    gc.set_threshold(50_000)  # what is read is kept to the end: looking for garbage finds none
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     try:

@@ -12,7 +12,6 @@
 - At the foot of each figure stands what it was measured on: it may travel without its page.
 """
 
-import io
 import textwrap
 import warnings
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from testbed.analysis.harmless import harmless
+from testbed.analysis.plots.png import png_of
 from testbed.analysis.plots.svg import INK, svg_of
 from testbed.analysis.records import Arm
 
@@ -40,11 +40,6 @@ STAMP_CHARACTER = 5.75
 FAINT = 0.14
 COLOURS = ("#CC79A7", "#0072B2", "#D55E00", "#009E73", "#E69F00", "#56B4E9")
 MARKERS = "vsD^PX"
-PNG_DPI, PLAIN_DPI = 144, 72
-"""Two pixels of a PNG to one of the page: sharp on a slide and on dense screens. One to one in a
-figure that is taller than TALL_PX, for hundreds of arms."""
-TALL_PX, MOST_PX = 4_000, 60_000
-"""Beyond MOST_PX it is shrunk: matplotlib's Agg draws fewer than 2^16 pixels in a direction."""
 
 _RC: Any = {
     "svg.hashsalt": "testbed",
@@ -143,7 +138,7 @@ class Sheet:
             # PNG a box is more than a warning is to whom only renders a run.
             warnings.filterwarnings("ignore", message="Glyph .* missing from font")
             svg = svg_of(self.figure, name, spoken)
-            png = _png(self.figure)
+            png = png_of(self.figure)
         return Drawing(name=name, alternative=spoken, svg=svg, png=png)
 
 
@@ -164,13 +159,3 @@ def new_sheet(width_px: float, height_px: float, stamp: str) -> Sheet:
             8 / width_px, (5 + STAMP_LINE * number) / whole, line, fontsize=STAMP_PX, alpha=0.8
         )
     return Sheet(figure=figure, width=width_px, height=height_px, foot=foot, stamp=stamp)
-
-
-def _png(figure: "Figure") -> bytes:
-    """On a white sheet; without the date and the version that would change its bytes."""
-    buffer = io.BytesIO()
-    height = figure.get_size_inches()[1] * 72
-    dpi = PNG_DPI if height <= TALL_PX else min(PLAIN_DPI, PLAIN_DPI * MOST_PX / height)
-    figure.patch.set_alpha(1)
-    figure.savefig(buffer, format="png", dpi=dpi, facecolor="#ffffff", metadata={"Software": None})
-    return buffer.getvalue()
