@@ -96,7 +96,8 @@ def test_the_report_is_made_from_files_alone(testbed: Testbed) -> None:
 
 
 def test_the_originals_picture_appears_and_is_refused(testbed: Testbed) -> None:
-    done = testbed.run("bench", "--arms", "netfilter-logging,xdp-bounded-csum", "--trials", "1")
+    done = testbed.run("bench", "--arms", "netfilter-logging,xdp-bounded-csum", "--trials", "1",
+                       "--rate", "1500")  # fmt: skip
     assert done.returncode == 7, done.stderr
     rows = {row["arm"]: row for row in trials(testbed.latest)}
     logging, bounded = rows["netfilter-logging"], rows["xdp-bounded-csum"]

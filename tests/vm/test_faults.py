@@ -120,15 +120,3 @@ def test_plain_vagrant_works_on_the_same_machines(testbed: Testbed) -> None:
     assert testbed.guest("server", "cat /proc/sys/kernel/random/boot_id") == boot_id
     assert "0% packet loss" in testbed.guest("client", "ping -c 2 -i 0.2 10.0.1.2")
     assert not (home / "boxes").exists() or not any((home / "boxes").iterdir())
-
-
-def test_halted_machines_start_again(testbed: Testbed) -> None:
-    """Last: it takes a boot. The same disks, so the same host key."""
-    key = testbed.guest("server", "cat /etc/ssh/ssh_host_ed25519_key.pub")
-    assert testbed.run("down", "--halt").returncode == 0
-    stopped = testbed.run("bench", "--both")
-    assert stopped.returncode == 4
-    assert "run `testbed up` first" in stopped.stderr
-    assert testbed.run("up").returncode == 0
-    assert testbed.guest("server", "cat /etc/ssh/ssh_host_ed25519_key.pub") == key
-    assert testbed.run("bench", "--xdp", "--trials", "1").returncode in (0, 7)

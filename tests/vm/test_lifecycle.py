@@ -86,11 +86,13 @@ def goes_on(testbed: Testbed, run: Path) -> None:
 
 
 def test_a_killed_machine_and_the_run_that_goes_on(testbed: Testbed) -> None:
+    key = testbed.guest("client", "cat /etc/ssh/ssh_host_ed25519_key.pub")
     status, said, run = broken_in_the_second_block(testbed, "kill", "client")
     assert status == 5, said
     assert "client: the connection broke" in said
     assert plan(testbed).startswith("start client: it is shut off\n")
     assert testbed.run("up").returncode == 0
+    assert testbed.guest("client", "cat /etc/ssh/ssh_host_ed25519_key.pub") == key  # its own disk
     goes_on(testbed, run)
 
 
@@ -119,10 +121,15 @@ def test_a_machine_started_again_by_hand_is_set_up(testbed: Testbed) -> None:
     assert plan(testbed) == "nothing: both machines run, set up\n"
 
 
-def test_what_is_removed_is_gone(testbed: Testbed) -> None:
+def test_machines_that_are_shut_down_and_what_is_removed_is_gone(testbed: Testbed) -> None:
     """Last in its file: another pair is made afterwards, in the same place."""
     prefix = f"tb{project_id(testbed.checkout)}-"
-    testbed.run("down")
+    assert testbed.run("down", "--halt").returncode == 0
+    assert testbed.run("status").stdout.split()[:3] == ["client", "shut", "off"]
+    assert plan(testbed) == "start client and server: it is shut off\n"
+    stopped = testbed.run("bench", "--both")
+    assert stopped.returncode == 4
+    assert "run `testbed up` first" in stopped.stderr
     done = testbed.run("down", "--destroy")
     assert done.returncode == 0, done.stderr
     assert machine_processes(prefix) == {}
