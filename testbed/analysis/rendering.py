@@ -6,6 +6,8 @@ What the variables hold is data: HTML is escaped by itself (`*.html.j2`), Markdo
 error, never an empty place.
 """
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
@@ -18,9 +20,14 @@ TEMPLATES = Path(__file__).resolve().parents[2] / "templates"
 
 
 def render(directory: Path, name: str, variables: dict[str, object]) -> str:
-    """The page that the template `directory/name` makes of the variables.
+    """The page that the template `directory/name` makes of the variables. Raises UsageError."""
+    return template(directory, name)(variables)
 
-    Raises UsageError naming the template that is missing, or the line of a broken one.
+
+def template(directory: Path, name: str) -> Callable[[dict[str, object]], str]:
+    """The template `directory/name`, read: a function that makes a page of variables.
+
+    Both raise UsageError naming the template that is missing, or the line of a broken one.
     """
     if not (directory / name).is_file():
         raise UsageError(
@@ -37,8 +44,21 @@ def render(directory: Path, name: str, variables: dict[str, object]) -> str:
         keep_trailing_newline=True,
     )
     page.filters["md"] = markdown_text
+    with _told(directory, name):
+        read = page.get_template(name)
+
+    def fill(variables: dict[str, object]) -> str:
+        with _told(directory, name):
+            return read.render(variables)
+
+    return fill
+
+
+@contextmanager
+def _told(directory: Path, name: str) -> Iterator[None]:
+    """What is wrong with a template becomes a UsageError with its place."""
     try:
-        return page.get_template(name).render(variables)
+        yield
     except TemplateSyntaxError as error:
         place = f"{directory / (error.name or name)}, line {error.lineno}"
         raise UsageError(f"{place}: {error.message}", hint="correct the template") from error

@@ -3,7 +3,6 @@
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
@@ -18,7 +17,6 @@ from testbed.analysis.ledger_table import ledger_table
 from testbed.analysis.method import method
 from testbed.analysis.mpstat import render_mpstat_text
 from testbed.analysis.oracle_table import oracle_table
-from testbed.analysis.plots import Drawing
 from testbed.analysis.plots.comparison import ordered
 from testbed.analysis.plots.stamp import modes
 from testbed.analysis.records import Arm, Run, Trial
@@ -33,43 +31,13 @@ COLUMNS = 8
 """Arms beside each other in a table; of more there are several tables, for the width of a page."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Figures:
-    """The drawings of a page, each in as many parts as keep a part on a page; none where there was
-    nothing to draw."""
-
-    comparison: tuple[Drawing, ...]
-    ledger: tuple[Drawing, ...]
-    ledger_narrow: tuple[Drawing, ...]
-    cpu_time: dict[str, tuple[Drawing, ...]]
-    """By arm, as `per_cpu`."""
-    per_cpu: dict[str, tuple[Drawing, ...]]
-    beside: Drawing | None
-
-    def every(self) -> list[Drawing]:
-        of_the_run = (self.comparison, self.ledger, self.ledger_narrow)
-        groups = (*of_the_run, *self.cpu_time.values(), *self.per_cpu.values())
-        drawings = [drawing for group in groups for drawing in group]
-        return drawings if self.beside is None else [*drawings, self.beside]
-
-
-def warning_of(comparisons: tuple[Comparison, ...]) -> str:
-    """What is written on the chart of costs; nothing where every comparison is beyond doubt."""
-    suspect = [c for c in comparisons if c.suspect and c.ratio]
-    if not suspect:
-        return ""
-    which = "all comparisons" if len(suspect) == len(comparisons) else "some comparisons"
-    return f"SUSPECT: {which} are in doubt, see the findings"
-
-
 def view_of(
     run: Run,
     findings: tuple[Finding, ...],
     comparisons: tuple[Comparison, ...],
     said: Opening,
-    figures: Figures,
 ) -> dict[str, Any]:
-    """The template's variables by name."""
+    """The template's variables by name, but for the figures."""
     excluded = excluded_arms(run, findings)
     between = [c for c in comparisons if c.ratio and _has_row(run, c)]
     void = [c for c in comparisons if c.ratio is None]
@@ -96,7 +64,6 @@ def view_of(
         "findings": grouped(run, about_comparison(findings)),
         "about_mpstat": grouped(run, tuple(f for f in findings if f.about == MPSTAT)),
         "checks": [_check(check.code, findings) | {"check": check} for check in CHECKS],
-        "figures": figures,
         "bands": bool(comparisons),
         "columns": COLUMNS,
         "generic_xdp": wording.generic_xdp_note(run),

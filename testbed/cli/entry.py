@@ -19,7 +19,7 @@ from testbed.model.errors import ExitCode, Interrupted, TestbedError
 
 def main() -> None:
     """Run the command line; never show a traceback for what a user can cause."""
-    gc.set_threshold(50_000)  # what is read is kept to the end: looking for garbage finds none
+    gc.set_threshold(50_000)  # a tenth of a report's time went into garbage that was none
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     try:

@@ -1,23 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Frames and packets as pcap files; the same ones always give the same bytes."""
+"""Frames and packets as pcap files; the same ones always give the same bytes.
+
+dpkt writes them. They are read without it: it takes a last record that is cut off for a whole, and
+loads every protocol there is.
+"""
 
 import gzip
 import io
+import struct
 import zlib
 from collections.abc import Iterable, Iterator
-
-import dpkt
-from dpkt.pcap import TCPDUMP_MAGIC, LEFileHdr, LEPktHdr, Writer
 
 ETHERNET = 1
 """Link type of frames that were sent (LINKTYPE_ETHERNET)."""
 RAW_IP = 101
 """Link type of captured IP packets (LINKTYPE_RAW)."""
 GZIP = b"\x1f\x8b"
+MAGIC = 0xA1B2C3D4
+HEAD = struct.Struct("<I16xI")
+"""Of a little-endian file: the magic number and the link type."""
+RECORD = struct.Struct("<8xI4x")
+"""A record's head: how many bytes of the packet are kept."""
 
 
 def write(packets: Iterable[bytes], link_type: int) -> bytes:
     """Return a compressed pcap file of these packets, without times."""
+    from dpkt.pcap import Writer
+
     plain, packed = io.BytesIO(), io.BytesIO()
     writer = Writer(plain, snaplen=65535, linktype=link_type)
     for packet in packets:
@@ -34,22 +43,22 @@ def read(content: bytes, link_type: int) -> tuple[bytes, ...]:
     """
     try:
         plain = gzip.decompress(content) if content.startswith(GZIP) else content
-        head = LEFileHdr(plain[: LEFileHdr.__hdr_len__])
-    except (EOFError, OSError, zlib.error, dpkt.UnpackError) as error:
+        head = HEAD.unpack_from(plain)
+    except (EOFError, OSError, zlib.error, struct.error) as error:
         raise ValueError(f"cut off or damaged ({error})") from error
-    if (head.magic, head.linktype) != (TCPDUMP_MAGIC, link_type):
+    if head != (MAGIC, link_type):
         raise ValueError(f"no pcap file of link type {link_type}")
-    return tuple(_packets(plain, LEFileHdr.__hdr_len__))
+    return tuple(_packets(plain, HEAD.size))
 
 
 def _packets(plain: bytes, start: int) -> Iterator[bytes]:
-    """Read record by record: dpkt's own reader takes a last one that is cut off for a whole."""
     while start < len(plain):
-        body = start + LEPktHdr.__hdr_len__
+        body = start + RECORD.size
         try:
-            end = body + LEPktHdr(plain[start:body]).caplen
-        except dpkt.UnpackError as error:
+            (kept,) = RECORD.unpack_from(plain, start)
+        except struct.error as error:
             raise ValueError(f"cut off in a record's head at byte {start}") from error
+        end = body + kept
         if end > len(plain):
             raise ValueError(f"cut off in the record at byte {start}")
         yield plain[body:end]

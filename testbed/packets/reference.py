@@ -7,6 +7,7 @@ way; the IP checksum is computed anew (RFC 1071), since no packet with a wrong o
 
 import struct
 from collections.abc import Sequence
+from functools import cache
 from ipaddress import IPv4Address
 
 from testbed.model.config import NetworkConfig
@@ -61,9 +62,15 @@ def header_bytes(packet: bytes) -> int:
     return 4 * (packet[0] & 0x0F)
 
 
+@cache
+def packed(address: str) -> bytes:
+    """Return an IPv4 address as four bytes."""
+    return IPv4Address(address).packed
+
+
 def redirected(packet: bytes, network: NetworkConfig) -> bytes:
     """Return a packet without IP options as it goes on to the target; its TTL is still the same."""
-    target = IPv4Address(network.target_address).packed
+    target = packed(network.target_address)
     port = network.target_port.to_bytes(2, "big")
     check = int.from_bytes(packet[26:28], "big")
     if check:  # 0 says that there is none (RFC 768)
@@ -110,7 +117,7 @@ def expected(case: Case, network: NetworkConfig) -> bytes | None:
     if case.fate == "local":
         return reassembled(packets)
     (packet,) = packets
-    if case.fate == "rewritten" and packet[16:20] == IPv4Address(network.server_address).packed:
+    if case.fate == "rewritten" and packet[16:20] == packed(network.server_address):
         packet = redirected(packet, network)
     return routed(packet)
 

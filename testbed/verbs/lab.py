@@ -7,16 +7,16 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import filelock
+from typing import TYPE_CHECKING, Any
 
 from testbed.edge.account import Account
 from testbed.edge.terminal import Terminal
-from testbed.lab.machines import Machines
 from testbed.model import config as configuration
 from testbed.model.config import Config
 from testbed.model.errors import HostError, RunError
+
+if TYPE_CHECKING:
+    from testbed.lab.machines import Machines
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,10 @@ class Lab:
         return cls(checkout, configuration.load(checkout), terminal)
 
     @property
-    def machines(self) -> Machines:
-        """The two machines of this checkout."""
+    def machines(self) -> "Machines":
+        """The two machines of this checkout; what reads results never asks for them."""
+        from testbed.lab.machines import Machines
+
         return Machines(self.config, self.checkout, Account.current(), self.terminal)
 
     @property
@@ -54,6 +56,8 @@ class Lab:
     @contextlib.contextmanager
     def alone(self, verb: str) -> Iterator[None]:
         """Hold this checkout's lock; raise HostError naming who has it."""
+        import filelock
+
         folder = self.checkout / ".testbed"
         folder.mkdir(exist_ok=True)
         holder = folder / "lock.json"

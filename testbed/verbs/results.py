@@ -4,12 +4,18 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from testbed.edge import store
 from testbed.edge.store import RunDir
 from testbed.model.errors import RunError
 from testbed.verbs.lab import Lab, print_json
 from testbed.verbs.listing import renew_index
+
+if TYPE_CHECKING:
+    from testbed.analysis.figures import Figures
+    from testbed.edge.aside import Aside
+    from testbed.verbs.drawing import Job
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,7 @@ def report(lab: Lab, names: Sequence[str] = (), wanted: Wanted | None = None) ->
     before anything is written.
     """
     from testbed.analysis.published import RUN_ID
+    from testbed.verbs.drawing import drawing
 
     paths = [
         lab.results / RUN_ID if name == RUN_ID else store.find_run(lab.results, name)
@@ -48,25 +55,27 @@ def report(lab: Lab, names: Sequence[str] = (), wanted: Wanted | None = None) ->
     what = "page and PDF" if wanted.pdf else "page"
     reports = []
     for path in paths:
-        with lab.terminal.step(f"{what} of {path.name}"):
-            reports.append(_report(lab, path, wanted))
+        with drawing() as figures, lab.terminal.step(f"{what} of {path.name}"):
+            reports.append(_report(lab, path, wanted, figures))
     renew_index(lab)
     return reports
 
 
-def _report(lab: Lab, path: Path, wanted: Wanted) -> Report:
+def _report(lab: Lab, path: Path, wanted: Wanted, figures: "Aside[Job, Figures]") -> Report:
     from testbed.analysis.findings import Verdict, worst
+    from testbed.analysis.judged import judge
     from testbed.analysis.published import RUN_ID, published_run
-    from testbed.analysis.report import judged_report
+    from testbed.analysis.report import render_report
     from testbed.analysis.run import load_run
+    from testbed.verbs.drawing import Job
 
     is_published = path == lab.results / RUN_ID
-    judged, files = judged_report(
-        published_run() if is_published else load_run(path),
-        lab.checkout / "templates",
-        overlay=wanted.published,
-        per_cpu=wanted.per_cpu,
-    )
+    judged = judge(published_run() if is_published else load_run(path))
+    figures.ask(Job.of(judged, overlay=wanted.published, per_cpu=wanted.per_cpu))
+    files = render_report(
+        judged.run, lab.checkout / "templates",
+        overlay=wanted.published, judged=judged, figures=figures.answer,
+    )  # fmt: skip
     run_dir = RunDir(path)
     for relative, content in files.items():
         run_dir.write(relative, content)

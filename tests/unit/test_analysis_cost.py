@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from run_factory import RunRecipe, make_run, seal
+from scipy.special import stdtrit
 
 from testbed.analysis.comparison import SMALLEST_EFFECT, compare, verdict_on
 from testbed.analysis.cost import Cost, busy_between, cost_of
@@ -126,6 +127,10 @@ def test_geometric_mean_and_spread() -> None:
 
 def test_student_t() -> None:
     assert student_t(4) == pytest.approx(2.7764, abs=1e-4)
+    for confidence in (0.5, 0.8, 0.95, 0.99, 0.999):
+        for degrees in (*range(1, 41), 99, 100, 999, 5_000):
+            exact = float(stdtrit(degrees, (1 + confidence) / 2))
+            assert student_t(degrees, confidence) == pytest.approx(exact, rel=1e-11), degrees
 
 
 def test_ratio_is_paired_by_block() -> None:

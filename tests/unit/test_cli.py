@@ -208,10 +208,10 @@ def test_without_words_the_help_is_shown(testbed: Testbed) -> None:
     assert re.match(r"Usage: .*testbed", said.out + said.err)
 
 
-def loaded(folder: Path, *words: str) -> set[str]:
+def loaded(folder: Path, *words: str, before: str = "") -> set[str]:
     """Return the top-level modules that a command has loaded at its end."""
     code = (
-        f"import sys\nsys.argv = {['testbed', *words]!r}\n"
+        f"import os, sys\n{before}\nsys.argv = {['testbed', *words]!r}\n"
         "from testbed.cli import main\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
         "print('LOADED', *sorted({name.partition('.')[0] for name in sys.modules}))\n"
@@ -233,8 +233,29 @@ def test_help_loads_no_library_that_it_does_not_need(tmp_path: Path) -> None:
 def test_report_loads_nothing_to_reach_machines_with(checkout: Path) -> None:
     run = make_run(checkout / "results")
     there = loaded(checkout, "-q", "report", run.name)
-    assert "matplotlib" in there
-    assert there & {"fabric", "paramiko", "invoke"} == set()
+    assert "pandas" in there
+    assert there & {"fabric", "paramiko", "invoke", "vagrant", "filelock", "dpkt"} == set()
+
+
+def test_a_report_draws_beside_its_reading_and_alone_on_one_core(checkout: Path) -> None:
+    run = make_run(checkout / "results")
+    before = set(run.rglob("*"))
+
+    def render(setting: str) -> tuple[set[str], dict[str, bytes]]:
+        there = loaded(checkout, "-q", "report", run.name, before=setting)
+        new = [path for path in sorted(set(run.rglob("*")) - before) if path.is_file()]
+        files = {str(path.relative_to(run)): path.read_bytes() for path in new}
+        for path in new:
+            path.unlink()
+        return there, files
+
+    one_core, alone = render("os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})")
+    two_cores, beside = render("os.sched_getaffinity = lambda _: {0, 1}")
+    assert "matplotlib" in one_core
+    assert "matplotlib" not in two_cores, "a copy of the process has it"
+    assert beside == alone
+    assert {"report.html", "plots/ledger.png", "plots/ledger.svg"} <= set(alone)
+    assert not [name for name in alone if name.endswith(".new")]
 
 
 # Exit codes

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Figures as files: what each was measured on stands in it, and nothing else gets in."""
 
+import io
 import re
 import struct
 import xml.etree.ElementTree as ET
@@ -8,15 +9,21 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from run_factory import RunRecipe, make_run
 
+from testbed.analysis.figures import draw_figures
+from testbed.analysis.judged import judge
 from testbed.analysis.plots import draw_comparison, draw_cpu_time, draw_ledger, draw_per_cpu
+from testbed.analysis.plots.bars import COLOURS
 from testbed.analysis.plots.cpu_time import ROW
 from testbed.analysis.plots.stamp import stamp
 from testbed.analysis.plots.style import Drawing
 from testbed.analysis.records import Run
 from testbed.analysis.report import render_report
 from testbed.analysis.run import load_run
+from testbed.edge import aside
+from testbed.edge.aside import shared
 
 ON = ("generic XDP", "NIC e1000", "emulated, no KVM", "Linux 6.1.0-41-amd64", "20251206T054640Z")
 
@@ -87,6 +94,41 @@ def test_a_png_is_the_figure_at_twice_its_size(tmp_path: Path) -> None:
     found = re.search(r'viewBox="0 0 (\S+) (\S+)"', drawing.svg)
     assert found
     assert size_of(drawing.png) == tuple(round(float(length) * 2) for length in found.groups())
+
+
+def rgb(colour: str) -> tuple[int, ...]:
+    return tuple(bytes.fromhex(colour.removeprefix("#")))
+
+
+def test_a_png_has_the_figures_colours_on_a_white_sheet_and_a_few_kilobytes(tmp_path: Path) -> None:
+    run = run_of(tmp_path)
+    (drawing,) = draw_cpu_time(run, run.arm("xdp"))
+    picture = Image.open(io.BytesIO(drawing.png))
+    assert picture.mode == "P"
+    assert len(drawing.png) < 40_000
+    pixels = picture.convert("RGB")
+    counted = {colour: count for count, colour in pixels.getcolors(256) or ()}
+    assert max(counted, key=lambda colour: counted[colour]) == (255, 255, 255)
+    used = [rgb(colour) for name, colour in COLOURS.items() if f">%{name}<" in drawing.svg]
+    assert len(used) >= 3
+    for colour in used:
+        assert counted[colour] > 1_000, colour
+    greys = [colour for colour in counted if len(set(colour)) == 1]
+    assert len(greys) > 60, "letters without the shades at their edges"
+
+
+def test_figures_that_are_drawn_in_two_processes_are_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged = judge(run_of(tmp_path))
+    alone = draw_figures(judged, overlay=True, per_cpu=True)
+    monkeypatch.setattr(aside, "can_fork", lambda: True)
+    assert draw_figures(judged, overlay=True, per_cpu=True, each=shared) == alone
+    assert alone.beside is not None
+    assert [drawing.name for drawing in alone.every()] == [
+        "comparison", "ledger", "ledger-narrow", "cpu-none", "cpu-netfilter", "cpu-xdp",
+        "per-cpu-none", "per-cpu-netfilter", "per-cpu-xdp", "beside-published",
+    ]  # fmt: skip
 
 
 def heights(drawings: tuple[Drawing, ...]) -> list[float]:

@@ -7,10 +7,14 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from run_factory import RunRecipe, make_run
 
+from testbed.analysis import figures
+from testbed.edge import aside
+from testbed.model.errors import UsageError
 from tests.conftest import Said
 
 Testbed = Callable[..., Said]
@@ -148,6 +152,23 @@ def test_what_is_asked_for_is_made(testbed: Testbed, checkout: Path) -> None:
         *(f"per-cpu-{arm}.{end}" for arm in ("none", "netfilter", "xdp") for end in ("svg", "png")),
         "beside-published.svg", "beside-published.png",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("forks", [True, False])
+def test_what_goes_wrong_in_drawing_is_said_as_ever_and_nothing_is_written(
+    testbed: Testbed, checkout: Path, monkeypatch: pytest.MonkeyPatch, forks: bool
+) -> None:
+    def refuse(*_: object, **__: object) -> NoReturn:
+        raise UsageError("no colours left", hint="buy some")
+
+    path = put_run(checkout, "20250101T000000Z-aaaaaa", RunRecipe(trials=2))
+    there = sorted(path.rglob("*"))
+    monkeypatch.setattr(aside, "can_fork", lambda: forks)
+    monkeypatch.setattr(figures, "draw_ledger", refuse)
+    said = testbed("-q", "report", path.name)
+    assert (said.status, said.out) == (2, "")
+    assert said.err == "testbed: no colours left\n  → buy some\n"
+    assert sorted(path.rglob("*")) == there
 
 
 def test_the_published_tables_are_a_run_like_any_other(testbed: Testbed, checkout: Path) -> None:

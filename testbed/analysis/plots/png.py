@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A figure as a PNG on a white sheet, with a palette: a third of the bytes.
 
-A figure has a dozen colours and what lies between them at its edges, some 300 in all: of the best
-256 none is off by more than what cannot be seen.
+A figure has a dozen colours and what lies between them at its edges, some 350 in all. 256 of them
+serve for all, one step of 255 off at most.
 """
 
 import io
