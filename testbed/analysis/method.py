@@ -79,7 +79,7 @@ def _windows(run: Run) -> list[tuple[str, str]]:
     elif isinstance(warm_up, int):
         rows.append(("Warm-up", "none" if not warm_up else "not recorded"))
     says = {
-        "settle": "after the hook was loaded and counters were read",
+        "settle": "after the hook was loaded; counters are read in its first half",
         "idle": "mpstat runs, the server waits; gives the idle rate",
         "drain": "after the traffic, before counters are read again",
     }

@@ -26,6 +26,8 @@ from testbed.model.config import Config
 from testbed.model.errors import GuestError
 from testbed.model.plan import PROBE, Plan, Trial
 
+CALM = 0.5
+"""Of the settling time nothing is started or read: the last reading's own traces pass."""
 Grow = Callable[[Plan], Plan]
 Witness = Callable[[Trial, str], None]
 
@@ -108,16 +110,17 @@ class Experiment:
                 # Prepared now, begins at `go`.
                 begun.append(sending := beside.submit(self._send, record))
             hook.load()
-            hook_before = hook.state()
 
-            record.mark("counters before")
+            record.mark("settle")  # what starts now, and the first look, are over before `idle`
+            settled = time.monotonic() + record.window("settle", bench.settle_s)
+            record.mpstat_started_utc_ns = server.begin(instruments.mpstat())["started_utc_ns"]
+            with uninterrupted():
+                begun.append(looking := beside.submit(hook.state))
             before = server.json("snapshot", instruments.snapshot(*self._counted()))
             record.read_clock("before", server.uptime_s)
+            hook_before = looking.result()
             self._both_prepared(receiving, record)
-
-            record.mark("settle")  # mpstat's own start is over before the idle window
-            record.mpstat_started_utc_ns = server.begin(instruments.mpstat())["started_utc_ns"]
-            time.sleep(record.window("settle", bench.settle_s))
+            time.sleep(max(bench.settle_s * CALM, settled - time.monotonic()))
 
             record.mark("idle")
             server.go()

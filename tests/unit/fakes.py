@@ -39,13 +39,12 @@ class Step:
     """One remote command line; `lane` tells the loop's own thread from those beside it."""
 
     lane: str
-    number: int
     line: str
 
 
 @dataclass(frozen=True)
 class Fault:
-    """What goes wrong at the `number`-th command line of a lane, once.
+    """What goes wrong at the `number`-th command line of a lane that begins with `line`, once.
 
     `lost` breaks the connection before the command has an effect, `broken` after it,
     `ctrl-c` is a real SIGINT to this process, `refused` is exit status 1.
@@ -54,6 +53,7 @@ class Fault:
     lane: str
     number: int
     kind: str
+    line: str = ""
 
 
 @dataclass
@@ -83,11 +83,19 @@ class World:
         """Record a line; return the kind of fault that strikes it."""
         main = threading.current_thread() is threading.main_thread()
         lane = role if main else f"{role}, beside"
+        fault = self.fault
+        like = fault.line if fault else ""
         with self.lock:
-            number = sum(step.lane == lane for step in self.steps)
-            self.steps.append(Step(lane, number, line))
-        struck = self.fault is not None and (lane, number) == (self.fault.lane, self.fault.number)
-        return self.fault.kind if self.fault and struck else None
+            number = sum(s.lane == lane and s.line.startswith(like) for s in self.steps)
+            self.steps.append(Step(lane, line))
+        if fault is None or (lane, number) != (fault.lane, fault.number):
+            return None
+        return fault.kind if line.startswith(like) else None
+
+    def fault_at(self, step: Step, kind: str) -> Fault:
+        """Return what strikes another world at this step of this one, a rehearsal."""
+        like = [s for s in self.steps if (s.lane, s.line) == (step.lane, step.line)]
+        return Fault(step.lane, [s is step for s in like].index(True), kind, step.line)
 
     @property
     def units(self) -> set[str]:
@@ -271,7 +279,7 @@ class Machine:
             return '{"seq": 42, "monotonic_us": 1, "level": 6, "text": "x"}\n'
         if "--facts" in argv:
             return '{"schema": 1, "facts": true}'
-        later = self.logs and any("<testbed-mpstat>" in step.line for step in self.world.steps)
+        later = self.logs and any(s.lane == "client" and s.line == "go" for s in self.world.steps)
         return json.dumps({**SNAPSHOT, "kmsg_sequence": 42 if later else 41})
 
     def _trial_files(self) -> dict[str, bytes]:

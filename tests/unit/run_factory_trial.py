@@ -62,7 +62,6 @@ def write_trial(root: Path, recipe: "RunRecipe", rng: random.Random, turn: Turn)
 def _trial(turn: Turn, t: Times) -> dict[str, Any]:
     moments = {
         "load": turn.clock_ns - S * 8 // 5,
-        "counters before": turn.clock_ns - S,
         "settle": turn.clock_ns - S // 2,
         "idle": turn.clock_ns - S // 20,
         "traffic": t.idle_end + S // 10,

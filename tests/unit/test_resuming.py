@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes import Fault, World
+from fakes import World
 
 from testbed.lab import hostfacts
 
@@ -30,7 +30,7 @@ def cut_off(bench: Bench, checkout: Path, block: int) -> Path:
     latest = checkout / "results/latest"
     latest.resolve().rename(checkout / "rehearsed")
     second = trials_in(rehearsal)[2 * (block - 1) + 1]
-    assert bench(World(Fault(second.lane, second.number, "lost")), *WORDS).status == 5
+    assert bench(World(rehearsal.fault_at(second, "lost")), *WORDS).status == 5
     return latest.resolve()
 
 
