@@ -7,18 +7,14 @@
 set -eu
 address=$1 server=$2 target=$3
 
-cat > /etc/systemd/network/20-lab0.network <<NETWORK
-[Match]
-Name=lab0
-[Network]
-Address=$address
-LinkLocalAddressing=no
-IPv6AcceptRA=no
-NETWORK
-ip link set lab0 up
-ip -4 address flush dev lab0
-ip address add "$address" dev lab0
-ip route replace "$target/32" via "$server"
+printf '[Match]\nName=lab0\n[Network]\nAddress=%s\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n' \
+    "$address" > /etc/systemd/network/20-lab0.network
+ip -4 -batch - << LINK
+link set lab0 up
+address flush dev lab0
+address add $address dev lab0
+route replace $target/32 via $server
+LINK
 
 # Last: a machine with this name is set up. It is gone when the machine starts again.
 echo client > /proc/sys/kernel/hostname

@@ -20,7 +20,7 @@ from testbed.lab.project import Project
 from testbed.model.config import NetworkConfig
 from testbed.model.errors import MachineError
 
-Prepare = Callable[[Guest], None]
+Prepare = Callable[[Guest], object]
 FIRST_WORD_S = 60
 """A machine that goes on from its saved state answers within seconds."""
 

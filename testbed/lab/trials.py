@@ -115,10 +115,8 @@ class Experiment:
             settled = time.monotonic() + record.window("settle", bench.settle_s)
             record.mpstat_started_utc_ns = server.begin(instruments.mpstat())["started_utc_ns"]
             with uninterrupted():
-                begun.append(looking := beside.submit(hook.state))
-            before = server.json("snapshot", instruments.snapshot(*self._counted()))
-            record.read_clock("before", server.uptime_s)
-            hook_before = looking.result()
+                begun.append(asking := beside.submit(hook.state))
+            before, hook_before = self._look("before", record, asking)
             self._both_prepared(receiving, record)
             time.sleep(max(bench.settle_s * CALM, settled - time.monotonic()))
 
@@ -139,9 +137,7 @@ class Experiment:
             record.mark("counters after")
             with uninterrupted():
                 begun.append(asking := beside.submit(hook.state_after, probe=trial.block == PROBE))
-            record.read_clock("after", server.uptime_s)
-            after = server.json("snapshot", instruments.snapshot(*self._counted()))
-            hook_after = asking.result()
+            after, hook_after = self._look("after", record, asking)
             kernel_log = self._kernel_log(before["kmsg_sequence"], after["kmsg_sequence"])
             time.sleep(max(0.0, drained - time.monotonic()))  # mpstat's last second ends
 
@@ -197,14 +193,20 @@ class Experiment:
         receiving.result()
         record.piped.wait()
 
+    def _look(
+        self, when: str, record: TrialRecord, asking: Future[Any]
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Read the server's counters and clock, while beside it the hook is asked for its own."""
+        server = self.guests["server"]
+        record.read_clock(when, server.uptime_s)
+        counted = (self.config.network.namespace, "lab0", "sslab-host")
+        return server.json("snapshot", instruments.snapshot(*counted)), asking.result()
+
     def _kernel_log(self, before: int, after: int) -> str:
         """Return what the kernel logged meanwhile, as JSON lines; mostly nothing, at no cost."""
         if after == before:
             return ""
         return self.guests["server"].program("snapshot", instruments.kernel_log(before)).stdout
-
-    def _counted(self) -> tuple[str, ...]:
-        return (self.config.network.namespace, "lab0", "sslab-host")
 
     def _collect(self, record: TrialRecord) -> dict[str, bytes]:
         """Fetch what server and client wrote; raise GuestError when one of them wrote nothing.

@@ -212,9 +212,9 @@ def ready_guests(
                 closed_on_failure(guests),
             ):
                 ready = partial(prepare, lab, arms=arms, agent=True)
-                list(pool.map(ready, guests.values()))
+                found = dict(zip(guests, pool.map(ready, guests.values()), strict=True))
             every = arm_manifest.choose(lab.arms_dir, arm_manifest.known(lab.arms_dir))
-            every = deploy.built(guests["server"], every)
+            every = deploy.built(guests["server"], every, found["server"])
             network = lab.config.network
             for left in cleanup.sweep(guests["server"], guests["client"], every, network):
                 lab.terminal.warn(f"left by an earlier command: {left}")

@@ -32,17 +32,19 @@ def up(lab: Lab, *, dry_run: bool = False) -> None:
         lab.machines.up(lambda guest: prepare(lab, guest, arms), stamp)
 
 
-def prepare(lab: Lab, guest: Guest, arms: Sequence[Arm], *, agent: bool = False) -> None:
+def prepare(lab: Lab, guest: Guest, arms: Sequence[Arm], *, agent: bool = False) -> deploy.Found:
     """Give one guest its sources, an agent where that is asked for, and addresses.
 
-    The server gets its arms, too.
+    The server gets its arms, too. Returns what the guest has then.
     """
-    deploy.push_sources(guest, lab.checkout)
+    found = deploy.look(guest)
+    deploy.push_sources(guest, lab.checkout, found)
     if agent:
         guest.start_agent()
-    deploy.set_up(guest, lab.config)
+    deploy.set_up(guest, lab.config, found)
     if guest.role == "server":
-        deploy.build_arms(guest, arms, lab.checkout, lab.config)
+        found = deploy.build_arms(guest, arms, lab.checkout, lab.config, found)
+    return found
 
 
 def down(lab: Lab, how: Literal["save", "halt", "destroy"]) -> None:

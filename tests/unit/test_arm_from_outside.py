@@ -109,15 +109,21 @@ def test_controls_of_an_arm_from_outside_use_its_sources(tmp_path: Path) -> None
     assert {one.outside for one in made[1:]} == {tmp_path / "mine"}
 
 
+def build(world: World, *names: str) -> deploy.Found:
+    """Build arms in the server, as a command does that finds out first what is there."""
+    server = world.guests["server"]
+    return deploy.build_arms(server, chosen(*names), PROJECT, Config(), deploy.look(server))
+
+
 def test_it_is_pushed_and_built_once_until_it_changes(tmp_path: Path) -> None:
     folder = put(tmp_path, "mine")
     (folder / ".git").mkdir()
     (folder / "redirect.bpf.o").write_bytes(b"built here")
     world = World()
-    server, machine = world.guests["server"], world.machines["server"]
+    machine = world.machines["server"]
     stamp = f"{SOURCES}/arms/mine/{deploy.STAMP}"
     for _ in range(2):
-        deploy.build_arms(server, chosen("xdp", str(folder)), PROJECT, Config())
+        build(world, "xdp", str(folder))
     (pushed,) = machine.pushed
     assert sorted(pushed) == [".", "./Makefile", "./arm.toml", "./redirect.bpf.c"]
     lines = [step.line for step in world.steps]
@@ -127,7 +133,7 @@ def test_it_is_pushed_and_built_once_until_it_changes(tmp_path: Path) -> None:
     )
     first = machine.files[stamp]
     (folder / "redirect.bpf.c").write_text("int changed;\n")
-    deploy.build_arms(server, chosen(str(folder)), PROJECT, Config())
+    build(world, str(folder))
     assert len(machine.pushed) == 2
     assert machine.files[stamp] != first
 
@@ -137,7 +143,7 @@ def test_an_arm_from_outside_that_needs_no_build_is_pushed_all_the_same(tmp_path
     manifest = folder / "arm.toml"
     manifest.write_text(manifest.read_text().replace('build = [["make"]]', "build = []"))
     world = World()
-    deploy.build_arms(world.guests["server"], chosen(str(folder)), PROJECT, Config())
+    build(world, str(folder))
     assert len(world.machines["server"].pushed) == 1
     assert f"{SOURCES}/arms/mine/{deploy.STAMP}" in world.machines["server"].files
 
@@ -147,17 +153,12 @@ def test_what_an_earlier_command_brought_is_known_by_what_it_left(tmp_path: Path
     manifest = (put(tmp_path, "mine") / "arm.toml").read_text()
     world = World()
     machine = world.machines["server"]
-    built = machine._one
-
-    def with_two_more(argv: list[str], folder: str, *, broken: bool) -> tuple[int, str]:
-        status, said = built(argv, folder, broken=broken)
-        more = f"mine/{deploy.STAMP}\nspoilt/{deploy.STAMP}\n"
-        return (status, said + more) if argv[0] == "ls" else (status, said)
-
-    machine._one = with_two_more  # type: ignore[method-assign]
+    for name in ("mine", "spoilt"):
+        machine.files[f"{SOURCES}/arms/{name}/{deploy.STAMP}"] = "of an earlier day"
     machine.files[f"{SOURCES}/arms/mine/arm.toml"] = manifest
     machine.files[f"{SOURCES}/arms/spoilt/arm.toml"] = "no manifest"
-    found = deploy.built(world.guests["server"], arm.choose(ARMS, arm.known(ARMS)))
+    server = world.guests["server"]
+    found = deploy.built(server, arm.choose(ARMS, arm.known(ARMS)), deploy.look(server))
     assert [one.name for one in found] == [*arm.known(ARMS), "mine"]
     machine.hooks.add("mine")
     Hook(found[-1], world.guests["server"], NetworkConfig()).unload()
@@ -177,6 +178,6 @@ def test_an_arm_that_does_not_build_names_its_own_folder(
 
     monkeypatch.setattr("testbed.edge.guest.Guest.run_all", fails)
     with pytest.raises(ArmError) as caught:
-        deploy.build_arms(world.guests["server"], chosen(str(folder)), PROJECT, Config())
+        build(world, str(folder))
     assert caught.value.hint.endswith(f"sources: {folder}/")
     assert "expected" in caught.value.detail

@@ -237,7 +237,7 @@ def fault_at(rehearsal: World, words: str, kind: str, nth: int = 0) -> Fault:
 @pytest.mark.parametrize(("kind", "status"), [("lost", 5), ("ctrl-c", 130)])
 @pytest.mark.parametrize(
     ("words", "nth"),
-    [("setup/client.sh", 0), ("uname -r", 0), ("--facts", 0), ("--facts", -1), ("snapshot.py", 3)],
+    [("setup/client.sh", 0), ("&& make", 0), ("--facts", 0), ("--facts", -1), ("snapshot.py", 3)],
     ids=["setting up", "building", "facts before", "facts after", "in a trial"],
 )
 def test_a_run_that_is_cut_off_is_incomplete(

@@ -45,8 +45,8 @@ XDP = {
         f"{XDP_LOADER} load --interface lab0 --mode generic --match-address 192.168.64.2 "
         "--match-port 8080 --target-address 10.0.1.2 --target-port 8083",
         MPSTAT,
-        SNAPSHOT,
         "its clock",
+        SNAPSHOT,
         GO,
         "its clock",
         SNAPSHOT,
@@ -84,7 +84,11 @@ BEFORE = [
     ("client, beside", STOP_ALL),
     ("server", "verify"),
 ]
-AT_THE_SERVER = [("server, beside", FETCH), ("server, beside", STOP_ALL), ("server, beside", "unload")]
+AT_THE_SERVER = [
+    ("server, beside", FETCH),
+    ("server, beside", STOP_ALL),
+    ("server, beside", "unload"),
+]
 
 
 def pairs(words: list[str]) -> dict[str, str]:
