@@ -16,6 +16,8 @@ from testbed.cli import machines, measuring, teaching  # noqa: F401  (they regis
 from testbed.cli.app import app
 from testbed.model.errors import ExitCode, Interrupted, TestbedError
 
+INTERRUPTED = "interrupted: everything that was started has been undone"
+
 
 def main() -> None:
     """Run the command line; never show a traceback for what a user can cause."""
@@ -32,7 +34,8 @@ def main() -> None:
         _complain(error.message, error.hint, error.detail)
         sys.exit(int(error.exit_code))
     except (KeyboardInterrupt, Interrupted):
-        print("\ninterrupted: everything that was started has been undone", file=sys.stderr)
+        print(f"\n{INTERRUPTED}", file=sys.stderr)
+        _journal(INTERRUPTED)
         sys.exit(int(ExitCode.INTERRUPTED))
     except typer.Abort:
         sys.exit(int(ExitCode.INTERRUPTED))
@@ -52,11 +55,17 @@ def _interrupt(_number: int, _frame: object) -> None:
 
 
 def _complain(message: str, hint: str, detail: str) -> None:
-    if detail:
-        print(detail, file=sys.stderr)
-    print(f"testbed: {message}", file=sys.stderr)
-    if hint:
-        print(f"  → {hint}", file=sys.stderr)
+    words = [detail, f"testbed: {message}", hint and f"  → {hint}"]
+    said = "\n".join(filter(None, words))
+    print(said, file=sys.stderr)
+    _journal(said)
+
+
+def _journal(text: str) -> None:
+    """Let the log, if there is one, end with what ended the command."""
+    from testbed.edge import journal
+
+    journal.note(text)
 
 
 def _bug() -> None:
@@ -66,6 +75,7 @@ def _bug() -> None:
     message = f"a bug of testbed's own: {sys.exc_info()[1]!r}"
     words += traceback.format_exc()
     try:
+        _journal(words)
         path.write_text(words)
     except OSError:
         _complain(message, "please report it with the lines above", words)

@@ -95,7 +95,7 @@ def vagrant(context: typer.Context) -> None:
 
 @app.command()
 def logs() -> None:
-    """Print where the machines' consoles and Vagrant's log are, with their last lines."""
+    """Print where consoles, Vagrant and the latest run have their logs, and the last lines."""
     from testbed import verbs
 
     verbs.logs(the_lab())

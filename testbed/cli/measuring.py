@@ -84,12 +84,15 @@ def bench(
     _report(lab, [])
 
 
+WITH_RESUME = ("--resume", "-v", "--verbose", "-q", "--quiet", "--log")
+
+
 def _resume(name: str) -> None:
     """Finish a run; what it is like was decided when it began."""
     from testbed import verbs
 
     given = [word for word in sys.argv[1:] if word.startswith("-")]
-    others = [word for word in given if word.partition("=")[0] not in ("--resume", "-v", "-q")]
+    others = [word for word in given if word.partition("=")[0] not in WITH_RESUME]
     if others:
         raise UsageError(
             f"--resume takes no other option: {' '.join(others)}",

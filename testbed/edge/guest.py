@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from testbed.edge import agent
+from testbed.edge import agent, journal
 from testbed.edge.agent import Agent, Job, Output, unpacked
 from testbed.edge.connection import broken, connect
 from testbed.edge.sources import tar_of
@@ -101,6 +101,7 @@ class Guest:
         """Ask the agent; raise NoAnswer when it, or the job's time limit, ended the job."""
         if self._agent is None:
             raise GuestError(f"{self.role}: no agent runs there to do: {what}")
+        journal.to_agent(self.role, words)
         answer: dict[str, Any] = self._agent.ask(what, limit_s=limit_s, **words)
         if answer.get("late"):
             raise self._no_end(what, limit_s)
@@ -166,6 +167,7 @@ class Guest:
         """Run a line in a session of its own."""
         from invoke.exceptions import CommandTimedOut
 
+        journal.on_guest(self.role, line)
         try:
             result = self._connection.run(
                 line, hide=True, warn=True, in_stream=False, pty=False, timeout=timeout_s

@@ -16,6 +16,9 @@ from typing import Any
 
 from testbed.model.errors import HostError, RunError
 
+LOG = "testbed.log"
+"""In a run: all that was said and done. It is no data: nothing reads it, no checksum covers it."""
+
 
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file, whole or not at all, and the folders that lead to it. Raises OSError."""
@@ -67,12 +70,12 @@ class RunDir:
             ) from error
 
     def checksums(self) -> dict[str, str]:
-        """Return {name: SHA-256} of everything measured so far."""
+        """Return {name: SHA-256} of everything measured so far; the log goes on after that."""
         files = sorted(p for p in self.path.rglob("*") if p.is_file() and not p.is_symlink())
         return {
             str(p.relative_to(self.path)): hashlib.sha256(p.read_bytes()).hexdigest()
             for p in files
-            if p.suffix != ".new"
+            if p.suffix != ".new" and p != self.path / LOG
         }
 
     def close(self, manifest: dict[str, Any]) -> None:

@@ -14,6 +14,10 @@ from dataclasses import dataclass, field
 from threading import Event, Thread
 from typing import TextIO
 
+from testbed.edge import journal
+
+DONE, FAILED = ("✓", "32"), ("✗", "31")
+
 
 @dataclass(slots=True)
 class Terminal:
@@ -29,16 +33,19 @@ class Terminal:
 
     def say(self, text: str) -> None:
         """Print a line of talk, unless quiet."""
+        journal.note(text)
         if self.level >= 0:
             print(text, file=sys.stderr, flush=True)
 
     def warn(self, text: str) -> None:
         """Print a line that even -q shows."""
+        journal.note(f"! {text}")
         print(f"{_mark('!', '33')} {text}", file=sys.stderr, flush=True)
 
     @contextmanager
     def step(self, title: str, *, expect_s: float | None = None) -> Iterator[None]:
         """Show that `title` runs, for how long, and how long it took in the end."""
+        journal.note(f"… {title}")
         start = time.monotonic()
         done = Event()
         ticker = None
@@ -49,19 +56,21 @@ class Terminal:
             elif expect_s is None or expect_s >= 1:
                 about = f" (about {expect_s:.0f} s)" if expect_s else ""
                 print(f"… {title}{about}", file=sys.stderr, flush=True)
-        outcome = _mark("✗", "31")
+        outcome = FAILED
         try:
             yield
-            outcome = _mark("✓", "32")
+            outcome = DONE
         finally:
             done.set()
             if ticker is not None:
                 ticker.join()
             took = time.monotonic() - start
             self.took(title, took)
+            journal.note(f"{outcome[0]} {title} ({took:.1f} s)")
             if self.level >= 0:
                 clear = "\r\x1b[2K" if self.live else ""
-                print(f"{clear}{outcome} {title} ({took:.1f} s)", file=sys.stderr, flush=True)
+                text = f"{clear}{_mark(*outcome)} {title} ({took:.1f} s)"
+                print(text, file=sys.stderr, flush=True)
 
     def took(self, title: str, seconds: float) -> None:
         """Note how long something took that has no line of its own."""
@@ -74,9 +83,10 @@ class Terminal:
 
     def trial(self, number: int, total: int, block: int, arm: str, left_s: float) -> None:
         """Say which trial runs and how long the rest will take."""
+        text = f"trial {number}/{total}  block {block}  {arm:<20} about {left_s:.0f} s left"
+        journal.note(text)
         if self.level < 0:
             return
-        text = f"trial {number}/{total}  block {block}  {arm:<20} about {left_s:.0f} s left"
         end = "" if self.live and number < total else "\n"
         clear = "\r\x1b[2K" if self.live else ""
         print(f"{clear}{text}", end=end, file=sys.stderr, flush=True)

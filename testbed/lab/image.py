@@ -7,7 +7,6 @@ partition with syslinux. Everything is a plain file until qemu-img packs it.
 """
 
 import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -118,7 +117,7 @@ class ImageBuilder:
         if (self.work / "tree").exists():
             helper = host.find("mmdebstrap", package="mmdebstrap")
             argv = [helper, "--unshare-helper", "find", "tree", "-mindepth", "1", "-delete"]
-            subprocess.run(self.account.command(argv), cwd=self.work, check=False)
+            host.run(self.account.command(argv), cwd=self.work, check=False)
 
 
 def _lines(path: Path) -> list[str]:
