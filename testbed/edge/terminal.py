@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the user sees while work goes on: one line a step, on stderr.
 
-A terminal gets a running line with the elapsed time and, when an earlier run left
-one, the expected time. A pipe gets a plain line when a step starts and ends.
+A terminal gets a running line with the elapsed time and, when earlier runs of the step
+tell, the time that is left. A pipe gets a plain line when a step starts and ends.
 """
 
 import os
@@ -15,6 +15,7 @@ from threading import Event, Thread
 from typing import TextIO
 
 from testbed.edge import journal
+from testbed.edge.durations import Durations
 
 DONE, FAILED = ("✓", "32"), ("✗", "31")
 
@@ -25,6 +26,8 @@ class Terminal:
 
     level: int = 0
     timings: list[tuple[str, float]] = field(default_factory=list)
+    learned: Durations | None = None
+    """What earlier runs took; None outside of a checkout."""
 
     @property
     def live(self) -> bool:
@@ -43,8 +46,16 @@ class Terminal:
         print(f"{_mark('!', '33')} {text}", file=sys.stderr, flush=True)
 
     @contextmanager
-    def step(self, title: str, *, expect_s: float | None = None) -> Iterator[None]:
-        """Show that `title` runs, for how long, and how long it took in the end."""
+    def step(
+        self, title: str, *, expect_s: float | None = None, kind: str = ""
+    ) -> Iterator[None]:
+        """Show that `title` runs, for how long, and how long it took in the end.
+
+        What is left is told from the last times of this `kind` of step, which is the title where
+        none is given; `expect_s` is a guess for the first time.
+        """
+        kind = kind or title
+        expect_s = self._usual_s(kind, expect_s)
         journal.note(f"… {title}")
         start = time.monotonic()
         done = Event()
@@ -60,6 +71,8 @@ class Terminal:
         try:
             yield
             outcome = DONE
+            if self.learned is not None:
+                self.learned.learn(kind, time.monotonic() - start)
         finally:
             done.set()
             if ticker is not None:
@@ -71,6 +84,10 @@ class Terminal:
                 clear = "\r\x1b[2K" if self.live else ""
                 text = f"{clear}{_mark(*outcome)} {title} ({took:.1f} s)"
                 print(text, file=sys.stderr, flush=True)
+
+    def _usual_s(self, kind: str, guess_s: float | None) -> float | None:
+        usual_s = self.learned.usual_s(kind) if self.learned is not None else None
+        return guess_s if usual_s is None else usual_s
 
     def took(self, title: str, seconds: float) -> None:
         """Note how long something took that has no line of its own."""
@@ -95,11 +112,18 @@ class Terminal:
     def _tick(title: str, start: float, expect_s: float | None, done: Event) -> None:
         while True:
             elapsed = time.monotonic() - start
-            left = f", about {max(expect_s - elapsed, 0):.0f} s left" if expect_s else ""
-            text = f"\r\x1b[2K… {title} ({elapsed:.0f} s{left})"
+            text = f"\r\x1b[2K… {title} ({elapsed:.0f} s{_left(elapsed, expect_s)})"
             print(text, end="", file=sys.stderr, flush=True)
             if done.wait(0.5):
                 return
+
+
+def _left(elapsed_s: float, expect_s: float | None) -> str:
+    if not expect_s:
+        return ""
+    if elapsed_s > expect_s + 1:
+        return f", usually {expect_s:.0f} s"
+    return f", about {max(expect_s - elapsed_s, 0):.0f} s left"
 
 
 def coloured(stream: TextIO) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from testbed.edge.account import Account
+from testbed.edge.durations import FILE, Durations
 from testbed.edge.terminal import Terminal
 from testbed.model import config as configuration
 from testbed.model.config import Config
@@ -34,6 +35,7 @@ class Lab:
         Raises ConfigError for a `testbed.toml` that cannot be used.
         """
         checkout = find_checkout()
+        terminal.learned = Durations(checkout / FILE)
         return cls(checkout, configuration.load(checkout), terminal)
 
     @property
