@@ -116,6 +116,7 @@ class Guest:
         if check and status != 0:
             raise GuestError(
                 f"{self.role}: exit status {status}: {shlex.join(argv)}",
+                hint=f"its words are above; `testbed ssh {self.role}` lets you look",
                 detail=output.stderr or output.stdout,
             )
         return output
@@ -176,8 +177,7 @@ class Guest:
             raise self._no_end(shlex.join(argv), timeout_s) from error
         except broken() as error:
             raise NoAnswer(
-                f"{self.role}: the connection broke during: {shlex.join(argv)} ({error})",
-                hint="`testbed status` tells whether the machine still runs",
+                f"{self.role}: the connection broke during: {shlex.join(argv)} ({error})"
             ) from error
         return {"status": result.return_code, "stdout": result.stdout, "stderr": result.stderr}
 
@@ -189,6 +189,7 @@ class Guest:
         except ValueError as error:
             raise GuestError(
                 f"{self.role}: no JSON from: {shlex.join(output.argv)}",
+                hint=f"what it printed is above; `testbed ssh {self.role}` lets you look",
                 detail=output.stdout[-2000:],
             ) from error
 
@@ -215,10 +216,7 @@ class Guest:
             with self._lock:
                 self._connection.put(io.BytesIO(content), new)
         except broken() as error:
-            raise GuestError(
-                f"{self.role}: {path} could not be written ({error})",
-                hint="`testbed status` tells whether the machine still runs",
-            ) from error
+            raise GuestError(f"{self.role}: {path} could not be written ({error})") from error
         self.run(["mv", "-f", new, path])
 
     def scratch(self, folder: str) -> None:

@@ -45,7 +45,10 @@ class RunDir:
         try:
             path.mkdir(parents=True)
         except OSError as error:
-            raise HostError(f"{path} cannot be made: {error.strerror}") from error
+            raise HostError(
+                f"{path} cannot be made: {error.strerror}",
+                hint=f"make {results} yours to write, or free some room",
+            ) from error
         return cls(path)
 
     def write_json(self, name: str, value: Any) -> None:
@@ -59,7 +62,10 @@ class RunDir:
         """
         path = self.path / name
         if self.path.resolve() not in path.resolve().parents:
-            raise RunError(f"{name!r} is not a file of the run {self.path}")
+            raise RunError(
+                f"{name!r} is not a file of the run {self.path}",
+                hint="a name in an arm or from a machine leads out of it: correct that",
+            )
         data = content.encode(errors="replace") if isinstance(content, str) else content
         try:
             write_whole(path, data)

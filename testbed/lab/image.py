@@ -129,7 +129,10 @@ def one(folder: Path, pattern: str) -> Path:
     """Return the one file of `folder` that fits `pattern`."""
     found = sorted(folder.glob(pattern))
     if len(found) != 1:
-        raise MachineError(f"expected one {pattern} in the box, found {len(found)}")
+        raise MachineError(
+            f"expected one {pattern} in the box, found {len(found)}",
+            hint="a mirror may have been between two states: `testbed box build` again",
+        )
     return found[0]
 
 

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from testbed.lab.machines import Machines
 
 
+WAIT = "wait for it, or end it with Ctrl-C in its terminal"
+
+
 @dataclass(frozen=True)
 class Lab:
     """One checkout with its configuration; what every verb starts from."""
@@ -71,9 +74,9 @@ class Lab:
                 facts = json.loads(holder.read_text())
                 raise HostError(
                     f"`testbed {facts['verb']}` (process {facts['pid']}) is at work here",
-                    hint="wait for it, or end it with Ctrl-C in its terminal",
+                    hint=WAIT,
                 ) from error
-            raise HostError("another testbed command is at work here") from error
+            raise HostError("another testbed command is at work here", hint=WAIT) from error
         self._tell_of_the_dead(holder)
         try:
             holder.write_text(json.dumps({"verb": verb, "pid": os.getpid()}))
