@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from testbed.edge.account import Account
+from testbed.edge.checkout import find_checkout
 from testbed.edge.durations import FILE, Durations
 from testbed.edge.terminal import Terminal
 from testbed.model import config as configuration
 from testbed.model.config import Config
-from testbed.model.errors import HostError, RunError
+from testbed.model.errors import HostError
 
 if TYPE_CHECKING:
     from testbed.lab.machines import Machines
@@ -98,12 +99,3 @@ class Lab:
 def print_json(value: dict[str, Any]) -> None:
     """Print one versioned JSON object on stdout."""
     print(json.dumps({"schema": 1, **value}, indent=2))
-
-
-def find_checkout() -> Path:
-    """Return the checkout: the nearest folder upwards with a Vagrantfile and guest/arms."""
-    here = Path.cwd()
-    for folder in (here, *here.parents, Path(__file__).resolve().parents[2]):
-        if (folder / "Vagrantfile").is_file() and (folder / "guest/arms").is_dir():
-            return folder
-    raise RunError("no testbed checkout here", hint="change into the folder that holds ./lab")
