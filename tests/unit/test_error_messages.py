@@ -16,7 +16,7 @@ from golden_files import same_as_golden
 from run_factory import RunRecipe, make_run
 
 from testbed import verbs
-from testbed.cli.entry import app
+from testbed.cli.app import app
 from testbed.model.errors import ExitCode
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -57,7 +57,7 @@ def unknown_words(command: str) -> list[str]:
             if word not in click.commands:
                 return [*wrong, word]
             click = click.commands[word]
-            if click.ignore_unknown_options or click.name == "ssh":
+            if "allow_extra_args" in click.context_settings or click.name == "ssh":
                 break  # the rest is another program's
     return wrong
 
