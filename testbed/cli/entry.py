@@ -34,8 +34,8 @@ def main() -> None:
         _complain(error.message, error.hint, error.detail)
         sys.exit(int(error.exit_code))
     except (KeyboardInterrupt, Interrupted):
-        print(f"\n{INTERRUPTED}", file=sys.stderr)
-        _journal(INTERRUPTED)
+        print(file=sys.stderr)
+        _say_at_last(INTERRUPTED)
         sys.exit(int(ExitCode.INTERRUPTED))
     except typer.Abort:
         sys.exit(int(ExitCode.INTERRUPTED))
@@ -56,26 +56,27 @@ def _interrupt(_number: int, _frame: object) -> None:
 
 def _complain(message: str, hint: str, detail: str) -> None:
     words = [detail, f"testbed: {message}", hint and f"  → {hint}"]
-    said = "\n".join(filter(None, words))
-    print(said, file=sys.stderr)
-    _journal(said)
+    _say_at_last("\n".join(filter(None, words)))
 
 
-def _journal(text: str) -> None:
-    """Let the log, if there is one, end with what ended the command."""
+def _say_at_last(text: str) -> None:
+    """Say what ended the command; the log, where there is one, ends with it too."""
     from testbed.edge import journal
 
+    print(journal.plain(text), file=sys.stderr)
     journal.note(text)
 
 
 def _bug() -> None:
     """Write a report that can be pasted into an issue."""
+    from testbed.edge import journal
+
     path = Path("testbed-bug.txt")
     words = f"testbed {__version__}, Python {sys.version.split()[0]}\n$ {shlex.join(sys.argv)}\n\n"
     message = f"a bug of testbed's own: {sys.exc_info()[1]!r}"
-    words += traceback.format_exc()
+    words = journal.plain(words + traceback.format_exc())
+    journal.note(words)
     try:
-        _journal(words)
         path.write_text(words)
     except OSError:
         _complain(message, "please report it with the lines above", words)

@@ -28,13 +28,18 @@ HELD = 10_000
 AGENT = "/opt/testbed/guest"
 # In `http://name:password@proxy`, which an environment or a mirror's address may hold.
 _LOGIN = re.compile(r"(\w://)[^/\s@'\"]+@")
-# All but line ends and tabs: a guest's words must not move the cursor of who reads the file.
+# All but line ends and tabs: a guest's words must not move the cursor of who reads them.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 def without_secrets(text: str) -> str:
     """Return `text` with no name and password in an address."""
     return _LOGIN.sub(r"\1***@", text)
+
+
+def plain(text: str) -> str:
+    """Return `text` without secrets, and with � for each character that acts by itself."""
+    return _CONTROLS.sub("�", without_secrets(text))
 
 
 @dataclass
@@ -80,7 +85,7 @@ def note(text: str) -> None:
     """Keep what was said, a time (UTC) before each of its lines."""
     now = time.time()
     stamp = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(now))}.{int(now % 1 * 1000):03d}Z  "
-    lines = _CONTROLS.sub("�", without_secrets(text)).split("\n")
+    lines = plain(text).split("\n")
     record = "".join(f"{stamp}{line}\n" for line in lines).encode(errors="backslashreplace")
     _now.held.append(record)
     for file in _now.files:

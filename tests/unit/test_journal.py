@@ -13,11 +13,12 @@ import pytest
 from fakes import LocalShell, World, guest
 from hypothesis import given
 from hypothesis import strategies as st
+from run_factory import make_run
 
 from testbed import verbs
 from testbed.analysis.run import load_run
 from testbed.edge import host, journal
-from testbed.model.errors import HostError
+from testbed.model.errors import GuestError, HostError
 
 Testbed = Callable[..., Any]
 STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z  ")
@@ -54,6 +55,20 @@ def test_the_log_is_no_data(bench_line: Testbed, checkout: Path) -> None:
     assert load_run(run).edited == ()
     (run / "testbed.log").unlink()
     assert load_run(run).edited == ()
+
+
+def test_a_log_makes_no_difference_to_a_report(testbed: Testbed, checkout: Path) -> None:
+    run = make_run(checkout / "results")
+
+    def rendered() -> dict[str, bytes]:
+        assert testbed("-q", "report", run.name).status == 0
+        files = (path for path in run.rglob("*") if path.is_file() and path.name != "testbed.log")
+        return {str(path): path.read_bytes() for path in files}
+
+    before = rendered()
+    (run / "testbed.log").write_text("said\n")
+    assert rendered() == before
+    assert (run / "testbed.log").read_text() == "said\n"
 
 
 def test_a_log_ends_with_what_ended_the_command(bench_line: Testbed, checkout: Path) -> None:
@@ -119,6 +134,19 @@ def test_no_login_of_a_proxy_and_no_control_character(tmp_path: Path) -> None:
     assert lines(tmp_path / "log") == [
         "$ testbed", "+ env http_proxy=http://***@proxy:3128 apt-get update", "a�[2Jb", "�c",
     ]  # fmt: skip
+
+
+def test_an_error_has_neither_of_them(
+    testbed: Testbed, checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise GuestError("no answer", detail="\x1b]0;title\x07 http://me:s3cret@proxy")
+
+    monkeypatch.setattr(verbs, "status", fail)
+    said = testbed("status").err
+    assert said.startswith("�]0;title� http://***@proxy\ntestbed: no answer\n")
+    monkeypatch.setattr(verbs, "status", lambda *_, **__: {}["http://me:s3cret@proxy"])
+    assert "s3cret" not in testbed("status").err + (checkout / "testbed-bug.txt").read_text()
 
 
 def test_the_logs_verb_shows_the_latest_run_too(
