@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The application: its name, the options that every command has, and the lab it works on."""
 
-import os
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -38,6 +39,10 @@ def _print_version(value: bool) -> None:
 def _options(
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Show every command.")] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Say only what is wrong.")] = False,
+    log: Annotated[
+        Path | None,
+        typer.Option("--log", metavar="FILE", help="Append all that is said and run to FILE."),
+    ] = None,
     version: Annotated[
         bool,
         typer.Option(
@@ -45,9 +50,10 @@ def _options(
         ),
     ] = False,
 ) -> None:
+    from testbed.edge import journal
+
     state["level"] = 1 if verbose else -1 if quiet else 0
-    if verbose:
-        os.environ["TESTBED_VERBOSE"] = "1"
+    journal.begin(["testbed", *sys.argv[1:]], verbose=verbose, log=log)
 
 
 def the_terminal() -> "Terminal":

@@ -16,6 +16,8 @@ from testbed.cli import machines, measuring, teaching  # noqa: F401  (they regis
 from testbed.cli.app import app
 from testbed.model.errors import ExitCode, Interrupted, TestbedError
 
+INTERRUPTED = "interrupted: everything that was started has been undone"
+
 
 def main() -> None:
     """Run the command line; never show a traceback for what a user can cause."""
@@ -32,7 +34,8 @@ def main() -> None:
         _complain(error.message, error.hint, error.detail)
         sys.exit(int(error.exit_code))
     except (KeyboardInterrupt, Interrupted):
-        print("\ninterrupted: everything that was started has been undone", file=sys.stderr)
+        print(file=sys.stderr)
+        _say_at_last(INTERRUPTED)
         sys.exit(int(ExitCode.INTERRUPTED))
     except typer.Abort:
         sys.exit(int(ExitCode.INTERRUPTED))
@@ -52,19 +55,27 @@ def _interrupt(_number: int, _frame: object) -> None:
 
 
 def _complain(message: str, hint: str, detail: str) -> None:
-    if detail:
-        print(detail, file=sys.stderr)
-    print(f"testbed: {message}", file=sys.stderr)
-    if hint:
-        print(f"  → {hint}", file=sys.stderr)
+    words = [detail, f"testbed: {message}", hint and f"  → {hint}"]
+    _say_at_last("\n".join(filter(None, words)))
+
+
+def _say_at_last(text: str) -> None:
+    """Say what ended the command; the log, where there is one, ends with it too."""
+    from testbed.edge import journal
+
+    print(journal.plain(text), file=sys.stderr)
+    journal.note(text)
 
 
 def _bug() -> None:
     """Write a report that can be pasted into an issue."""
+    from testbed.edge import journal
+
     path = Path("testbed-bug.txt")
     words = f"testbed {__version__}, Python {sys.version.split()[0]}\n$ {shlex.join(sys.argv)}\n\n"
     message = f"a bug of testbed's own: {sys.exc_info()[1]!r}"
-    words += traceback.format_exc()
+    words = journal.plain(words + traceback.format_exc())
+    journal.note(words)
     try:
         path.write_text(words)
     except OSError:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from testbed.cli import completing
 from testbed.cli.app import JsonOption, app, box_app, the_lab, the_terminal
 from testbed.model.errors import UsageError
 
@@ -73,7 +74,9 @@ def doctor(
 
 @app.command(context_settings={"allow_interspersed_args": False})
 def ssh(
-    machine: Annotated[str, typer.Argument(help="client or server")],
+    machine: Annotated[
+        str, typer.Argument(help="client or server", autocompletion=completing.machine)
+    ],
     command: Annotated[list[str] | None, typer.Argument(help="A command; else a shell.")] = None,
 ) -> None:
     """Open a root shell in a machine, or run a command in it."""
@@ -95,7 +98,7 @@ def vagrant(context: typer.Context) -> None:
 
 @app.command()
 def logs() -> None:
-    """Print where the machines' consoles and Vagrant's log are, with their last lines."""
+    """Print where consoles, Vagrant and the latest run have their logs, and the last lines."""
     from testbed import verbs
 
     verbs.logs(the_lab())

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from testbed.cli import completing
 from testbed.cli.app import JsonOption, app, the_lab
 from testbed.model.errors import ExitCode, UsageError
 
@@ -18,7 +19,10 @@ def bench(
     both: Annotated[bool, typer.Option("--both", help="No hook, Netfilter and XDP.")] = False,
     netfilter: Annotated[bool, typer.Option("--netfilter", help="No hook and Netfilter.")] = False,
     xdp: Annotated[bool, typer.Option("--xdp", help="No hook and XDP.")] = False,
-    arms: Annotated[str, typer.Option(help="Just these, separated by commas.")] = "",
+    arms: Annotated[
+        str,
+        typer.Option(help="Just these, separated by commas.", autocompletion=completing.arms),
+    ] = "",
     trials: Annotated[int | None, typer.Option(help="Trials an arm.")] = None,
     rate: Annotated[
         float | None, typer.Option(help="Packets a second, exactly: not lowered when not kept.")
@@ -36,13 +40,22 @@ def bench(
         bool, typer.Option("--probe", help="A further pass that times the BPF program itself.")
     ] = False,
     profile: Annotated[
-        str, typer.Option(help="fair, or original: the published protocol as it was.")
+        str,
+        typer.Option(
+            help="fair, or original: the published protocol as it was.",
+            autocompletion=completing.profile,
+        ),
     ] = "fair",
     max_blocks: Annotated[
         int, typer.Option(min=2, max=1000, help="Where --until-precise gives up.")
     ] = 40,
     resume: Annotated[
-        str, typer.Option(metavar="RUN", help="Finish a run that was cut off; or `latest`.")
+        str,
+        typer.Option(
+            metavar="RUN",
+            help="Finish a run that was cut off; or `latest`.",
+            autocompletion=completing.run_or_latest,
+        ),
     ] = "",
 ) -> None:
     """Run the experiment on machines that are up, then render its report."""
@@ -84,12 +97,15 @@ def bench(
     _report(lab, [])
 
 
+WITH_RESUME = ("--resume", "-v", "--verbose", "-q", "--quiet", "--log")
+
+
 def _resume(name: str) -> None:
     """Finish a run; what it is like was decided when it began."""
     from testbed import verbs
 
     given = [word for word in sys.argv[1:] if word.startswith("-")]
-    others = [word for word in given if word.partition("=")[0] not in ("--resume", "-v", "-q")]
+    others = [word for word in given if word.partition("=")[0] not in WITH_RESUME]
     if others:
         raise UsageError(
             f"--resume takes no other option: {' '.join(others)}",
@@ -128,7 +144,12 @@ def _precision(text: str, at_least: int, at_most: int) -> "Precision | None":
 
 @app.command()
 def check(
-    arms: Annotated[str, typer.Option(help="These, separated by commas; else the fair ones.")] = "",
+    arms: Annotated[
+        str,
+        typer.Option(
+            help="These, separated by commas; else the fair ones.", autocompletion=completing.arms
+        ),
+    ] = "",
     json: JsonOption = False,
 ) -> None:
     """Send crafted frames through the arms and compare what comes out with a reference."""
@@ -153,7 +174,12 @@ def selftest(
 def report(
     run: Annotated[
         list[str] | None,
-        typer.Argument(help="Runs; the latest by default.", metavar="[RUN]...", show_default=False),
+        typer.Argument(
+            help="Runs; the latest by default.",
+            metavar="[RUN]...",
+            show_default=False,
+            autocompletion=completing.run_or_published,
+        ),
     ] = None,
     json: JsonOption = False,
     published: Annotated[
@@ -189,8 +215,13 @@ def _report(
 
 @app.command()
 def compare(
-    first: Annotated[str, typer.Argument(help="A run.")],
-    second: Annotated[str, typer.Argument(help="Another run, alike but for what is compared.")],
+    first: Annotated[str, typer.Argument(help="A run.", autocompletion=completing.run)],
+    second: Annotated[
+        str,
+        typer.Argument(
+            help="Another run, alike but for what is compared.", autocompletion=completing.run
+        ),
+    ],
     json: JsonOption = False,
 ) -> None:
     """Set two runs beside each other; refuse when they are not alike."""

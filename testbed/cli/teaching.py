@@ -6,20 +6,31 @@ from typing import Annotated
 
 import typer
 
+from testbed.cli import completing
 from testbed.cli.app import app, the_lab
 from testbed.model.errors import UsageError
 
 
 @app.command()
 def handout(
-    lang: Annotated[str, typer.Option(help="en, ko, …; else every language there is.")] = "",
+    lang: Annotated[
+        str,
+        typer.Option(
+            help="en, ko, …; else every language there is.", autocompletion=completing.language
+        ),
+    ] = "",
     instructor: Annotated[
         bool, typer.Option("--instructor", help="With answers, marking notes and real figures.")
     ] = False,
     out: Annotated[Path | None, typer.Option(help="Where to; results/handout by default.")] = None,
     pdf: Annotated[bool, typer.Option("--pdf", help="As PDF too.")] = False,
     sample: Annotated[
-        str, typer.Option(metavar="RUN", help="The run whose figures the instructor gets.")
+        str,
+        typer.Option(
+            metavar="RUN",
+            help="The run whose figures the instructor gets.",
+            autocompletion=completing.run,
+        ),
     ] = "",
     starter: Annotated[
         Path | None,

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from testbed.edge import agent
+from testbed.edge import agent, journal
 from testbed.edge.agent import Agent, Job, Output, unpacked
 from testbed.edge.connection import broken, connect
 from testbed.edge.sources import tar_of
@@ -101,6 +101,7 @@ class Guest:
         """Ask the agent; raise NoAnswer when it, or the job's time limit, ended the job."""
         if self._agent is None:
             raise GuestError(f"{self.role}: no agent runs there to do: {what}")
+        journal.to_agent(self.role, words)
         answer: dict[str, Any] = self._agent.ask(what, limit_s=limit_s, **words)
         if answer.get("late"):
             raise self._no_end(what, limit_s)
@@ -115,6 +116,7 @@ class Guest:
         if check and status != 0:
             raise GuestError(
                 f"{self.role}: exit status {status}: {shlex.join(argv)}",
+                hint=f"its words are above; `testbed ssh {self.role}` lets you look",
                 detail=output.stderr or output.stdout,
             )
         return output
@@ -166,6 +168,7 @@ class Guest:
         """Run a line in a session of its own."""
         from invoke.exceptions import CommandTimedOut
 
+        journal.on_guest(self.role, line)
         try:
             result = self._connection.run(
                 line, hide=True, warn=True, in_stream=False, pty=False, timeout=timeout_s
@@ -174,8 +177,7 @@ class Guest:
             raise self._no_end(shlex.join(argv), timeout_s) from error
         except broken() as error:
             raise NoAnswer(
-                f"{self.role}: the connection broke during: {shlex.join(argv)} ({error})",
-                hint="`testbed status` tells whether the machine still runs",
+                f"{self.role}: the connection broke during: {shlex.join(argv)} ({error})"
             ) from error
         return {"status": result.return_code, "stdout": result.stdout, "stderr": result.stderr}
 
@@ -187,6 +189,7 @@ class Guest:
         except ValueError as error:
             raise GuestError(
                 f"{self.role}: no JSON from: {shlex.join(output.argv)}",
+                hint=f"what it printed is above; `testbed ssh {self.role}` lets you look",
                 detail=output.stdout[-2000:],
             ) from error
 
@@ -213,10 +216,7 @@ class Guest:
             with self._lock:
                 self._connection.put(io.BytesIO(content), new)
         except broken() as error:
-            raise GuestError(
-                f"{self.role}: {path} could not be written ({error})",
-                hint="`testbed status` tells whether the machine still runs",
-            ) from error
+            raise GuestError(f"{self.role}: {path} could not be written ({error})") from error
         self.run(["mv", "-f", new, path])
 
     def scratch(self, folder: str) -> None:

@@ -12,17 +12,12 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+from testbed.edge import journal
 from testbed.model.errors import HostError
-
-
-def _echo(argv: Sequence[str]) -> None:
-    if os.environ.get("TESTBED_VERBOSE"):
-        print(f"+ {shlex.join(argv)}", file=sys.stderr)
 
 
 def find(tool: str, *, package: str) -> str:
@@ -52,7 +47,7 @@ def run(
     Raises HostError when it cannot start, fails (unless `check` is off) or takes
     longer than `timeout_s`.
     """
-    _echo(argv)
+    journal.on_host(argv, cwd)
     try:
         process = subprocess.Popen(
             list(argv),
@@ -90,7 +85,7 @@ def beside(
 
     Both its streams go to `output`. Raises HostError when it cannot start.
     """
-    _echo(argv)
+    journal.on_host(argv)
     try:
         process = subprocess.Popen(
             list(argv), text=True, start_new_session=True,

@@ -16,6 +16,9 @@ from typing import Any
 
 from testbed.model.errors import HostError, RunError
 
+LOG = "testbed.log"
+"""In a run: all that was said and done. It is no data: nothing reads it, no checksum covers it."""
+
 
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file, whole or not at all, and the folders that lead to it. Raises OSError."""
@@ -42,7 +45,10 @@ class RunDir:
         try:
             path.mkdir(parents=True)
         except OSError as error:
-            raise HostError(f"{path} cannot be made: {error.strerror}") from error
+            raise HostError(
+                f"{path} cannot be made: {error.strerror}",
+                hint=f"make {results} yours to write, or free some room",
+            ) from error
         return cls(path)
 
     def write_json(self, name: str, value: Any) -> None:
@@ -56,7 +62,10 @@ class RunDir:
         """
         path = self.path / name
         if self.path.resolve() not in path.resolve().parents:
-            raise RunError(f"{name!r} is not a file of the run {self.path}")
+            raise RunError(
+                f"{name!r} is not a file of the run {self.path}",
+                hint="a name in an arm or from a machine leads out of it: correct that",
+            )
         data = content.encode(errors="replace") if isinstance(content, str) else content
         try:
             write_whole(path, data)
@@ -67,12 +76,12 @@ class RunDir:
             ) from error
 
     def checksums(self) -> dict[str, str]:
-        """Return {name: SHA-256} of everything measured so far."""
+        """Return {name: SHA-256} of everything measured so far; the log goes on after that."""
         files = sorted(p for p in self.path.rglob("*") if p.is_file() and not p.is_symlink())
         return {
             str(p.relative_to(self.path)): hashlib.sha256(p.read_bytes()).hexdigest()
             for p in files
-            if p.suffix != ".new"
+            if p.suffix != ".new" and p != self.path / LOG
         }
 
     def close(self, manifest: dict[str, Any]) -> None:

@@ -16,7 +16,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from testbed.edge import host
+from testbed.edge import host, journal
 from testbed.edge.account import Account
 from testbed.model.errors import MachineError
 
@@ -44,9 +44,11 @@ class _Vagrant(vagrant.Vagrant):  # python-vagrant has no types: its calls are i
 
     def _call_vagrant_command(self, args: list[object]) -> None:
         """Run with both streams in the log, as a group that ends with this process's wish."""
+        argv = self._make_vagrant_command(args)
+        journal.on_host(argv, Path(self.root))
         with self._log.open("ab") as log:
             process = subprocess.Popen(
-                self._make_vagrant_command(args), cwd=self.root, env=self.env,
+                argv, cwd=self.root, env=self.env,
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
             try:

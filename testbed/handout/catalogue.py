@@ -112,7 +112,10 @@ def _flatten(value: Any, key: str, texts: dict[str, str], path: Path) -> None:
     elif isinstance(value, str):
         texts[key] = value
     else:
-        raise ConfigError(f"{path}: {key}: a text is wanted, between quotation marks")
+        raise ConfigError(
+            f"{path}: {key}: a text is wanted, between quotation marks",
+            hint="docs/handout.md tells how a sheet is written",
+        )
 
 
 def placeholders_of(text: str) -> set[str]:

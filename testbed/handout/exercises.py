@@ -18,6 +18,7 @@ from pathlib import Path
 
 from testbed.model.errors import ConfigError
 
+MARKERS = "docs/handout.md has the markers"
 HOLE = "/* your code, in place of this line */"
 _BEGIN = re.compile(r"(\s*)/\* SOLUTION (\d+) \*/")
 _END = re.compile(r"\s*/\* END (\d+) \*/")
@@ -69,7 +70,7 @@ def _exercise(folder: Path) -> Exercise:
         if found:
             source, holes = path.name, found
     if not holes:
-        raise ConfigError(f"{folder}: no file has a hole", hint="docs/handout.md has the markers")
+        raise ConfigError(f"{folder}: no file has a hole", hint=MARKERS)
     return Exercise(folder.name, source, files, solved, tuple(holes))
 
 
@@ -80,7 +81,9 @@ def split(text: str, path: Path) -> tuple[str, str, list[Hole]]:
     for number, line in enumerate(text.splitlines(keepends=True), start=1):
         begin, end = _BEGIN.fullmatch(line.rstrip("\n")), _END.fullmatch(line.rstrip("\n"))
         if (begin and begun) or (end and int(end[1]) != begun):
-            raise ConfigError(f"{path}, line {number}: a marker without its other half")
+            raise ConfigError(
+                f"{path}, line {number}: a marker without its other half", hint=MARKERS
+            )
         if begin:
             indent, begun, within = begin[1], int(begin[2]), []
             starter.append(f"{indent}{HOLE}\n")
@@ -91,7 +94,7 @@ def split(text: str, path: Path) -> tuple[str, str, list[Hole]]:
             solved.append(line)
             (within if begun else starter).append(line)
     if begun:
-        raise ConfigError(f"{path}: SOLUTION {begun} has no END")
+        raise ConfigError(f"{path}: SOLUTION {begun} has no END", hint=MARKERS)
     if [hole.number for hole in holes] != list(range(1, len(holes) + 1)):
-        raise ConfigError(f"{path}: the holes are not numbered 1, 2, 3 …")
+        raise ConfigError(f"{path}: the holes are not numbered 1, 2, 3 …", hint=MARKERS)
     return "".join(starter), "".join(solved), holes

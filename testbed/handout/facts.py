@@ -24,6 +24,7 @@ from testbed.packets.cases import LONGEST, cases_for
 
 ANY_MAC = "02:00:00:00:00:01"  # the number of cases does not depend on it
 DAY_S = 86_400
+BACK = "`git checkout guest/arms/` brings back what was there"
 XDP_PACKET_HEADROOM = 256  # include/uapi/linux/bpf.h
 _WORDS = re.compile(r"^#define PAYLOAD_WORDS (\d+)\b", re.MULTILINE)
 
@@ -99,15 +100,17 @@ def _exhibits(config: Config, arms: Mapping[str, Arm], arms_dir: Path) -> dict[s
     if logging not in arms or bounded not in arms:
         raise ConfigError(
             f"the sheet needs the arms {logging} and {bounded}",
-            hint="`git checkout guest/arms/` brings them back",
+            hint=BACK,
         )
     path = arms_dir / bounded / "redirect.bpf.c"
     try:
         found = _WORDS.search(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
+        raise ConfigError(f"{path} cannot be read: {error.strerror}", hint=BACK) from error
     if found is None:
-        raise ConfigError(f"{path}: no line `#define PAYLOAD_WORDS …`: where does its loop end?")
+        raise ConfigError(
+            f"{path}: no line `#define PAYLOAD_WORDS …`: where does its loop end?", hint=BACK
+        )
     words = int(found[1])
     right = 2 * words + 1  # and an odd byte, which is added by itself
     lines = arms[logging].expect.log_lines_per_packet

@@ -45,7 +45,8 @@ class Hook:
         if facts.get("mode") != self.arm.expect.mode:
             raise ArmError(
                 f"arm {self.arm.name}: mode is {facts.get('mode')!r}, "
-                f"its manifest says {self.arm.expect.mode!r}"
+                f"its manifest says {self.arm.expect.mode!r}",
+                hint="correct its `load` command, or `expect.mode` in its arm.toml",
             )
         return facts
 

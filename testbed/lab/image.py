@@ -7,7 +7,6 @@ partition with syslinux. Everything is a plain file until qemu-img packs it.
 """
 
 import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -118,7 +117,7 @@ class ImageBuilder:
         if (self.work / "tree").exists():
             helper = host.find("mmdebstrap", package="mmdebstrap")
             argv = [helper, "--unshare-helper", "find", "tree", "-mindepth", "1", "-delete"]
-            subprocess.run(self.account.command(argv), cwd=self.work, check=False)
+            host.run(self.account.command(argv), cwd=self.work, check=False)
 
 
 def _lines(path: Path) -> list[str]:
@@ -130,7 +129,10 @@ def one(folder: Path, pattern: str) -> Path:
     """Return the one file of `folder` that fits `pattern`."""
     found = sorted(folder.glob(pattern))
     if len(found) != 1:
-        raise MachineError(f"expected one {pattern} in the box, found {len(found)}")
+        raise MachineError(
+            f"expected one {pattern} in the box, found {len(found)}",
+            hint="a mirror may have been between two states: `testbed box build` again",
+        )
     return found[0]
 
 

@@ -50,11 +50,12 @@ def warm_up(experiment: Experiment) -> tuple[Experiment, list[dict[str, Any]]]:
     bench = experiment.config.bench
     trials = experiment.plan.warming()
     while len(tries) < max(bench.warm_up, TRIES) and bench.warm_up:
-        experiment.terminal.say(f"warm-up at {bench.rate_pps:,.0f} packets/s")
         brief = bench.model_copy(update={"settle_s": 0.0, "idle_s": 0.2, "drain_s": 0.0})
         config = experiment.config.model_copy(update={"bench": brief})
         trial = next(trials)
-        replace(experiment, config=config).trial(trial)
+        title = f"warm-up at {bench.rate_pps:,.0f} packets/s"
+        with experiment.terminal.step(title, kind="warm-up"):
+            replace(experiment, config=config).trial(trial)
         tries.append(_outcome(experiment, trial, bench))
         enough = len(tries) >= bench.warm_up
         if not bench.adapt_load or tries[-1].carried:

@@ -95,7 +95,8 @@ class Machines:
         """Boot what has to be booted, and wait until both machines can be used."""
         actions = {step.action for step in steps}
         if actions & {"create", "start"}:
-            with self.terminal.step("boot, set up, build", expect_s=_boot_s(chosen)):
+            kind = f"boot, {chosen.name}"
+            with self.terminal.step("boot, set up, build", expect_s=_boot_s(chosen), kind=kind):
                 answered = self._booting().boot(self.vagrant.up, prepare)
             self.project.note_boot(answered)
         if actions & {"restore", "resume"}:

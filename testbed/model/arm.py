@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from testbed.model.config import NetworkConfig
-from testbed.model.errors import ConfigError, UsageError
+from testbed.model.errors import ManifestError, UsageError
 from testbed.model.manifest_words import demand_known
 
 if sys.version_info >= (3, 11):
@@ -148,35 +148,35 @@ def placeholders(network: NetworkConfig, build_dir: str) -> dict[str, str]:
 
 
 def load(folder: Path) -> Arm:
-    """Read one manifest; raises ConfigError that names the file and the key."""
+    """Read one manifest; raises ManifestError that names the file and the key."""
     path = folder / "arm.toml"
     try:
         return parse(path.read_text(encoding="utf-8"), path)
     except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
+        raise ManifestError(f"{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path} is not TOML: {error}") from error
+        raise ManifestError(f"{path} is not TOML: {error}") from error
 
 
 def parse(text: str, path: Path) -> Arm:
     """Return the arm of a manifest's text; `path` is where it is from, the folder named as the arm.
 
-    Raises ConfigError that names the file and the key.
+    Raises ManifestError that names the file and the key.
     """
     try:
         arm = Arm.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is not TOML: {error}") from error
+        raise ManifestError(f"{path} is not TOML: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"{path}: {where}: {first['msg']}") from error
+        raise ManifestError(f"{path}: {where}: {first['msg']}") from error
     if arm.control is not None:
-        raise ConfigError(f"{path}: control: only `testbed bench --controls` makes controls")
+        raise ManifestError(f"{path}: control: only `testbed bench --controls` makes controls")
     if arm.outside is not None:
-        raise ConfigError(f"{path}: outside: unknown key")
+        raise ManifestError(f"{path}: outside: unknown key")
     if arm.name != path.parent.name:
-        raise ConfigError(f"{path}: name is {arm.name!r}, its folder is {path.parent.name!r}")
+        raise ManifestError(f"{path}: name is {arm.name!r}, its folder is {path.parent.name!r}")
     _try_placeholders(arm, path)
     return arm
 
@@ -189,7 +189,7 @@ def _try_placeholders(arm: Arm, path: Path) -> None:
     try:
         arm.destination(values)
     except ValueError as error:
-        raise ConfigError(f"{path}: traffic.port: {error}") from error
+        raise ManifestError(f"{path}: traffic.port: {error}") from error
 
 
 def with_controls(arms: Sequence[Arm]) -> list[Arm]:

@@ -32,16 +32,18 @@ class Interrupted(BaseException):
 class TestbedError(Exception):
     """A failure with one line on what happened, one on what to do, and the evidence.
 
-    `hint` tells the next step; `detail` is another program's own words, shown below it.
+    `hint` tells the next step, which a class may know for all its failures (`advice`); `detail` is
+    another program's own words, shown above both.
     """
 
     __test__ = False  # the name starts with "Test", and pytest looks at names
     exit_code = ExitCode.BUG
+    advice = ""
 
     def __init__(self, message: str, *, hint: str = "", detail: str = "") -> None:
         super().__init__(message)
         self.message = message
-        self.hint = hint
+        self.hint = hint or self.advice
         self.detail = detail.strip()
 
 
@@ -52,13 +54,20 @@ class UsageError(TestbedError):
 
 
 class ConfigError(UsageError):
-    """`testbed.toml` or a manifest that does not say what it must."""
+    """`testbed.toml`, or a file of the lab sheet, that does not say what it must."""
+
+
+class ManifestError(ConfigError):
+    """An arm's manifest that does not say what it must."""
+
+    advice = "docs/arms.md lists every key of an arm.toml"
 
 
 class HostError(TestbedError):
     """This computer lacks a tool, a permission, disk, memory or a free port."""
 
     exit_code = ExitCode.HOST
+    advice = "`testbed doctor` looks for what is wrong with this computer"
 
 
 class MachineError(TestbedError):
@@ -71,6 +80,7 @@ class GuestError(TestbedError):
     """A command inside a virtual machine failed."""
 
     exit_code = ExitCode.GUEST
+    advice = "`testbed status` tells whether the machine still runs, `testbed up` mends it"
 
 
 class NoAnswer(GuestError):
@@ -81,6 +91,7 @@ class ArmError(TestbedError):
     """An arm did not build, load, verify or unload."""
 
     exit_code = ExitCode.ARM
+    advice = "docs/arms.md tells what each command of an arm must print"
 
 
 class RunError(UsageError):
@@ -89,3 +100,5 @@ class RunError(UsageError):
 
 class ParseError(RunError):
     """A result file that does not hold what it should; names the file and the place."""
+
+    advice = "the run is damaged there: get the file back, or measure again with `testbed bench`"

@@ -5,17 +5,17 @@ import string
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from testbed.model.errors import ConfigError
+from testbed.model.errors import ManifestError
 
 
 def demand_known(words: Iterable[str], values: Mapping[str, str], path: Path) -> None:
-    """Raise ConfigError, naming the manifest, when a word's placeholder is none of `values`."""
+    """Raise ManifestError, naming the manifest, when a word's placeholder is none of `values`."""
     try:
         for word in words:
             _demand_plain_names(word)
             word.format_map(values)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        raise ConfigError(
+        raise ManifestError(
             f"{path}: a command uses the unknown placeholder {error}",
             hint=f"known: {', '.join(values)}; a literal brace is written twice",
         ) from error

@@ -5,6 +5,7 @@ import shutil
 import sys
 from dataclasses import asdict
 
+from testbed.edge.checkout import find_checkout
 from testbed.edge.terminal import Terminal, coloured
 from testbed.lab import accelerator
 from testbed.lab.doctor import boot, table
@@ -13,7 +14,7 @@ from testbed.lab.doctor.diagnosis import Diagnosis, ok, worst
 from testbed.lab.doctor.survey import Surroundings, everything
 from testbed.model.config import Config
 from testbed.model.errors import ConfigError, ExitCode, TestbedError
-from testbed.verbs.lab import Lab, find_checkout, print_json
+from testbed.verbs.lab import Lab, print_json
 
 
 def doctor(terminal: Terminal, *, with_boot: bool, as_json: bool) -> ExitCode:

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from testbed.edge import store
+from testbed.edge import journal, store
 from testbed.edge.connection import closed_after, closed_on_failure
 from testbed.edge.guest import Guest
 from testbed.edge.store import RunDir
@@ -88,6 +88,7 @@ def bench(lab: Lab, request: Request) -> Path:
         plan = _plan(lab, request, [arm.name for arm in arms], seed)
         run_dir = RunDir.create(lab.results)
         run_dir.point_latest()
+        journal.write_to(run_dir.path / store.LOG)
         lab.terminal.say(f"run {run_dir.path.name}: {len(plan)} trials, seed {plan.seed}")
         recording = Recording(
             run_dir, lab.config, plan, arms, request.command, machines, guests,
@@ -125,6 +126,7 @@ def resume(lab: Lab, name: str | None) -> Path:
         found.drop_rest()
         run_dir = RunDir(found.path)
         run_dir.point_latest()
+        journal.write_to(run_dir.path / store.LOG)
         total = len(found.plan.blocks)
         lab.terminal.say(f"run {run_dir.path.name}: {done} of {total} blocks are done, going on")
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")

@@ -84,7 +84,7 @@ def selftest(lab: Lab, names: Sequence[str], *, as_json: bool) -> bool:
         for number, fault in enumerate(faults, start=1):
             title = f"{number}/{len(faults)} {fault.name}: {fault.title}"
             for _ in range(CLEAN_TRIES if fault is CLEAN else 1):
-                with lab.terminal.step(title, expect_s=12):
+                with lab.terminal.step(title, expect_s=12, kind=fault.name):
                     path = _run(lab, fault, arms, machines, guests)
                 found = _found(path)
                 if not _alarms(found):

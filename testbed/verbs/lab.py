@@ -10,13 +10,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from testbed.edge.account import Account
+from testbed.edge.checkout import find_checkout
+from testbed.edge.durations import FILE, Durations
 from testbed.edge.terminal import Terminal
 from testbed.model import config as configuration
 from testbed.model.config import Config
-from testbed.model.errors import HostError, RunError
+from testbed.model.errors import HostError
 
 if TYPE_CHECKING:
     from testbed.lab.machines import Machines
+
+
+WAIT = "wait for it, or end it with Ctrl-C in its terminal"
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,7 @@ class Lab:
         Raises ConfigError for a `testbed.toml` that cannot be used.
         """
         checkout = find_checkout()
+        terminal.learned = Durations(checkout / FILE)
         return cls(checkout, configuration.load(checkout), terminal)
 
     @property
@@ -69,9 +75,9 @@ class Lab:
                 facts = json.loads(holder.read_text())
                 raise HostError(
                     f"`testbed {facts['verb']}` (process {facts['pid']}) is at work here",
-                    hint="wait for it, or end it with Ctrl-C in its terminal",
+                    hint=WAIT,
                 ) from error
-            raise HostError("another testbed command is at work here") from error
+            raise HostError("another testbed command is at work here", hint=WAIT) from error
         self._tell_of_the_dead(holder)
         try:
             holder.write_text(json.dumps({"verb": verb, "pid": os.getpid()}))
@@ -93,12 +99,3 @@ class Lab:
 def print_json(value: dict[str, Any]) -> None:
     """Print one versioned JSON object on stdout."""
     print(json.dumps({"schema": 1, **value}, indent=2))
-
-
-def find_checkout() -> Path:
-    """Return the checkout: the nearest folder upwards with a Vagrantfile and guest/arms."""
-    here = Path.cwd()
-    for folder in (here, *here.parents, Path(__file__).resolve().parents[2]):
-        if (folder / "Vagrantfile").is_file() and (folder / "guest/arms").is_dir():
-            return folder
-    raise RunError("no testbed checkout here", hint="change into the folder that holds ./lab")

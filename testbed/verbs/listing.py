@@ -79,7 +79,10 @@ def _write_index(lab: Lab, rows: list[Row]) -> None:
     try:
         store.write_whole(path, page.encode())
     except OSError as error:
-        raise HostError(f"{path} cannot be written: {error.strerror}") from error
+        raise HostError(
+            f"{path} cannot be written: {error.strerror}",
+            hint=f"make {lab.results} yours to write, or free some room",
+        ) from error
 
 
 def _rows(lab: Lab) -> list[Row]:

@@ -6,8 +6,9 @@ import subprocess
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from testbed.edge import host
+from testbed.edge import host, journal
 from testbed.edge.guest import Guest
+from testbed.edge.store import LOG
 from testbed.lab import deploy
 from testbed.lab.settings import ROLES
 from testbed.model import arm as arm_manifest
@@ -77,7 +78,9 @@ def ssh(lab: Lab, role: str, command: list[str]) -> int:
         "root@127.0.0.1",
     ]  # fmt: skip
     words = command[1:] if command[:1] == ["--"] else command
-    return subprocess.call([*argv, shlex.join(words)] if words else argv)
+    whole = [*argv, shlex.join(words)] if words else argv
+    journal.on_host(whole)
+    return subprocess.call(whole)
 
 
 def vagrant(lab: Lab, arguments: Sequence[str]) -> int:
@@ -85,13 +88,15 @@ def vagrant(lab: Lab, arguments: Sequence[str]) -> int:
     settings = lab.machines.project.settings()
     if settings is None:
         raise MachineError("there are no machines yet", hint="run `testbed up` first")
-    return subprocess.call([*settings["command"], *arguments])
+    argv = [*settings["command"], *arguments]
+    journal.on_host(argv)
+    return subprocess.call(argv)
 
 
 def logs(lab: Lab) -> None:
-    """Print the logs that an earlier `up` left, each with its last lines."""
-    project = lab.machines.project.path
-    for path in sorted(project.glob("*.log")):
+    """Print the logs that an earlier `up` and the latest run left, each with its last lines."""
+    project, run = lab.machines.project.path, lab.results / "latest"
+    for path in (*sorted(project.glob("*.log")), *run.resolve().glob(LOG)):
         print(f"==> {path}")
         print("\n".join(path.read_text(errors="replace").splitlines()[-10:]))
 

@@ -55,7 +55,7 @@ def report(lab: Lab, names: Sequence[str] = (), wanted: Wanted | None = None) ->
     what = "page and PDF" if wanted.pdf else "page"
     reports = []
     for path in paths:
-        with drawing() as figures, lab.terminal.step(f"{what} of {path.name}"):
+        with drawing() as figures, lab.terminal.step(f"{what} of {path.name}", kind=what):
             reports.append(_report(lab, path, wanted, figures))
     renew_index(lab)
     return reports

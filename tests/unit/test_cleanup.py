@@ -209,7 +209,8 @@ def test_a_whole_run(bench: Callable[..., Any], checkout: Path) -> None:
     plan = json.loads((run / "plan.json").read_text())
     assert (plan["seed"], sorted(plan["blocks"][0])) == (7, ["none", "xdp"])
     assert sorted(arm["name"] for arm in plan["arms"]) == ["none", "xdp"]
-    there = {str(p.relative_to(run)) for p in run.rglob("*") if p.is_file()} - {"manifest.json"}
+    there = {str(p.relative_to(run)) for p in run.rglob("*") if p.is_file()}
+    there -= {"manifest.json", "testbed.log"}
     assert set(manifest["files"]) == there
     assert {f"raw/01-{arm}/{name}" for arm in ("none", "xdp") for name in FILES} <= there
     assert {f"facts/{role}-{when}.json" for role in ("client", "server")

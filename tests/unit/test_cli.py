@@ -16,6 +16,7 @@ import pytest
 from run_factory import make_run
 
 from testbed import __version__, verbs
+from testbed.edge import checkout as checkout_module
 from testbed.edge.account import Account, project_id
 from testbed.edge.terminal import Terminal
 from testbed.lab.box import BoxStore
@@ -122,7 +123,7 @@ def test_outside_a_checkout(
     testbed: Testbed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(verbs.lab, "__file__", str(tmp_path / "testbed/verbs/lab.py"))
+    monkeypatch.setattr(checkout_module, "__file__", str(tmp_path / "testbed/edge/checkout.py"))
     said = testbed("status")
     assert (said.status, said.err) == (
         2, "testbed: no testbed checkout here\n  → change into the folder that holds ./lab\n",

@@ -12,6 +12,7 @@ CODES = {
     "TestbedError": 1,
     "UsageError": 2,
     "ConfigError": 2,
+    "ManifestError": 2,
     "RunError": 2,
     "ParseError": 2,
     "HostError": 3,
@@ -45,4 +46,4 @@ def test_a_failure_keeps_what_it_is_told(name: str) -> None:
         "what", "what", "next", "their words",
     )  # fmt: skip
     bare = getattr(errors, name)("what")
-    assert (bare.hint, bare.detail) == ("", "")
+    assert (bare.hint, bare.detail) == (bare.advice, "")

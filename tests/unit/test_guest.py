@@ -117,7 +117,7 @@ def test_a_broken_connection(broken: Exception) -> None:
     with pytest.raises(GuestError) as caught:
         guest(Answering(broken)).run(["a", "b c"], check=False)
     assert caught.value.message == "server: the connection broke during: a 'b c' (reset)"
-    assert caught.value.hint == "`testbed status` tells whether the machine still runs"
+    assert caught.value.hint == GuestError.advice
 
 
 def test_a_command_without_an_end() -> None:

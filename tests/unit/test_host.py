@@ -160,16 +160,6 @@ def test_a_command_leads_a_group_of_its_own() -> None:
     assert done.stdout == "True\n"
 
 
-def test_verbose_shows_the_command_as_it_could_be_typed(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    host.run(["true", "a b"])
-    assert capfd.readouterr().err == ""
-    monkeypatch.setenv("TESTBED_VERBOSE", "1")
-    host.run(["true", "a b"])
-    assert capfd.readouterr().err == "+ true 'a b'\n"
-
-
 @pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM])
 def test_ports(kind: socket.SocketKind) -> None:
     port = host.free_port(kind)

@@ -79,7 +79,9 @@ class Removal:
         except FileNotFoundError:
             return
         except OSError as error:
-            raise HostError(f"{path} cannot be removed: {error.strerror}") from error
+            raise HostError(
+                f"{path} cannot be removed: {error.strerror}", hint="remove it by hand, as root"
+            ) from error
 
     def _has_tree(self, path: Path) -> bool:
         """Whether files of a user namespace's users are in it, which root alone can just delete."""
@@ -100,7 +102,10 @@ def _end(process: Process) -> None:
             try:
                 os.kill(process.pid, number)
             except PermissionError as error:
-                raise HostError(f"process {process.pid} may not be ended by this user") from error
+                raise HostError(
+                    f"process {process.pid} may not be ended by this user",
+                    hint=f"`sudo kill {process.pid}`",
+                ) from error
         deadline = time.monotonic() + PATIENCE_S
         while processes.is_still(process) and time.monotonic() < deadline:
             time.sleep(0.05)

@@ -100,7 +100,8 @@ def _guarded(name: str, check: Check, surroundings: Surroundings) -> list[Diagno
         return [Diagnosis(name, "note", "not looked at: there is no account", "`./lab setup`")]
     except TestbedError as error:
         words = "; ".join([error.message, *error.detail.splitlines()[-1:]])
-        hint = error.hint or "see what the command in this line says"
+        generic = error.hint in ("", HostError.advice)  # that is what runs now
+        hint = "see what the command in this line says" if generic else error.hint
         return [Diagnosis(name, "warning", f"could not be looked at: {words}", hint)]
     except OSError as error:
         return [
