@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """How the trials were run, as rows of name and value: traffic, pacing, windows, order."""
 
-from collections.abc import Mapping
-
 from testbed.analysis import environment
 from testbed.analysis.records import Run
 from testbed.analysis.trial_records import ClientTrial
@@ -15,14 +13,8 @@ def method(run: Run) -> list[tuple[str, str]]:
     rows = [*_traffic(run, clients), *_pacing(clients), *_windows(run)]
     seed = "" if run.seed is None else f"drawn with seed {run.seed}, "
     rows.append(("Order", f"{seed}{len(run.blocks)} blocks, in pairs of an order and its mirror"))
-    rows += [("Cut off", f"and resumed with {when}") for when in _resumed(run)]
+    rows += [("Cut off", f"and resumed with block {at.block}, {at.utc}") for at in run.resumed]
     return rows
-
-
-def _resumed(run: Run) -> list[str]:
-    said = run.manifest.get("resumed")
-    times = [one for one in said if isinstance(one, Mapping)] if isinstance(said, list) else []
-    return [f"block {one.get('block')}, {one.get('utc')}" for one in times]
 
 
 def _traffic(run: Run, clients: list[ClientTrial]) -> list[tuple[str, str]]:

@@ -88,6 +88,14 @@ class LoadTry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Resumption:
+    """A run that had been cut off went on at `utc` with `block`, which was measured anew."""
+
+    block: int
+    utc: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
     """How often the arm's program ran in the probe pass, and for how long, by its own counters."""
 
@@ -146,6 +154,7 @@ class Run:
     """What the warm-up tried, in this order; the last one's successor is what all arms got."""
     probes: Mapping[str, Probe] = field(default_factory=dict)
     """What the probe pass timed, by arm."""
+    resumed: tuple[Resumption, ...] = ()
 
     def arm(self, name: str) -> Arm:
         return next(arm for arm in self.arms if arm.name == name)

@@ -14,7 +14,7 @@ from typing import Any
 from testbed.analysis.document import Node, read_json
 from testbed.analysis.oracle import outcomes_of
 from testbed.analysis.oracle_records import OracleOutcome
-from testbed.analysis.records import Arm, LoadTry, Probe, Run
+from testbed.analysis.records import Arm, LoadTry, Probe, Resumption, Run
 from testbed.analysis.trial import load_trial
 from testbed.model.errors import ParseError, RunError
 from testbed.model.plan import RUN_SCHEMA
@@ -75,6 +75,7 @@ def load_run(path: Path) -> Run:
         problems=problems,
         load=_load(plan),
         probes=_probes(path, arms),
+        resumed=_resumed(plan),
     )
 
 
@@ -99,6 +100,14 @@ def _load(plan: Node) -> tuple[LoadTry, ...]:
             delivered_share=one.number("delivered_share"),
         )
         for one in (tries.items() if tries is not None else ())
+    )
+
+
+def _resumed(plan: Node) -> tuple[Resumption, ...]:
+    times = plan.find("resumed")
+    return tuple(
+        Resumption(block=one.integer("block"), utc=one.text("utc"))
+        for one in (times.items() if times is not None else ())
     )
 
 

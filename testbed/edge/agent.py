@@ -13,10 +13,10 @@ import json
 import queue
 import shlex
 import threading
+import time
 import zlib
-from collections.abc import Sequence
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as TooLate
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -26,6 +26,11 @@ UNIT = "testbed-agent"
 END = b""
 GRACE_S = 15
 """On top of a job's own time limit: for the answer's way out of a guest that does not keep up."""
+SILENCE_S = 15
+"""After so long without an answer the agent is asked whether it is there, which it has as long
+again to say: a paused machine, or a link that was cut, leaves the connection open without a word.
+It answers within milliseconds, within 2 s where two busy cores emulate it.
+"""
 
 
 @dataclass(frozen=True)
@@ -100,6 +105,8 @@ class Agent:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _ended: threading.Event = field(default_factory=threading.Event)
     _why: str = ""
+    given_up: bool = False
+    """Whether it is taken for dead though its connection is open: a login would wait for ever."""
 
     def start(self, timeout_s: float) -> "Agent":
         """Wait for the agent's first word; raises NoAnswer with its last ones when none comes."""
@@ -118,19 +125,24 @@ class Agent:
     def ask(self, what: str, *, limit_s: float, **words: Any) -> dict[str, Any]:
         """Send one request and return its answer; `what` names it in an error message.
 
-        Raises NoAnswer when the connection broke, or when nothing was heard for a while beyond
-        `limit_s`, the job's own limit in the guest.
+        Raises NoAnswer when the connection broke, when the agent itself is silent, or when nothing
+        was heard for a while beyond `limit_s`, the job's own limit in the guest.
         """
+        answer = self._asked(what, {"limit_s": limit_s, **words})
+        return self._answer_of(answer, what, limit_s + GRACE_S)
+
+    def _asked(self, what: str, words: Mapping[str, Any]) -> "Future[dict[str, Any]]":
         number, answer = next(self._numbers), Future[dict[str, Any]]()
         with self._lock:
             if self._ended.is_set():
                 raise self._broken(what, self._why)
             self._waiting[number] = answer
-        self._lines.put(json.dumps({"id": number, "limit_s": limit_s, **words}).encode() + b"\n")
-        return self._answer_of(answer, what, limit_s + GRACE_S)
+        self._lines.put(json.dumps({"id": number, **words}).encode() + b"\n")
+        return answer
 
     def give_up(self, why: str) -> None:
         """Whatever waits fails now with `why`, and so does what is asked from now on."""
+        self.given_up = True
         self._end(why)
         with contextlib.suppress(OSError, EOFError):
             self.channel.close()
@@ -145,15 +157,23 @@ class Agent:
     def _answer_of(
         self, answer: "Future[dict[str, Any]]", what: str, limit_s: float
     ) -> dict[str, Any]:
+        deadline = time.monotonic() + limit_s
+        while not wait([answer], min(SILENCE_S, max(0.0, deadline - time.monotonic()))).done:
+            if time.monotonic() >= deadline:
+                raise NoAnswer(
+                    f"{self.role}: no end after {limit_s:g} s: {what}",
+                    hint=f"`testbed ssh {self.role}` lets you look",
+                )
+            self._demand_a_sign(what)
         try:
-            return answer.result(timeout=limit_s)
-        except TooLate as error:
-            raise NoAnswer(
-                f"{self.role}: no end after {limit_s:g} s: {what}",
-                hint=f"`testbed ssh {self.role}` lets you look",
-            ) from error
+            return answer.result()
         except ConnectionError as error:
             raise self._broken(what, str(error)) from error
+
+    def _demand_a_sign(self, what: str) -> None:
+        """Give the guest up unless its agent tells the time."""
+        if not wait([self._asked(what, {"do": "clock"})], SILENCE_S).done:
+            self.give_up(f"no sign of life for {2 * SILENCE_S} s: paused, or cut off")
 
     def _broken(self, what: str, why: str) -> NoAnswer:
         reason, _, words = why.partition("\n")

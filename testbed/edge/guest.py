@@ -34,7 +34,6 @@ class Guest:
     key: Path
     _connection: Any = field(default=None, repr=False)
     _agent: Any = field(default=None, repr=False)
-    _given_up: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def connect(self, timeout_s: float, given_up: threading.Event | None = None) -> "Guest":
@@ -52,6 +51,7 @@ class Guest:
         Raises NoAnswer with its last words when it does not start.
         """
         words = ["systemd-run", "--scope", "--quiet", "--collect", f"--unit={agent.UNIT}"]
+        words += ["--property=OOMPolicy=continue"]  # it tells which of its jobs was killed
         line = shlex.join(["systemctl", "stop", f"{agent.UNIT}.scope"]) + " 2>/dev/null; exec "
         channel = self._connection.client.get_transport().open_session()
         channel.exec_command(line + shlex.join([*words, "python3", f"{SOURCES}/agent.py"]))
@@ -80,7 +80,6 @@ class Guest:
         A dead kernel leaves the connection open: a login on it would wait for ever.
         """
         if self._agent is not None:
-            self._given_up = True
             self._agent.give_up(why)
 
     def stop(self, names: Sequence[str]) -> None:
@@ -158,7 +157,7 @@ class Guest:
         """Run a line whose every word has been quoted."""
         if self._connection is None:
             raise GuestError(f"{self.role}: not connected")
-        if self._agent is not None and (self._agent.alive or self._given_up):
+        if self._agent is not None and (self._agent.alive or self._agent.given_up):
             answer = self._asked(shlex.join(argv), timeout_s, {"do": "line", "line": line})
         else:
             answer = self._logged_in(line, argv, timeout_s)

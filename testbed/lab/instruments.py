@@ -48,9 +48,12 @@ def server(config: Config, trials: int = 1) -> Job:
 
 
 def longest_s(config: Config, trials: int) -> float:
-    """Return how long server and client may take, preparing included."""
+    """Return how long server and client may take before they are taken for hung.
+
+    Preparing the datagrams takes less than sending them, on emulated CPUs too.
+    """
     bench = config.bench
-    return bench.settle_s + bench.idle_s + trials * (bench.duration_s + BETWEEN_S) + 80
+    return bench.settle_s + bench.idle_s + trials * (2 * bench.duration_s + BETWEEN_S) + 30
 
 
 def client(
@@ -88,9 +91,20 @@ def kernel_log(after: int) -> list[str]:
 
 
 def end_of(job: str, guest: Guest) -> str:
-    """Return the last words of a job that failed, for an error message."""
-    stem = job.removeprefix("testbed-")
+    """Return a failed job's last words, for an error message; and what left it none: memory, room.
+
+    That is the kernel's line of the last minute about having killed it, and a full disk.
+    """
+    words = [f"{SCRATCH}/{job.removeprefix('testbed-')}.err", job, SCRATCH]
     try:
-        return guest.run(["tail", "-n", "15", f"{SCRATCH}/{stem}.err"], check=False).stdout
+        return guest.run(["sh", "-c", _LAST_WORDS, "end-of", *words], check=False).stdout
     except GuestError:
         return ""
+
+
+_LAST_WORDS = """\
+tail -n 15 "$1"
+read -r now rest < /proc/uptime
+dmesg | grep -F "($2)" | awk -F '[][]' -v now="$now" '/Out of memory/ && $2 > now - 60' | tail -n 1
+if [ "$(df --output=avail "$3" | tail -n 1)" -lt 8 ]; then echo "$3: No space left on device"; fi
+"""

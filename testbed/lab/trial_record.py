@@ -8,7 +8,19 @@ from threading import Event
 from typing import Any
 
 from testbed.lab.host_readings import HostReadings
+from testbed.model.errors import HostError
 from testbed.model.plan import PROBE, WARM_UP, Trial
+
+ASLEEP_S = 1.0
+"""Far above what passes between the readings of two clocks, far below any suspension."""
+
+
+def time_asleep_s() -> float:
+    """Return how long this computer has been suspended since it booted.
+
+    CLOCK_BOOTTIME goes on then, CLOCK_MONOTONIC does not: clock_gettime(2).
+    """
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - time.monotonic()
 
 
 @dataclass
@@ -26,6 +38,10 @@ class TrialRecord:
     readings: dict[str, dict[str, Any]] = field(default_factory=dict)
     clocks: dict[str, dict[str, Any]] = field(default_factory=dict)
     piped: Event = field(default_factory=Event)  # the client's `go` can be written to
+    asleep_s: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.asleep_s = time_asleep_s()
 
     def mark(self, step: str) -> None:
         """Note that `step` begins now."""
@@ -50,6 +66,18 @@ class TrialRecord:
             "host_monotonic_ns": [start_ns, time.monotonic_ns()],
             "guest_uptime_s": uptime_s,
         }
+
+    def demand_awake(self) -> None:
+        """Raise HostError when this computer was suspended meanwhile: nothing is comparable then.
+
+        Clocks here and in the guests stand still together, so no number would tell.
+        """
+        slept_s = time_asleep_s() - self.asleep_s
+        if slept_s > ASLEEP_S:
+            raise HostError(
+                f"this computer slept for {slept_s:.0f} s in the middle of a trial",
+                hint="keep it awake, with `systemd-inhibit` before the command where there is one",
+            )
 
     def host_as_json(self) -> dict[str, Any]:
         """Return the content of host.json."""

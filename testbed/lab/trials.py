@@ -6,7 +6,7 @@ manifest; whatever a step starts, the step itself promises to undo.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -23,7 +23,7 @@ from testbed.lab.host_readings import HostReadings
 from testbed.lab.trial_record import TrialRecord
 from testbed.model.arm import Arm
 from testbed.model.config import Config
-from testbed.model.errors import GuestError
+from testbed.model.errors import GuestError, TestbedError
 from testbed.model.plan import PROBE, Plan, Trial
 
 CALM = 0.5
@@ -103,7 +103,7 @@ class Experiment:
         # Undoing comes before the threads are waited for: it ends what they wait for.
         with ThreadPoolExecutor(3) as beside, ExitStack() as undo:
             begun: list[Future[Any]] = []
-            undo.callback(clean, server, client, hook, begun)
+            undo.push(partial(self._undo, hook, begun))
             record.mark("load")
             with uninterrupted():  # none begins that the undoing does not know
                 begun.append(receiving := beside.submit(self._prepare_server))
@@ -152,10 +152,22 @@ class Experiment:
         hooks = {"hook-before": hook_before, "hook-after": hook_after}
         self._write(record, files, {"before": before, "after": after, **hooks})
 
+    def _undo(
+        self, hook: Hook, begun: Sequence[Future[Any]], _kind: object, failure: object, _at: object
+    ) -> None:
+        """Clean up. Where the trial failed already, what cannot be undone comes from that."""
+        try:
+            clean(self.guests["server"], self.guests["client"], hook, begun)
+        except TestbedError as error:
+            if not isinstance(failure, TestbedError):
+                raise
+            self.terminal.warn(f"afterwards: {error.message}")
+
     def _write(
         self, record: TrialRecord, files: Mapping[str, bytes], documents: Mapping[str, Any]
     ) -> None:
         """Put everything into the trial's folder; trial.json last, so that it means: whole."""
+        record.demand_awake()
         folder = f"raw/{record.trial.folder}"
         for name, content in files.items():
             self.run_dir.write(f"{folder}/{name}", content)

@@ -4,7 +4,7 @@
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from functools import partial
@@ -148,7 +148,7 @@ def _measure(lab: Lab, request: Request, recording: Recording, blocks_done: int 
         HostReadings.of(machines), recording.run_dir, lab.terminal,
         repeats=lab.config.bench.trials if request.original else 1, blocks_done=blocks_done,
     )  # fmt: skip
-    with recording.whole():
+    with _resumable(lab, recording), recording.whole():
         if not request.original:
             oracle = recording.run_dir.path / "oracle"
             left = [arm for arm in arms if not (oracle / arm.name / "oracle.json").exists()]
@@ -162,6 +162,23 @@ def _measure(lab: Lab, request: Request, recording: Recording, blocks_done: int 
         experiment.run(_grower(lab, recording, request.precision))
         if request.probe:
             experiment.probe()
+
+
+@contextmanager
+def _resumable(lab: Lab, recording: Recording) -> Iterator[None]:
+    """Where a run is cut off that can go on, say so before the error says why."""
+    path = recording.run_dir.path
+    try:
+        yield
+    except BaseException:
+        with suppress(RunError):  # nothing of it was planned yet, or it is of a kind that cannot
+            found = Unfinished.of(path)
+            if done := found.blocks_done:
+                lab.terminal.warn(
+                    f"{path.name} is incomplete: {done} of {len(found.plan.blocks)} blocks are "
+                    "done, and `testbed bench --resume latest` does the rest"
+                )
+        raise
 
 
 def _plan(lab: Lab, request: Request, names: Sequence[str], seed: int) -> Plan:

@@ -7,7 +7,7 @@ from typing import Any
 
 from testbed.analysis.counters import ProcStat
 from testbed.analysis.findings import Finding, Verdict, check_run
-from testbed.analysis.records import Run, Trial
+from testbed.analysis.records import Resumption, Run, Trial
 from testbed.analysis.trial_records import HostReading, Snap
 
 Change = Callable[[Run], Run]
@@ -79,6 +79,11 @@ def of_state(arm: str = "xdp", after: bool = False, **values: Any) -> Change:
 def of_facts(name: str, **values: Any) -> Change:
     """Sets members of a facts file."""
     return lambda run: replace(run, facts={**run.facts, name: {**run.facts[name], **values}})
+
+
+def resumed(block: int) -> Change:
+    """Has the run cut off, and gone on with a block."""
+    return lambda run: replace(run, resumed=(Resumption(block=block, utc="later"),))
 
 
 def of_end(change: Callable[[HostReading], HostReading], arm: str = "xdp") -> Change:

@@ -246,3 +246,20 @@ def test_when_the_agent_dies_nobody_waits_in_vain(agent: Agent) -> None:
         line(agent, "sleep 30", limit_s=40)
     assert caught.value.message == ("server: the connection broke during: sleep 30 (it has ended)")
     process.returncode = 0  # as the fixture expects
+
+
+def test_one_that_is_silent_is_given_up_and_one_that_only_takes_long_is_not(
+    agent: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("testbed.edge.agent.SILENCE_S", 0.2)
+    assert line(agent, "sleep 1")["status"] == 0
+    pid = agent.channel.process.pid
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(NoAnswer, match=r"during: echo .*no sign of life for 0.4 s"):
+            line(agent, "echo")
+        assert agent.given_up and not agent.alive
+        with pytest.raises(NoAnswer, match=r"during: true .*no sign of life"):
+            line(agent, "true")
+    finally:
+        os.kill(pid, signal.SIGCONT)

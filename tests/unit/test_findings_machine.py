@@ -13,6 +13,7 @@ from run_changes import (
     found_by,
     of_facts,
     of_state,
+    resumed,
     trials,
     trip,
 )
@@ -156,6 +157,10 @@ FAULTS = {
     "a boot on the way": RunFault(
         change=of_facts("server-after", boot_id="another"), code="interleaved",
         verdict=INVALID, arm=None, said="the server was booted again",
+    ),
+    "a boot where the run went on": RunFault(
+        change=lambda run: resumed(3)(of_facts("server-after", boot_id="another")(run)),
+        code="interleaved", verdict=SUSPECT, arm=None, said="which went on with block 3",
     ),
     "an unknown boot": RunFault(
         change=of_facts("client-after", boot_id=None), code="interleaved", verdict=SUSPECT,

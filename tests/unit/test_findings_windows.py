@@ -14,6 +14,7 @@ from run_changes import (
     of_facts,
     of_server,
     plain,
+    resumed,
     trials,
     trip,
 )
@@ -68,6 +69,17 @@ def fast_clock(factor: float, ramp: bool = False) -> Change:
     return trials(of_trial)
 
 
+def stood_still(since_block: int) -> Change:
+    """The server's clock stood still for a minute before a block, as in a saved machine."""
+
+    def of_trial(trial: Trial) -> Trial:
+        late_s = 60.0 * (trial.block >= since_block)
+        clocks = {w: replace(c, guest_s=c.guest_s - late_s) for w, c in trial.clocks.items()}
+        return replace(trial, clocks=clocks)
+
+    return all_arms(*(trials(of_trial, arm) for arm in ("none", "netfilter", "xdp")))
+
+
 FAULTS = {
     "a late first packet": RunFault(
         change=of_server(first_data_ns=lambda ns: ns + 62 * MS),
@@ -103,6 +115,9 @@ FAULTS = {
     ),
     "a clock that is 1 % fast": RunFault(
         change=fast_clock(1.01), code="clock", verdict=INVALID, said="the server's clock went",
+    ),
+    "a clock that stood still between two blocks": RunFault(
+        change=stood_still(3), code="clock", verdict=INVALID, arm=None, said="the server's clock",
     ),
     "no clock beside the host's": RunFault(
         change=trials(lambda trial: replace(trial, clocks={})),
@@ -172,3 +187,7 @@ def test_idle_windows_that_differ_hide_the_traffic(run: Run) -> None:
     found = found_by(every_other_hog(run), "floor")
     assert {(f.verdict, f.scope.kind) for f in found} == {(INVALID, "trial")}
     assert "CPU-s more than idling, whose noise is" in found[0].statement
+
+
+def test_a_clock_may_stand_still_where_a_run_was_cut_off(run: Run) -> None:
+    assert found_by(resumed(3)(stood_still(3)(run)), "clock") == []

@@ -107,3 +107,28 @@ def test_resume_takes_no_other_option(bench: Bench) -> None:
     told = bench(World(), "--resume", "latest", "--trials", "9")
     assert told.status == 2
     assert "--resume takes no other option: --trials" in told.err
+
+
+def test_an_interrupted_run_says_how_it_goes_on(bench: Bench, checkout: Path) -> None:
+    rehearsal = World()
+    bench(rehearsal, *WORDS)
+    third = trials_in(rehearsal)[2]
+    said = bench(World(rehearsal.fault_at(third, "lost")), *WORDS)
+    run = (checkout / "results/latest").resolve().name
+    words = f"! {run} is incomplete: 1 of 3 blocks are done, and `testbed bench --resume latest`"
+    assert words in said.err
+    assert said.err.index(words) < said.err.index("\ntestbed: server: ")
+
+
+def test_a_trial_in_which_this_computer_slept_is_none(
+    bench: Bench, checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lid was closed: both clocks of the trial stood still, so that no finding would tell."""
+    asleep_s = iter([0.0, 0.0] * 2 + [0.0, 300.0])  # two trials, and the third
+    monkeypatch.setattr("testbed.lab.trial_record.time_asleep_s", lambda: next(asleep_s))
+    said = bench(World(), *WORDS)
+    assert said.status == 3
+    assert "this computer slept for 300 s in the middle of a trial" in said.err
+    run = (checkout / "results/latest").resolve()
+    assert sorted(path.name[:2] for path in run.glob("raw/*") if path.name[0] == "0") == ["01"] * 2
+    assert not (run / "manifest.json").exists()

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The check that a second in the server is a second: its clock against the host's."""
 
+from collections import defaultdict
+
 from testbed.analysis.environment import UNKNOWN, fact
 from testbed.analysis.findings.finding import (
     WHOLE_RUN,
@@ -23,19 +25,21 @@ TICK_CLOCKS = ("jiffies", "refined-jiffies")
 
 def clock(run: Run) -> list[Finding]:
     found = _source(run)
-    readings: list[ClockReading] = []
+    starts = {at.block for at in run.resumed}
+    stretches: dict[int, list[ClockReading]] = defaultdict(list)
     for trial in run.trials:
         before, after = trial.clocks.get("before"), trial.clocks.get("after")
         if before is None or after is None:
             if not trial.problems:
                 found.append(of(trial).unknown("clock", "the server's clock beside the host's"))
             continue
-        readings += [before, after]
+        stretches[sum(trial.block >= start for start in starts)] += [before, after]
         found += _held_against(of(trial), before, after)
     skewed = any(finding.verdict is Verdict.INVALID for finding in found)
-    if not skewed and len(readings) > 2:  # over the whole run the slightest drift shows
-        readings.sort(key=lambda reading: reading.host_before_ns)
-        found += _held_against(WHOLE_RUN, readings[0], readings[-1])
+    if not skewed:  # over the whole run the slightest drift shows; between its parts clocks stood
+        for readings in stretches.values():
+            readings.sort(key=lambda reading: reading.host_before_ns)
+            found += _held_against(WHOLE_RUN, readings[0], readings[-1])
     return found
 
 
@@ -90,7 +94,8 @@ CLOCK_CHECKS = (
         what="As much time passed in the server as on the host; its clock does not count ticks.",
         why="The cost is CPU time over the server's own clock: 1 % too fast is 1 % too dear.",
         threshold=f"INVALID when it differs by > {SKEW:.1%} beyond what asking took, over a trial "
-        "or the whole run, or when the clock source is jiffies; SUSPECT when not recorded",
+        "or the whole run (each part of a resumed one), or when the clock source is jiffies; "
+        "SUSPECT when not recorded",
         source="/proc/uptime of the server between two readings of the host's monotonic clock "
         "(host.json), clocksource (facts)",
         look=clock,

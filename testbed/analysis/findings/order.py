@@ -57,6 +57,7 @@ def interleaved(run: Run) -> list[Finding]:
 
 
 def _boots(run: Run) -> list[Finding]:
+    """Where a run was resumed on machines booted anew, each block still is of one boot."""
     found = []
     for machine in MACHINES:
         boots = [run.facts.get(f"{machine}-{w}", {}).get("boot_id") for w in ("before", "after")]
@@ -64,13 +65,18 @@ def _boots(run: Run) -> list[Finding]:
             if run.complete:
                 found.append(WHOLE_RUN.unknown("interleaved", f"the {machine}'s boot"))
         elif boots[0] != boots[1]:
+            again = f"the {machine} was booted again during the run"
+            first = min((at.block for at in run.resumed), default=None)
             found.append(
                 WHOLE_RUN.finding(
                     "interleaved",
-                    Verdict.INVALID,
-                    f"the {machine} was booted again during the run",
+                    Verdict.INVALID if first is None else Verdict.SUSPECT,
+                    again if first is None else f"{again}, which went on with block {first}",
                     Evidence(quantity="boot_id", observed=str(boots[1]), bound=str(boots[0])),
-                    advice="Caches, clocks and memory began anew in the middle: measure again.",
+                    advice="Caches, clocks and memory began anew in the middle: measure again."
+                    if first is None
+                    else "Each block was measured within one boot, and ratios are those within "
+                    "blocks; the costs themselves are of different boots.",
                 )
             )
     return found
@@ -175,7 +181,8 @@ ORDER_CHECKS = (
         what="The arms took turns, in one session of both machines.",
         why="Whatever drifts, or changes at a boot, is else counted as the difference of the arms.",
         threshold="INVALID when two arms do not overlap in time (with two blocks or more), or a "
-        "machine booted again; SUSPECT when not recorded",
+        "machine booted again; SUSPECT when that was where a run that was cut off went on, or "
+        "when not recorded",
         source="the host's clock in trial.json, boot_id before and after (facts)",
         look=interleaved,
     ),
