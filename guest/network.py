@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from nic_counters import nic_counters
 from procfs import output_of, read_text
 
 CLONE_NEWNET = 0x40000000  # <linux/sched.h>
@@ -67,10 +68,9 @@ def packet_sockets() -> int | None:
 
 def ethtool_counters(interface: str, unavailable: dict[str, str]) -> dict[str, int] | None:
     """The driver's own counters of a NIC; None if it has none or is not there."""
-    text = output_of("ethtool", "-S", interface, unavailable=unavailable)
-    if text is None:
+    try:
+        found = nic_counters(interface)
+    except OSError as error:
+        unavailable[f"counters of {interface}"] = error.strerror or str(error)
         return None
-    pairs = (line.rpartition(":") for line in text.splitlines())
-    return {
-        name.strip(): int(value) for name, _, value in pairs if value.strip().lstrip("-").isdigit()
-    }
+    return found or None

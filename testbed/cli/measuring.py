@@ -93,7 +93,7 @@ def bench(
         probe=probe, original=original,
         precision=_precision(until_precise, config.bench.trials, max_blocks),
     )  # fmt: skip
-    verbs.bench(replace(lab, config=config), request)
+    verbs.bench(replace(lab, configured=config), request)
     _report(lab, [])
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from testbed.lab.machines import Machines
-from testbed.lab.settings import ROLES
+from testbed.lab.project import ROLES
 
 PROC = Path("/proc")
 

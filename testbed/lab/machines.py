@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from testbed.edge.account import Account, project_id
+from testbed.edge.account import Account
 from testbed.edge.connection import closed_on_failure
 from testbed.edge.guest import Guest
 from testbed.edge.libvirt import Domains, for_each
@@ -21,11 +21,10 @@ from testbed.lab import accelerator, reconcile, settings
 from testbed.lab.accelerator import Accelerator
 from testbed.lab.booting import Booting, Prepare
 from testbed.lab.box import Box, BoxStore
-from testbed.lab.project import Project
+from testbed.lab.project import ROLES, Project
 from testbed.lab.reconcile import PAUSED, RUNNING, Seen, Step
 from testbed.lab.remains import remains
 from testbed.lab.room import demand_disk, demand_memory
-from testbed.lab.settings import ROLES
 from testbed.model.config import Config
 from testbed.model.errors import GuestError, MachineError
 
@@ -52,7 +51,7 @@ class Machines:
     @cached_property
     def domains(self) -> Domains:
         """The machines as libvirt knows them."""
-        return Domains(self.account, f"tb{project_id(self.checkout)}-")
+        return self.project.domains
 
     @cached_property
     def vagrant(self) -> Vagrant:
@@ -207,8 +206,7 @@ class Machines:
 
     def states(self) -> dict[str, str]:
         """Return {role: state}; an absent machine is `not created`."""
-        found = self.domains.states() if self.project.path.exists() else {}
-        return {role: found.get(role, "not created") for role in ROLES}
+        return self.project.states(self.domains)
 
     def remove_boxes(self) -> list[str]:
         """Delete every box: the built ones, Vagrant's copies, and libvirt's when unused.

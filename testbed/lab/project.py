@@ -9,8 +9,10 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from testbed.edge.account import Account
+from testbed.edge.account import Account, project_id
+from testbed.edge.libvirt import Domains
 
+ROLES = ("client", "server")
 CHECKOUT = "checkout"
 
 
@@ -25,6 +27,16 @@ class Project:
     def path(self) -> Path:
         """The folder."""
         return self.account.project_dir(self.checkout)
+
+    @property
+    def domains(self) -> Domains:
+        """The machines as libvirt knows them."""
+        return Domains(self.account, f"tb{project_id(self.checkout)}-")
+
+    def states(self, domains: Domains) -> dict[str, str]:
+        """Return {role: state}; an absent machine is `not created`."""
+        found = domains.states() if self.path.exists() else {}
+        return {role: found.get(role, "not created") for role in ROLES}
 
     def settings(self) -> dict[str, Any] | None:
         """Return what the machines were last brought up with."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from testbed.lab.settings import ROLES
+from testbed.lab.project import ROLES
 
 Action = Literal["remove", "stop", "create", "restore", "resume", "start", "set up"]
 RUNNING, SAVED, PAUSED, OFF = "running", "saved", "paused", "shut off"

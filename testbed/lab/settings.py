@@ -12,9 +12,9 @@ from testbed.edge.guest import Guest
 from testbed.lab.accelerator import Accelerator
 from testbed.lab.box import Box
 from testbed.lab.deploy import setup_arguments
+from testbed.lab.project import ROLES
 from testbed.model.config import Config, MachineConfig
 
-ROLES = ("client", "server")
 MGMT_MAC = "52:54:00:7b:ed:01"  # the box names this NIC mgmt0
 LAB_MACS = {"client": "52:54:00:7b:ed:07", "server": "52:54:00:7b:ed:02"}
 

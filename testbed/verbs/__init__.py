@@ -23,11 +23,11 @@ if TYPE_CHECKING:
         down,
         logs,
         ssh,
-        status,
         up,
         vagrant,
     )
     from testbed.verbs.results import Report, Wanted, compare, report
+    from testbed.verbs.status import status
 
 __all__ = [
     "Lab",
@@ -67,6 +67,7 @@ _MODULES = {
     "doctor": "doctor",
     "runs": "listing",
     "selftest": "fault_test",
+    "status": "status",
 }
 """Where a verb lives, if not in `machines`."""
 

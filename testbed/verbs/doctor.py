@@ -3,9 +3,8 @@
 
 import shutil
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
-from testbed.edge.checkout import find_checkout
 from testbed.edge.terminal import Terminal, coloured
 from testbed.lab import accelerator
 from testbed.lab.doctor import boot, table
@@ -42,10 +41,12 @@ def doctor(terminal: Terminal, *, with_boot: bool, as_json: bool) -> ExitCode:
 
 def _lab(terminal: Terminal) -> tuple[Lab, ConfigError | None]:
     """Return the checkout, with every default where testbed.toml cannot be used."""
+    lab = Lab.here(terminal)
     try:
-        return Lab.here(terminal), None
+        _ = lab.config
     except ConfigError as error:
-        return Lab(find_checkout(), Config(), terminal), error
+        return replace(lab, configured=Config()), error
+    return lab, None
 
 
 def _boot(lab: Lab, surroundings: Surroundings) -> Diagnosis:

@@ -107,7 +107,7 @@ def resume(lab: Lab, name: str | None) -> Path:
     is no longer as it was when it began; and what `bench` raises.
     """
     found = Unfinished.of(store.find_run(lab.results, name))
-    configured, lab = lab.config, replace(lab, config=found.config)
+    configured, lab = lab.config, replace(lab, configured=found.config)
     request = Request.of(found.document)
     arms = arm_manifest.choose(lab.arms_dir, request.names)
     with ready_guests(lab, "bench", arms) as (machines, guests):

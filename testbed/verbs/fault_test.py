@@ -101,7 +101,7 @@ def _at_a_load_that_is_carried(lab: Lab, machines: Machines, guests: dict[str, G
         lab.config, plan, {BASELINE: baseline(lab)}, guests, HostReadings.of(machines),
         _fresh(lab, "warm-up"), lab.terminal,
     )  # fmt: skip
-    return replace(lab, config=warm_up(experiment)[0].config)
+    return replace(lab, configured=warm_up(experiment)[0].config)
 
 
 def _fresh(lab: Lab, name: str) -> RunDir:

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +14,11 @@ from testbed.edge.account import Account
 from testbed.edge.checkout import find_checkout
 from testbed.edge.durations import FILE, Durations
 from testbed.edge.terminal import Terminal
-from testbed.model import config as configuration
-from testbed.model.config import Config
 from testbed.model.errors import HostError
 
 if TYPE_CHECKING:
     from testbed.lab.machines import Machines
+    from testbed.model.config import Config
 
 
 WAIT = "wait for it, or end it with Ctrl-C in its terminal"
@@ -26,21 +26,31 @@ WAIT = "wait for it, or end it with Ctrl-C in its terminal"
 
 @dataclass(frozen=True)
 class Lab:
-    """One checkout with its configuration; what every verb starts from."""
+    """One checkout with its configuration; what every verb starts from.
+
+    `configured` is in place of what `testbed.toml` says.
+    """
 
     checkout: Path
-    config: Config
     terminal: Terminal
+    configured: "Config | None" = None
 
     @classmethod
     def here(cls, terminal: Terminal) -> "Lab":
-        """Return the checkout that holds the current folder, or the package's own.
-
-        Raises ConfigError for a `testbed.toml` that cannot be used.
-        """
+        """Return the checkout that holds the current folder, or the package's own."""
         checkout = find_checkout()
         terminal.learned = Durations(checkout / FILE)
-        return cls(checkout, configuration.load(checkout), terminal)
+        return cls(checkout, terminal)
+
+    @cached_property
+    def config(self) -> "Config":
+        """The configuration; raises ConfigError for a `testbed.toml` that cannot be used.
+
+        Read when it is first asked for: what looks or reads results does without.
+        """
+        from testbed.model.config import load
+
+        return self.configured or load(self.checkout)
 
     @property
     def machines(self) -> "Machines":

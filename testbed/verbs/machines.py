@@ -10,7 +10,7 @@ from testbed.edge import host, journal
 from testbed.edge.guest import Guest
 from testbed.edge.store import LOG
 from testbed.lab import deploy
-from testbed.lab.settings import ROLES
+from testbed.lab.project import ROLES
 from testbed.model import arm as arm_manifest
 from testbed.model.arm import BASELINE, FAIR, Arm
 from testbed.model.errors import MachineError, UsageError
@@ -52,20 +52,6 @@ def down(lab: Lab, how: Literal["save", "halt", "destroy"]) -> None:
     """Save both machines to disk, shut them down, or remove them and all they left."""
     with lab.alone("down"):
         lab.machines.down(how)
-
-
-def status(lab: Lab, *, as_json: bool) -> None:
-    """Print the state of both machines."""
-    machines = lab.machines
-    states = machines.states()
-    chosen = machines.accelerator() if "running" in states.values() else None
-    if as_json:
-        print_json({"machines": states, "accelerator": chosen.name if chosen else None})
-        return
-    for role, state in states.items():
-        print(f"{role:<8} {state}")
-    if chosen is not None:
-        print(f"CPUs     {chosen.name} ({chosen.reason})")
 
 
 def ssh(lab: Lab, role: str, command: list[str]) -> int:

@@ -98,9 +98,7 @@ def test_a_rate_that_is_no_number(testbed: Testbed) -> None:
     assert re.search(r"^Error: Invalid value for '--rate': .*valid", said, re.MULTILINE)
 
 
-@pytest.mark.parametrize(
-    "verb", ["status", "runs", "report", "bench --both", "up", "box show", "logs", "ssh server"]
-)
+@pytest.mark.parametrize("verb", ["bench --both", "up", "box show", "logs", "ssh server"])
 @pytest.mark.parametrize(
     ("text", "err"),
     [
@@ -109,7 +107,7 @@ def test_a_rate_that_is_no_number(testbed: Testbed) -> None:
     ],
     ids=["not TOML", "unknown key"],
 )
-def test_a_bad_configuration_is_met_by_every_verb(
+def test_a_bad_configuration_is_met_by_every_verb_that_reads_it(
     testbed: Testbed, checkout: Path, verb: str, text: str, err: str
 ) -> None:
     (checkout / "testbed.toml").write_text(text)
@@ -135,7 +133,7 @@ def test_a_folder_below_the_checkout_will_do(
 ) -> None:
     (checkout / "testbed.toml").write_text("[bench")
     monkeypatch.chdir(checkout / "guest/arms")
-    assert str(checkout / "testbed.toml") in testbed("status").err
+    assert str(checkout / "testbed.toml") in testbed("up").err
 
 
 # What verbs print
@@ -209,13 +207,14 @@ def test_without_words_the_help_is_shown(testbed: Testbed) -> None:
     assert re.match(r"Usage: .*testbed", said.out + said.err)
 
 
-def loaded(folder: Path, *words: str, before: str = "") -> set[str]:
-    """Return the top-level modules that a command has loaded at its end."""
+def loaded(folder: Path, *words: str, before: str = "", modules: str = "") -> set[str]:
+    """Return the top-level modules that a command has loaded at its end; or those of a package."""
     code = (
         f"import os, sys\n{before}\nsys.argv = {['testbed', *words]!r}\n"
         "from testbed.cli import main\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
-        "print('LOADED', *sorted({name.partition('.')[0] for name in sys.modules}))\n"
+        f"mine = [name for name in sys.modules if name.startswith({modules!r})]\n"
+        f"print('LOADED', *(mine if {modules!r} else {{n.partition('.')[0] for n in mine}}))\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=folder
@@ -229,6 +228,13 @@ def test_help_loads_no_library_that_it_does_not_need(tmp_path: Path) -> None:
     heavy = {"pandas", "matplotlib", "scipy", "numpy", "jinja2", "fabric", "paramiko", "invoke",
              "pydantic", "vagrant", "filelock"}  # fmt: skip
     assert there & heavy == set()
+
+
+def test_status_loads_nothing_to_change_machines_with(checkout: Path) -> None:
+    there = loaded(checkout, "status", modules="testbed.")
+    assert "testbed.edge.libvirt" in there
+    mine = {"testbed.lab.machines", "testbed.edge.guest", "testbed.model.config"}
+    assert there & mine == set()
 
 
 def test_report_loads_nothing_to_reach_machines_with(checkout: Path) -> None:
@@ -396,7 +402,7 @@ def test_a_report_from_files_alone(testbed: Testbed, checkout: Path) -> None:
 
 def test_two_commands_at_once(testbed: Testbed, checkout: Path) -> None:
     terminal: Any = None
-    lab = verbs.Lab(checkout, Any, terminal)  # type: ignore[arg-type]
+    lab = verbs.Lab(checkout, terminal, Any)  # type: ignore[arg-type]
     with lab.alone("up"):
         said = testbed("bench", "--both")
     assert said.status == 3
@@ -495,12 +501,12 @@ def test_a_command_that_was_killed_is_named_by_the_next(
     (checkout / ".testbed").mkdir()
     note = checkout / ".testbed/lock.json"
     note.write_text('{"verb": "bench", "pid": 4711}')
-    with verbs.Lab(checkout, Config(), quiet).alone("up"):
+    with verbs.Lab(checkout, quiet, Config()).alone("up"):
         pass
     said = capsys.readouterr().err
     assert "`testbed bench` (process 4711) was ended before it could tidy up" in said
     note.write_text("{")
-    with verbs.Lab(checkout, Config(), quiet).alone("up"):
+    with verbs.Lab(checkout, quiet, Config()).alone("up"):
         pass
     assert capsys.readouterr().err == ""
     assert not note.exists()

@@ -112,7 +112,7 @@ def damaged(testbed: Testbed, checkout: Path, **_: Any) -> Any:
 
 def at_work(testbed: Testbed, checkout: Path, **_: Any) -> Any:
     terminal: Any = None
-    with verbs.Lab(checkout, Any, terminal).alone("up"):  # type: ignore[arg-type]
+    with verbs.Lab(checkout, terminal, Any).alone("up"):  # type: ignore[arg-type]
         return testbed("bench", "--both")
 
 

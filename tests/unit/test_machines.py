@@ -21,8 +21,8 @@ from testbed.lab import accelerator, room
 from testbed.lab.accelerator import Accelerator
 from testbed.lab.box import Box, BoxStore
 from testbed.lab.machines import Machines
-from testbed.lab.project import checkout_of
-from testbed.lab.settings import LAB_MACS, MGMT_MAC, ROLES
+from testbed.lab.project import ROLES, checkout_of
+from testbed.lab.settings import LAB_MACS, MGMT_MAC
 from testbed.model.config import Config
 from testbed.model.errors import ExitCode, GuestError, HostError, MachineError
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from testbed.lab.project import ROLES
 from testbed.lab.reconcile import Seen, plan
-from testbed.lab.settings import ROLES
 
 MACHINE = {"cpus": 1, "memory_mb": 512, "ssh_port": 5001, "setup": ["a", "b"]}
 WANTED: dict[str, Any] = {

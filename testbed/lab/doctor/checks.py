@@ -25,9 +25,8 @@ from testbed.lab.doctor import (
 from testbed.lab.doctor.diagnosis import Diagnosis
 from testbed.lab.doctor.processes import Process
 from testbed.lab.doctor.survey import Check, Surroundings, user
-from testbed.lab.project import checkout_of
+from testbed.lab.project import ROLES, checkout_of
 from testbed.lab.room import machines_mb
-from testbed.lab.settings import ROLES
 from testbed.model.config import FILE_NAME
 from testbed.model.errors import HostError
 

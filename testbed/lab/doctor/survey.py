@@ -18,7 +18,7 @@ from testbed.lab.box import Box, BoxStore
 from testbed.lab.doctor import processes
 from testbed.lab.doctor.diagnosis import Diagnosis
 from testbed.lab.doctor.processes import Process
-from testbed.lab.settings import ROLES
+from testbed.lab.project import ROLES
 from testbed.model.config import Config
 from testbed.model.errors import ConfigError, HostError, TestbedError
 
