@@ -76,7 +76,7 @@ class TrialRecord:
         if slept_s > ASLEEP_S:
             raise HostError(
                 f"this computer slept for {slept_s:.0f} s in the middle of a trial",
-                hint="keep it awake, with `systemd-inhibit` before the command where there is one",
+                hint="`systemd-inhibit testbed bench …` keeps it awake, where there is one",
             )
 
     def host_as_json(self) -> dict[str, Any]:
