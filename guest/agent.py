@@ -235,5 +235,6 @@ def plain_files(folder: Path) -> dict[str, str]:
 
 
 if __name__ == "__main__":
+    os.environ["LC_ALL"] = "C"  # whatever a command prints is read by a program
     gc.freeze()  # a fork's own collections leave the shared pages alone
     Agent().serve()

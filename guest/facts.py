@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from nic_driver import driver_info
 from procfs import output_of, read_number_or_text, read_text, uptime_s
 
 CLOCKSOURCE = "/sys/devices/system/clocksource/clocksource0"
@@ -62,7 +63,7 @@ def facts() -> dict[str, Any]:
             "available": (read_text(f"{CLOCKSOURCE}/available_clocksource") or "").split() or None,
         },
         "cmdline": read_number_or_text("/proc/cmdline"),
-        "nics": {name: nic(name, unavailable) for name in nic_names()},
+        "nics": nics(unavailable),
         "kernel_config": kernel_config(config_text(uname.release)),
         "btf": Path("/sys/kernel/btf/vmlinux").exists(),
         "packages": packages(unavailable),
@@ -106,24 +107,41 @@ def nic_names() -> list[str]:
         return []
 
 
-def nic(name: str, unavailable: dict[str, str]) -> dict[str, Any]:
-    """Address, size, driver (`ethtool -i`) and offloads (`ethtool -k`) of one interface."""
-    driver = output_of("ethtool", "-i", name, unavailable=unavailable)
-    features = output_of("ethtool", "-k", name, unavailable=unavailable)
+def nics(unavailable: dict[str, str]) -> dict[str, dict[str, Any]]:
+    """Address, size, driver and offloads of each interface, in the words of `ethtool -i`, `-k`."""
+    said = output_of("ethtool", "-k", "*", unavailable=unavailable)  # all of them, by one process
+    features = features_by_nic(said or "")
     return {
-        "mac": read_number_or_text(f"/sys/class/net/{name}/address"),
-        "mtu": read_number_or_text(f"/sys/class/net/{name}/mtu"),
-        "driver": _colon_pairs(driver),
-        "features": _colon_pairs(features),
+        name: {
+            "mac": read_number_or_text(f"/sys/class/net/{name}/address"),
+            "mtu": read_number_or_text(f"/sys/class/net/{name}/mtu"),
+            "driver": driver(name, unavailable),
+            "features": features.get(name),
+        }
+        for name in nic_names()
     }
 
 
-def _colon_pairs(text: str | None) -> dict[str, str] | None:
-    """`name: value` lines; headings without a value are left out."""
-    if text is None:
+def driver(name: str, unavailable: dict[str, str]) -> dict[str, str] | None:
+    """Its name, version and abilities; None for an interface that has none."""
+    try:
+        return driver_info(name)
+    except OSError as error:
+        unavailable[f"driver of {name}"] = error.strerror or str(error)
         return None
-    pairs = (line.partition(": ") for line in text.splitlines())
-    return {name.strip(): value.strip() for name, colon, value in pairs if colon}
+
+
+def features_by_nic(text: str) -> dict[str, dict[str, str]]:
+    """What `ethtool -k '*'` prints: a heading and `name: value` lines for each interface."""
+    found: dict[str, dict[str, str]] = {}
+    of_nic: dict[str, str] = {}
+    for line in text.splitlines():
+        name, colon, value = line.partition(": ")
+        if line.startswith("Features for ") and line.endswith(":"):
+            of_nic = found.setdefault(line[len("Features for ") : -1], {})
+        elif colon:
+            of_nic[name.strip()] = value.strip()
+    return found
 
 
 def config_text(release: str) -> str | None:

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from nic_counters import nic_counters
+import nic_driver
 from procfs import output_of, read_text
 
 CLONE_NEWNET = 0x40000000  # <linux/sched.h>
@@ -69,7 +69,7 @@ def packet_sockets() -> int | None:
 def ethtool_counters(interface: str, unavailable: dict[str, str]) -> dict[str, int] | None:
     """The driver's own counters of a NIC; None if it has none or is not there."""
     try:
-        found = nic_counters(interface)
+        found = nic_driver.counters(interface)
     except OSError as error:
         unavailable[f"counters of {interface}"] = error.strerror or str(error)
         return None

@@ -23,7 +23,7 @@ def mpstat() -> Job:
 
     It prints local time without date or zone, so the moment it starts is kept beside it.
     """
-    argv = ("exec", "env", "LC_ALL=C", "mpstat", "-P", "ALL", "-o", "JSON", "1")
+    argv = ("exec", "mpstat", "-P", "ALL", "-o", "JSON", "1")
     output = f"{SCRATCH}/mpstat.json"
     return Job(MPSTAT, "", argv, limit_s=900, until="start", output=output, stop_signal="INT")
 

@@ -26,7 +26,7 @@ from testbed.model.config import Config
 from testbed.model.errors import GuestError, TestbedError
 from testbed.model.plan import PROBE, Plan, Trial
 
-CALM = 0.5
+CALM = 1 / 3
 """Of the settling time nothing is started or read: the last reading's own traces pass."""
 Grow = Callable[[Plan], Plan]
 Witness = Callable[[Trial, str], None]

@@ -130,7 +130,7 @@ class BenchConfig(_Section):
     duration_s: Annotated[float, Field(ge=0.1, le=600)] = 1.4
     payload_bytes: Annotated[int, Field(ge=24, le=1472)] = 1000
     jitter: Annotated[float, Field(ge=0, le=0.5)] = 0.1
-    settle_s: Annotated[float, Field(ge=0, le=60)] = 0.5
+    settle_s: Annotated[float, Field(ge=0, le=60)] = 0.75
     idle_s: Annotated[float, Field(ge=0.2, le=60)] = 1.0
     drain_s: Annotated[float, Field(ge=0, le=60)] = 1.0
     warm_up: Annotated[int, Field(ge=0, le=10)] = 1
