@@ -11,13 +11,14 @@ from testbed.model.config import NetworkConfig
 from testbed.model.errors import ArmError, GuestError, NoAnswer
 
 
-@dataclass(frozen=True)
+@dataclass
 class Hook:
-    """One arm on one server."""
+    """One arm on one server. `loaded`: whole or in part, as far as is known here."""
 
     arm: Arm
     server: Guest
     network: NetworkConfig
+    loaded: bool = False
 
     @property
     def folder(self) -> str:
@@ -36,6 +37,7 @@ class Hook:
 
     def load(self) -> None:
         """Attach the hook; raises ArmError with the kernel's or the verifier's own words."""
+        self.loaded = True
         self._run("load", f"arm {self.arm.name} does not load")
 
     def verify(self) -> dict[str, Any]:
@@ -86,6 +88,7 @@ class Hook:
     def unload(self) -> None:
         """Detach the hook; succeeds also when nothing is loaded."""
         self._run("unload", f"arm {self.arm.name} does not unload")
+        self.loaded = False
 
     def prove_gone(self) -> None:
         """Raise ArmError when verify still finds the hook after unloading.

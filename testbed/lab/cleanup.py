@@ -35,7 +35,7 @@ def uninterrupted() -> Iterator[None]:
 
 
 def clean(server: Guest, client: Guest, hook: Hook, begun: Sequence[Future[Any]] = ()) -> None:
-    """End every job in both guests and unload the hook, each even if another fails.
+    """End every job in both guests and unload a hook that is loaded, each even if another fails.
 
     `begun` is what threads still start there: jobs are ended until those have returned.
     Raises the first failure after everything was tried.
@@ -49,8 +49,9 @@ def clean(server: Guest, client: Guest, hook: Hook, begun: Sequence[Future[Any]]
         at_client = pool.submit(instruments.stop_all, client)
         at_server = pool.submit(instruments.stop_all, server)
         wait([at_server])
-        at_hook = pool.submit(hook.unload)
-        steps = (at_client, at_server, at_hook)
+        steps = [at_client, at_server]
+        if hook.loaded:
+            steps.append(pool.submit(hook.unload))
         failures = [error for step in steps if (error := step.exception()) is not None]
     if failures:
         raise failures[0]

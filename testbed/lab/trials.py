@@ -139,13 +139,14 @@ class Experiment:
                 begun.append(asking := beside.submit(hook.state_after, probe=trial.block == PROBE))
             after, hook_after = self._look("after", record, asking)
             kernel_log = self._kernel_log(before["kmsg_sequence"], after["kmsg_sequence"])
+            hook.unload()  # the server has acknowledged the end: no packet comes after that
+            hook.prove_gone()
             time.sleep(max(0.0, drained - time.monotonic()))  # mpstat's last second ends
 
             record.mark("collect")
             server.stop([instruments.MPSTAT, instruments.SERVER])
             files = self._collect(record)
             record.mark("undo")
-        hook.prove_gone()
         record.mark("end")
 
         files |= {"kernel-log.jsonl": kernel_log.encode()}

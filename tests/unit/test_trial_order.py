@@ -50,8 +50,9 @@ XDP = {
         GO,
         "its clock",
         SNAPSHOT,
-        "stop testbed-mpstat testbed-server",
+        f"{XDP_LOADER} unload --interface lab0",
         f"{XDP_LOADER} verify --interface lab0 --mode generic",
+        "stop testbed-mpstat testbed-server",
     ],
     "server, beside": [
         SCRATCH,
@@ -62,7 +63,6 @@ XDP = {
         f"{XDP_LOADER} count --interface lab0",
         FETCH,
         STOP_ALL,
-        f"{XDP_LOADER} unload --interface lab0",
     ],
     "client": [GO],
     "client, beside": [SCRATCH, "<testbed-client>", FETCH, STOP_ALL],
@@ -79,15 +79,15 @@ BEFORE = [
     ("client", GO),
     ("server, beside", "verify"),
     ("server, beside", "count"),
+    ("server", "unload"),
+    ("server", "verify"),
     ("server", "stop testbed-mpstat testbed-server"),
     ("client, beside", FETCH),
     ("client, beside", STOP_ALL),
-    ("server", "verify"),
 ]
 AT_THE_SERVER = [
     ("server, beside", FETCH),
     ("server, beside", STOP_ALL),
-    ("server, beside", "unload"),
 ]
 
 
