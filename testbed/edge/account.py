@@ -7,7 +7,6 @@ exists but does not work; so root runs them as an account made for it, `testbed`
 which needs no rights at all. From there on both take the same path.
 """
 
-import hashlib
 import os
 import pwd
 import shlex
@@ -18,6 +17,7 @@ from functools import cached_property
 from pathlib import Path
 
 from testbed.edge import host
+from testbed.edge.identity import project_id
 from testbed.model.errors import HostError
 
 ROOTS_ACCOUNT = "testbed"
@@ -58,7 +58,16 @@ class Account:
 
     def project_dir(self, checkout: Path) -> Path:
         """Return the folder of one checkout's machines, so that two checkouts never share any."""
-        return self.data_dir / "projects" / project_id(checkout)
+        return self.projects_dir / self.project_id(checkout)
+
+    @property
+    def projects_dir(self) -> Path:
+        """Where the folders of machines are."""
+        return self.data_dir / "projects"
+
+    def project_id(self, checkout: Path) -> str:
+        """Return the name of one checkout's machines."""
+        return project_id(checkout, self.projects_dir)
 
     def command(self, argv: Sequence[str]) -> list[str]:
         """Return `argv` made to run as this account."""
@@ -119,8 +128,3 @@ class Account:
         """Return the room on the disk that holds `data_dir`."""
         existing = next(p for p in (self.data_dir, *self.data_dir.parents) if p.exists())
         return shutil.disk_usage(existing).free
-
-
-def project_id(checkout: Path) -> str:
-    """Return six hex digits that tell this checkout from every other on this computer."""
-    return hashlib.sha256(str(checkout.resolve()).encode()).hexdigest()[:6]

@@ -70,7 +70,7 @@ class Machines:
         chosen = self._accelerator(box)
         seen, wanted = self._look(box, chosen, stamp)
         steps = reconcile.plan(seen, wanted)
-        self.project.claim()
+        self._claim()
         if steps:
             self.project.note_prepared(None)
         for step in steps:
@@ -89,6 +89,11 @@ class Machines:
         self._finish(steps, chosen, prepare)
         if steps:
             self.project.note_prepared(stamp)
+
+    def _claim(self) -> None:
+        """Tell of a checkout that was moved: its machines go on as they are."""
+        if (before := self.project.claim()) is not None:
+            self.terminal.say(f"this checkout was at {before}: its machines came along")
 
     def _finish(self, steps: Sequence[Step], chosen: Accelerator, prepare: Prepare) -> None:
         """Boot what has to be booted, and wait until both machines can be used."""
@@ -164,6 +169,7 @@ class Machines:
         if not all(state == RUNNING for state in states.values()):
             said = ", ".join(f"{role} {state}" for role, state in states.items())
             raise MachineError(f"the machines are not up ({said})", hint="run `testbed up` first")
+        self._claim()
         guests, limit_s = self._unconnected(), self.config.machines.boot_timeout_s
         with ThreadPoolExecutor(len(guests)) as pool, closed_on_failure(guests):
             list(pool.map(lambda guest: guest.connect(limit_s), guests.values()))

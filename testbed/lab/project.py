@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The folder of one checkout's machines: what they were made with, and what happened to them."""
 
+import contextlib
 import json
 import shutil
 from collections.abc import Mapping
@@ -9,11 +10,11 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from testbed.edge.account import Account, project_id
+from testbed.edge.account import Account
+from testbed.edge.identity import CARRIED, CLAIM, carried, carry, checkout_of
 from testbed.edge.libvirt import Domains
 
 ROLES = ("client", "server")
-CHECKOUT = "checkout"
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Project:
     @property
     def domains(self) -> Domains:
         """The machines as libvirt knows them."""
-        return Domains(self.account, f"tb{project_id(self.checkout)}-")
+        return Domains(self.account, f"tb{self.account.project_id(self.checkout)}-")
 
     def states(self, domains: Domains) -> dict[str, str]:
         """Return {role: state}; an absent machine is `not created`."""
@@ -43,15 +44,21 @@ class Project:
         data = self._read("machines.json")
         return data if data and "machines" in data and "ports" in data else None
 
-    def claim(self) -> None:
+    def claim(self) -> Path | None:
         """Make the folder, and write down whose it is, before anything else is there.
 
-        Its name is a hash of the checkout's path: without the record nobody could tell later that
-        the checkout is gone.
+        Without the record nobody could tell later that the checkout is gone. Returns where the
+        checkout was before it was moved here; None when it was not.
         """
-        self.account.make_dir(self.path)
-        if checkout_of(self.path) != self.checkout.resolve():
-            self.account.write(self.path / CHECKOUT, f"{self.checkout.resolve()}\n")
+        here, path = self.checkout.resolve(), self.path
+        self.account.make_dir(path)
+        before = checkout_of(path)
+        if before != here:
+            self.account.write(path / CLAIM, f"{here}\n")
+        if carried(here) is None:
+            with contextlib.suppress(OSError):  # where it cannot be written its path will do
+                carry(here, path.name)
+        return before if before != here else None
 
     def stage(self, settings: Mapping[str, Any]) -> None:
         """Put settings, Vagrantfile and set-up scripts where account and Vagrant read them."""
@@ -69,7 +76,8 @@ class Project:
     def remove(self) -> None:
         """Delete the folder, and what plain Vagrant reads beside the Vagrantfile."""
         shutil.rmtree(self.path, ignore_errors=True)
-        (self.checkout / ".testbed/machines.json").unlink(missing_ok=True)
+        for name in (".testbed/machines.json", CARRIED):
+            (self.checkout / name).unlink(missing_ok=True)
 
     def is_prepared(self, stamp: Mapping[str, Any]) -> bool:
         """Whether the machines were last given what `stamp` tells."""
@@ -112,15 +120,6 @@ class Project:
         except (OSError, ValueError):
             return None
         return data if isinstance(data, dict) else None
-
-
-def checkout_of(project: Path) -> Path | None:
-    """Return the checkout that claimed a project's folder, None where that is not recorded."""
-    try:
-        text = (project / CHECKOUT).read_text().strip()
-    except (OSError, ValueError):
-        return None
-    return Path(text) if text.startswith("/") else None
 
 
 def _now() -> str:

@@ -8,9 +8,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from ids import project_id
 
 from testbed.edge import account as module
-from testbed.edge.account import Account, project_id
+from testbed.edge.account import Account
 from testbed.model.errors import ExitCode, HostError
 
 CURRENT = Account.__dict__["current"].__func__

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ids import project_id
 from run_factory import make_run
 
 from testbed import __version__, verbs
 from testbed.edge import checkout as checkout_module
-from testbed.edge.account import Account, project_id
+from testbed.edge.account import Account
 from testbed.edge.terminal import Terminal
 from testbed.lab.box import BoxStore
 from testbed.lab.machines import Machines

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 from healthy import healthy, looked
+from ids import project_id
 from left_over import LeftOver
 
 from testbed.edge import host
-from testbed.edge.account import Account, project_id
+from testbed.edge.account import Account
 from testbed.lab import box
 from testbed.lab.box import Box, BoxStore
 from testbed.lab.doctor import checks, processes, programs, reading, sockets

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ids import project_id
 from left_over import GONE, LeftOver, pretend
 
-from testbed.edge.account import Account, project_id
+from testbed.edge.account import Account
+from testbed.edge.identity import CLAIM, checkout_of
 from testbed.edge.session import Session
-from testbed.lab import box, project
+from testbed.lab import box
 from testbed.lab.doctor import inventory, orphans
 from testbed.lab.doctor.orphans import OLD_S
 from testbed.lab.doctor.processes import Process
@@ -31,11 +33,11 @@ def there(
 def test_a_checkout_claims_the_folder_of_its_machines(account: Account, checkout: Path) -> None:
     mine = Project(account, checkout)
     mine.claim()
-    written = (mine.path / project.CHECKOUT).stat()
+    written = (mine.path / CLAIM).stat()
     mine.claim()
-    assert (mine.path / project.CHECKOUT).stat() == written
-    assert project.checkout_of(mine.path) == checkout.resolve()
-    assert inventory.fate(checkout, mine.path.name) == "living"
+    assert (mine.path / CLAIM).stat() == written
+    assert checkout_of(mine.path) == checkout.resolve()
+    assert inventory.fate(checkout, mine.path) == "living"
 
 
 def test_the_session(there: LeftOver) -> None:
@@ -80,7 +82,7 @@ def test_a_checkout_that_may_not_be_looked_at(
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "stat", refuse)
-    assert inventory.fate(checkout, GONE) == "unknown"
+    assert inventory.fate(checkout, checkout / GONE) == "unknown"
 
 
 def test_projects_of_another_data_folder(tmp_path: Path, checkout: Path) -> None:

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ids import project_id
 from left_over import GONE, LeftOver, pretend
 
-from testbed.edge.account import Account, project_id
+from testbed.edge.account import Account
 from testbed.lab.doctor import processes
 from testbed.lab.doctor.orphans import Orphan
 from testbed.lab.doctor.processes import Process

@@ -13,15 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ids import project_id
 
-from testbed.edge.account import Account, project_id
+from testbed.edge.account import Account
 from testbed.edge.guest import Guest
+from testbed.edge.identity import checkout_of
 from testbed.edge.terminal import Terminal
 from testbed.lab import accelerator, room
 from testbed.lab.accelerator import Accelerator
 from testbed.lab.box import Box, BoxStore
 from testbed.lab.machines import Machines
-from testbed.lab.project import ROLES, checkout_of
+from testbed.lab.project import ROLES
 from testbed.lab.settings import LAB_MACS, MGMT_MAC
 from testbed.model.config import Config
 from testbed.model.errors import ExitCode, GuestError, HostError, MachineError

@@ -61,13 +61,17 @@ class Testbed:
         return [line for line in (server + client).splitlines() if line.strip()]
 
 
+def copy_of_this_checkout(target: Path) -> Path:
+    """Copy what is the project's into a new folder."""
+    skip = shutil.ignore_patterns(".git", ".venv", ".testbed", "results", "__pycache__", ".*_cache")
+    shutil.copytree(REPOSITORY, target, ignore=skip)
+    return target
+
+
 @pytest.fixture(scope="session")
 def testbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
     """A copy of this checkout with both machines up; removed in the end."""
-    copy = tmp_path_factory.mktemp("checkout") / "testbed"
-    skip = shutil.ignore_patterns(".git", ".venv", ".testbed", "results", "__pycache__", ".*_cache")
-    shutil.copytree(REPOSITORY, copy, ignore=skip)
-    bed = Testbed(copy)
+    bed = Testbed(copy_of_this_checkout(tmp_path_factory.mktemp("checkout") / "testbed"))
     up = bed.run("up", timeout_s=1200)
     try:
         assert up.returncode == 0, up.stderr

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from testbed.edge.account import Account, project_id
+from testbed.edge.account import Account
 from testbed.edge.libvirt import virsh
 from testbed.lab.remains import machine_processes
 
@@ -78,14 +78,14 @@ def in_guest(testbed: Testbed, role: str, harm: str) -> None:
 
 def process_of(testbed: Testbed, role: str) -> int:
     """Return the id of a machine's QEMU."""
-    prefix = f"tb{project_id(testbed.checkout)}-"
+    prefix = f"tb{Account.current().project_id(testbed.checkout)}-"
     (pid,) = (p for p, name in machine_processes(prefix).items() if name == prefix + role)
     return pid
 
 
 def domain(testbed: Testbed, action: str, role: str) -> None:
     """Have libvirt do something to a machine behind the tool's back."""
-    name = f"tb{project_id(testbed.checkout)}-{role}"
+    name = f"tb{Account.current().project_id(testbed.checkout)}-{role}"
     virsh(Account.current(), [action, name], 30)
 
 

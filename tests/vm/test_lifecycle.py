@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from testbed.edge.account import project_id
+from testbed.edge.account import Account
 from testbed.lab.remains import machine_processes
 
 from .conftest import Testbed, read_json
@@ -56,7 +56,7 @@ def test_a_machine_started_again_by_hand_is_set_up(testbed: Testbed) -> None:
 
 def test_machines_that_are_shut_down_and_what_is_removed_is_gone(testbed: Testbed) -> None:
     """Last in its file: another pair is made afterwards, in the same place."""
-    prefix = f"tb{project_id(testbed.checkout)}-"
+    prefix = f"tb{Account.current().project_id(testbed.checkout)}-"
     assert testbed.run("down", "--halt").returncode == 0
     assert testbed.run("status").stdout.split()[:3] == ["client", "shut", "off"]
     assert plan(testbed) == "start client and server: it is shut off\n"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from testbed.edge.account import Account
+from testbed.edge.identity import checkout_of
 from testbed.edge.session import Session
 from testbed.lab import accelerator, box
 from testbed.lab.doctor import (
@@ -25,7 +26,7 @@ from testbed.lab.doctor import (
 from testbed.lab.doctor.diagnosis import Diagnosis
 from testbed.lab.doctor.processes import Process
 from testbed.lab.doctor.survey import Check, Surroundings, user
-from testbed.lab.project import ROLES, checkout_of
+from testbed.lab.project import ROLES
 from testbed.lab.room import machines_mb
 from testbed.model.config import FILE_NAME
 from testbed.model.errors import HostError
@@ -194,7 +195,7 @@ def _other(at: Surroundings, process: Process) -> quiet.Other:
     name = orphans.MACHINE.fullmatch(process.guest)
     if name is not None:
         with contextlib.suppress(HostError):  # without an account, no folder tells
-            checkout = checkout_of(at.account.data_dir / "projects" / name[1])
+            checkout = checkout_of(at.account.projects_dir / name[1])
     return quiet.Other(process.guest, process.pid, name is not None, checkout)
 
 

@@ -9,7 +9,8 @@ import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from testbed.edge.account import Account, project_id
+from testbed.edge.account import Account
+from testbed.edge.identity import checkout_of, project_id
 from testbed.edge.session import Domain, Session
 from testbed.lab import box
 from testbed.lab.doctor import processes
@@ -23,7 +24,6 @@ from testbed.lab.doctor.orphans import (
     Volume,
 )
 from testbed.lab.doctor.processes import Process
-from testbed.lab.project import checkout_of
 
 MAGIC = b"QFI\xfb"
 REMOVABLE = ("/media", "/run/media", "/mnt")
@@ -33,7 +33,7 @@ REMOVABLE = ("/media", "/run/media", "/mnt")
 def take(account: Account) -> Inventory:
     """Look at everything. Raises HostError when libvirt does not answer."""
     data = account.data_dir
-    projects_dir = data / "projects"
+    projects_dir = account.projects_dir
     scratch = _scratch(account)
     running = processes.machines()
     domains = Session(account).domains()
@@ -65,10 +65,10 @@ def _projects(folder: Path) -> list[Project]:
 
 def _project(folder: Path) -> Project:
     checkout = checkout_of(folder)
-    return Project(folder.name, folder, checkout, fate(checkout, folder.name))
+    return Project(folder.name, folder, checkout, fate(checkout, folder))
 
 
-def fate(checkout: Path | None, id_: str) -> Fate:
+def fate(checkout: Path | None, folder: Path) -> Fate:
     """Tell what became of the checkout that a project's folder was recorded for."""
     if checkout is None:
         return "unknown"
@@ -79,7 +79,7 @@ def fate(checkout: Path | None, id_: str) -> Fate:
         return "unknown" if away else "gone"
     except OSError:
         return "unknown"
-    return "living" if project_id(checkout) == id_ else "unknown"
+    return "living" if project_id(checkout, folder.parent) == folder.name else "unknown"
 
 
 def _elsewhere(domains: Iterable[Domain], projects_dir: Path) -> dict[Path, Fate]:

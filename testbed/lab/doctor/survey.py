@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from testbed.edge.account import Account, project_id
+from testbed.edge.account import Account
 from testbed.lab.box import Box, BoxStore
 from testbed.lab.doctor import processes
 from testbed.lab.doctor.diagnosis import Diagnosis
@@ -69,7 +69,7 @@ class Surroundings:
     @property
     def own(self) -> dict[str, Process]:
         """This checkout's machines that run, by role."""
-        prefix = f"tb{project_id(self.checkout)}-"
+        prefix = f"tb{self.account.project_id(self.checkout)}-"
         by_name = {process.guest: process for process in self.running}
         return {role: by_name[prefix + role] for role in ROLES if prefix + role in by_name}
 
