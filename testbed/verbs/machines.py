@@ -64,7 +64,8 @@ def ssh(lab: Lab, role: str, command: list[str]) -> int:
         "root@127.0.0.1",
     ]  # fmt: skip
     words = command[1:] if command[:1] == ["--"] else command
-    whole = [*argv, shlex.join(words)] if words else argv
+    line = words if len(words) < 2 else [shlex.join(words)]  # one word is a line, as with ssh
+    whole = [*argv, *line]
     journal.on_host(whole)
     return subprocess.call(whole)
 

@@ -360,6 +360,8 @@ def test_ssh_ends_as_the_command_ended(
     assert called[0][-2:] == ["root@127.0.0.1", "ls -l 'a b; touch x'"]
     assert "2222" in called[0]
     assert said.status == status
+    testbed("ssh", "server", "--", "ip route; df | head -n 1")
+    assert called[1][-1] == "ip route; df | head -n 1"
 
 
 def test_plain_vagrant_ends_as_it_ended(testbed: Testbed, monkeypatch: pytest.MonkeyPatch) -> None:
