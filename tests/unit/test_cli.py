@@ -232,6 +232,7 @@ def test_help_loads_no_library_that_it_does_not_need(tmp_path: Path) -> None:
 
 
 def test_status_loads_nothing_to_change_machines_with(checkout: Path) -> None:
+    assert loaded(checkout, "status") & {"pydantic", "fabric", "paramiko"} == set()
     there = loaded(checkout, "status", modules="testbed.")
     assert "testbed.edge.libvirt" in there
     mine = {"testbed.lab.machines", "testbed.edge.guest", "testbed.model.config"}
