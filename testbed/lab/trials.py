@@ -244,4 +244,4 @@ class Experiment:
     def _expected_s(self) -> float:
         bench = self.config.bench
         traffic_s = self.repeats * (bench.duration_s + instruments.BETWEEN_S)
-        return 2 * (traffic_s + bench.settle_s + bench.idle_s + bench.drain_s)
+        return 1.2 * (traffic_s + bench.settle_s + bench.idle_s + bench.drain_s)
