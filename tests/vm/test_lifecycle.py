@@ -1,12 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Machines that are saved, started again by hand, shut down, removed: `up` does the difference."""
+"""Machines that are saved, or started again by hand: `up` does the difference."""
 
 import time
 
 import pytest
-
-from testbed.edge.account import Account
-from testbed.lab.remains import machine_processes
 
 from .conftest import Testbed, read_json
 
@@ -52,21 +49,3 @@ def test_a_machine_started_again_by_hand_is_set_up(testbed: Testbed) -> None:
     assert boot_ids(testbed)["server"] != before
     assert "10.0.1.2/24" in testbed.guest("server", "ip netns exec sslab-ns ip -4 -br address")
     assert plan(testbed) == "nothing: both machines run, set up\n"
-
-
-def test_machines_that_are_shut_down_and_what_is_removed_is_gone(testbed: Testbed) -> None:
-    """Last in its file: another pair is made afterwards, in the same place."""
-    prefix = f"tb{Account.current().project_id(testbed.checkout)}-"
-    assert testbed.run("down", "--halt").returncode == 0
-    assert testbed.run("status").stdout.split()[:3] == ["client", "shut", "off"]
-    assert plan(testbed) == "start client and server: it is shut off\n"
-    stopped = testbed.run("bench", "--both")
-    assert stopped.returncode == 4
-    assert "run `testbed up` first" in stopped.stderr
-    done = testbed.run("down", "--destroy")
-    assert done.returncode == 0, done.stderr
-    assert machine_processes(prefix) == {}
-    states = testbed.run("status").stdout.split()
-    assert states == ["client", "not", "created", "server", "not", "created"]
-    assert plan(testbed) == "create client and server: it does not exist\n"
-    assert testbed.run("up", timeout_s=600).returncode == 0

@@ -54,7 +54,6 @@ HARMS = {
         "client", "pkill -KILL -f 'sshd.*root@notty'", "client: the connection broke"
     ),
     "the client hangs": Harm("client", "pkill -STOP -x testbed-client", "client: no end after"),
-    "the server dies": Harm("server", "pkill -KILL -x testbed-server", "testbed-server died"),
     "the server hangs": Harm("server", "pkill -STOP -x testbed-server", "testbed-server died"),
     # Without swap a kernel may take minutes to this point; here it is told to choose its victim.
     "out of memory": Harm(
