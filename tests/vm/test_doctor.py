@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from testbed.edge.account import Account, project_id
+from testbed.edge.account import Account
 from testbed.lab.doctor import processes
 from testbed.lab.project import Project
 
@@ -56,7 +56,7 @@ def test_an_orphan_is_told_from_the_living(testbed: Testbed, tmp_path: Path) -> 
     gone.claim()
     said = json.loads(testbed.run("doctor", "--orphans", "--json").stdout)
     commands = {orphan["name"]: orphan["command"] for orphan in said["orphans"]}
-    own = project_id(testbed.checkout)
+    own = Account.current().project_id(testbed.checkout)
     assert [name for name in commands if own in name] == []
     subprocess.run(shlex.split(commands[gone.path.name]), check=True)
     assert not gone.path.exists()
