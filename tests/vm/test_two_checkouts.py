@@ -23,6 +23,11 @@ def ports(testbed: Testbed) -> set[int]:
     return set(read_json(testbed.checkout / ".testbed/machines.json")["ports"].values())
 
 
+def names(testbed: Testbed) -> set[str]:
+    prefix = f"tb{Account.current().project_id(testbed.checkout)}-"
+    return set(machine_processes(prefix).values())
+
+
 def test_neither_sees_the_other_and_one_is_moved(testbed: Testbed, tmp_path: Path) -> None:
     before = boots(testbed)
     second = Testbed(copy_of_this_checkout(tmp_path / "second"))
@@ -31,8 +36,9 @@ def test_neither_sees_the_other_and_one_is_moved(testbed: Testbed, tmp_path: Pat
         assert up.returncode == 0, up.stderr
         for one in (testbed, second):
             assert one.run("status").stdout.startswith(UP)
-            assert "0% packet loss" in one.guest("client", "ping -c 2 -i 0.2 10.0.1.2")
+            assert ", 0% packet loss" in one.guest("client", "ping -c 2 -i 0.2 10.0.1.2")
         assert not ports(testbed) & ports(second)
+        assert not names(testbed) & names(second)
         assert boots(testbed) == before
         its_own = boots(second)
         assert not set(its_own) & set(before)
@@ -50,3 +56,4 @@ def test_neither_sees_the_other_and_one_is_moved(testbed: Testbed, tmp_path: Pat
     assert down.returncode == 0, down.stderr
     assert machine_processes(prefix) == {}
     assert boots(testbed) == before
+    assert ", 0% packet loss" in testbed.guest("client", "ping -c 2 -i 0.2 10.0.1.2")
