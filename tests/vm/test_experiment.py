@@ -26,7 +26,7 @@ def test_both_guests_are_what_the_experiment_needs(testbed: Testbed) -> None:
         assert facts.endswith(f"{role}\n")
     inside = testbed.guest("server", "ip netns exec sslab-ns ip -4 -br address")
     assert "10.0.1.2/24" in inside
-    assert "0% packet loss" in testbed.guest("client", "ping -c 2 -i 0.2 10.0.1.2")
+    assert ", 0% packet loss" in testbed.guest("client", "ping -c 2 -i 0.2 10.0.1.2")
 
 
 def test_guests_have_no_way_out(testbed: Testbed) -> None:
