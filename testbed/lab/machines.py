@@ -190,10 +190,10 @@ class Machines:
         states = self.domains.states() if self.project.path.exists() else {}
         running = [role for role in ROLES if states.get(role) in (RUNNING, PAUSED)]
         if how == "destroy":
-            known = self.project.settings()
+            known, path = self.project.settings(), self.project.path  # its name goes with it
             self._remove(ROLES)
             self.project.remove()
-            if left := remains(self.account, self.domains, self.project.path, known):
+            if left := remains(self.account, self.domains, path, known):
                 raise MachineError(
                     "not everything of the machines could be removed",
                     hint="`testbed doctor --orphans` tells more",
