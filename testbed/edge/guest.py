@@ -52,9 +52,8 @@ class Guest:
         """
         words = ["systemd-run", "--scope", "--quiet", "--collect", f"--unit={agent.UNIT}"]
         words += ["--property=OOMPolicy=continue"]  # it tells which of its jobs was killed
-        scope = (
-            f"{agent.UNIT}.scope"  # asking systemd where there is none takes as long as ending one
-        )
+        # Asking systemd to end one where there is none takes as long as ending one.
+        scope = f"{agent.UNIT}.scope"
         line = f"[ ! -e /sys/fs/cgroup/system.slice/{scope} ] || systemctl stop {scope}; exec "
         channel = self._connection.client.get_transport().open_session()
         channel.exec_command(line + shlex.join([*words, "python3", f"{SOURCES}/agent.py"]))

@@ -190,15 +190,16 @@ class Machines:
         states = self.domains.states() if self.project.path.exists() else {}
         running = [role for role in ROLES if states.get(role) in (RUNNING, PAUSED)]
         if how == "destroy":
-            known, path = self.project.settings(), self.project.path  # its name goes with it
+            known = self.project.settings()
             self._remove(ROLES)
             self.project.remove()
-            if left := remains(self.account, self.domains, path, known):
+            if left := remains(self.account, self.domains, self.project.path, known):
                 raise MachineError(
                     "not everything of the machines could be removed",
                     hint="`testbed doctor --orphans` tells more",
                     detail="\n".join(left),
                 )
+            self.project.give_up_name()
         elif not running:
             said = ", ".join(f"{role} {state}" for role, state in self.states().items())
             self.terminal.say(f"nothing runs: {said}")

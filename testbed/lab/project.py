@@ -76,8 +76,11 @@ class Project:
     def remove(self) -> None:
         """Delete the folder, and what plain Vagrant reads beside the Vagrantfile."""
         shutil.rmtree(self.path, ignore_errors=True)
-        for name in (".testbed/machines.json", CARRIED):
-            (self.checkout / name).unlink(missing_ok=True)
+        (self.checkout / ".testbed/machines.json").unlink(missing_ok=True)
+
+    def give_up_name(self) -> None:
+        """Let the checkout carry no name: nothing is left that has it."""
+        (self.checkout / CARRIED).unlink(missing_ok=True)
 
     def is_prepared(self, stamp: Mapping[str, Any]) -> bool:
         """Whether the machines were last given what `stamp` tells."""

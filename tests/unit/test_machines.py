@@ -17,7 +17,7 @@ from ids import project_id
 
 from testbed.edge.account import Account
 from testbed.edge.guest import Guest
-from testbed.edge.identity import checkout_of
+from testbed.edge.identity import carried, checkout_of
 from testbed.edge.terminal import Terminal
 from testbed.lab import accelerator, room
 from testbed.lab.accelerator import Accelerator
@@ -406,6 +406,10 @@ def test_what_cannot_be_removed_is_told(
     assert caught.value.message == "not everything of the machines could be removed"
     assert "domain tb-client (running)" in caught.value.detail
     assert "disk tb-server.img" in caught.value.detail
+    assert carried(mine.checkout) is not None  # so that a second try finds them, moved or not
+    provider.sticky = False
+    mine.down("destroy")
+    assert carried(mine.checkout) is None
 
 
 def test_no_room_for_what_is_to_be_saved(

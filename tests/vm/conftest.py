@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from testbed.edge.account import Account
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
@@ -50,6 +52,11 @@ class Testbed:
     def latest(self) -> Path:
         """The newest run directory."""
         return (self.checkout / "results/latest").resolve()
+
+    @property
+    def prefix(self) -> str:
+        """What the names of its machines begin with."""
+        return f"tb{Account.current().project_id(self.checkout)}-"
 
     def left_over(self) -> list[str]:
         """Return what a trial may leave in the guests and must not."""

@@ -78,15 +78,14 @@ def in_guest(testbed: Testbed, role: str, harm: str) -> None:
 
 def process_of(testbed: Testbed, role: str) -> int:
     """Return the id of a machine's QEMU."""
-    prefix = f"tb{Account.current().project_id(testbed.checkout)}-"
-    (pid,) = (p for p, name in machine_processes(prefix).items() if name == prefix + role)
+    there = machine_processes(testbed.prefix)
+    (pid,) = (p for p, name in there.items() if name == testbed.prefix + role)
     return pid
 
 
 def domain(testbed: Testbed, action: str, role: str) -> None:
     """Have libvirt do something to a machine behind the tool's back."""
-    name = f"tb{Account.current().project_id(testbed.checkout)}-{role}"
-    virsh(Account.current(), [action, name], 30)
+    virsh(Account.current(), [action, testbed.prefix + role], 30)
 
 
 def mends(testbed: Testbed, planned: str) -> None:

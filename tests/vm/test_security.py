@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from testbed.edge.account import Account
 from testbed.lab.remains import machine_processes
 
 from .conftest import Testbed, read_json
@@ -25,7 +24,7 @@ def sockets_of(pid: int) -> set[str]:
 
 def test_nothing_listens_beyond_loopback(testbed: Testbed) -> None:
     """Neither of the machines' processes has a TCP or UDP socket at another address."""
-    processes = machine_processes(f"tb{Account.current().project_id(testbed.checkout)}-")
+    processes = machine_processes(testbed.prefix)
     assert len(processes) == 2
     for pid in processes:
         mine, found = sockets_of(pid), []
@@ -74,7 +73,7 @@ def test_vagrants_well_known_key_opens_nothing(testbed: Testbed) -> None:
 
 
 def test_machines_run_without_roots_rights(testbed: Testbed) -> None:
-    for pid in machine_processes(f"tb{Account.current().project_id(testbed.checkout)}-"):
+    for pid in machine_processes(testbed.prefix):
         status = Path(f"/proc/{pid}/status").read_text().splitlines()
         fields = {line.partition(":")[0]: line.split()[1:] for line in status}
         assert "0" not in fields["Uid"]

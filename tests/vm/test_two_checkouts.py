@@ -5,18 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from testbed.edge.account import Account
 from testbed.lab.remains import machine_processes
 
 from .conftest import Testbed, copy_of_this_checkout, read_json
+from .test_lifecycle import boot_ids
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(1800)]
 UP = "client   running\nserver   running\n"
-
-
-def boots(testbed: Testbed) -> list[str]:
-    asked = "cat /proc/sys/kernel/random/boot_id"
-    return [testbed.guest(role, asked) for role in ("client", "server")]
 
 
 def ports(testbed: Testbed) -> set[int]:
@@ -24,12 +19,11 @@ def ports(testbed: Testbed) -> set[int]:
 
 
 def names(testbed: Testbed) -> set[str]:
-    prefix = f"tb{Account.current().project_id(testbed.checkout)}-"
-    return set(machine_processes(prefix).values())
+    return set(machine_processes(testbed.prefix).values())
 
 
 def test_neither_sees_the_other_and_one_is_moved(testbed: Testbed, tmp_path: Path) -> None:
-    before = boots(testbed)
+    before = boot_ids(testbed)
     second = Testbed(copy_of_this_checkout(tmp_path / "second"))
     up = second.run("up", timeout_s=1200)
     try:
@@ -39,21 +33,21 @@ def test_neither_sees_the_other_and_one_is_moved(testbed: Testbed, tmp_path: Pat
             assert ", 0% packet loss" in one.guest("client", "ping -c 2 -i 0.2 10.0.1.2")
         assert not ports(testbed) & ports(second)
         assert not names(testbed) & names(second)
-        assert boots(testbed) == before
-        its_own = boots(second)
-        assert not set(its_own) & set(before)
+        assert boot_ids(testbed) == before
+        its_own = boot_ids(second)
+        assert not set(its_own.values()) & set(before.values())
 
         moved = Testbed(second.checkout.rename(tmp_path / "moved"))
         assert moved.run("status").stdout.startswith(UP)
         assert moved.run("up", "--dry-run").stdout == "nothing: both machines run, set up\n"
         again = moved.run("up")
         assert f"this checkout was at {second.checkout}: its machines came along" in again.stderr
-        assert boots(moved) == its_own
+        assert boot_ids(moved) == its_own
         second = moved
     finally:
-        prefix = f"tb{Account.current().project_id(second.checkout)}-"
+        prefix = second.prefix
         down = second.run("down", "--destroy")
     assert down.returncode == 0, down.stderr
     assert machine_processes(prefix) == {}
-    assert boots(testbed) == before
+    assert boot_ids(testbed) == before
     assert ", 0% packet loss" in testbed.guest("client", "ping -c 2 -i 0.2 10.0.1.2")

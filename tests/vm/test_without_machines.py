@@ -3,7 +3,6 @@
 
 import pytest
 
-from testbed.edge.account import Account
 from testbed.lab.remains import machine_processes
 
 from .conftest import Testbed
@@ -13,7 +12,7 @@ pytestmark = [pytest.mark.vm, pytest.mark.timeout(1200)]
 
 
 def test_machines_that_are_shut_down_and_what_is_removed_is_gone(testbed: Testbed) -> None:
-    prefix = f"tb{Account.current().project_id(testbed.checkout)}-"
+    prefix = testbed.prefix  # a name that is given up in the end
     assert testbed.run("down", "--halt").returncode == 0
     assert testbed.run("status").stdout.split()[:3] == ["client", "shut", "off"]
     assert plan(testbed) == "start client and server: it is shut off\n"

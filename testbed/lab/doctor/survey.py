@@ -18,7 +18,7 @@ from testbed.lab.box import Box, BoxStore
 from testbed.lab.doctor import processes
 from testbed.lab.doctor.diagnosis import Diagnosis
 from testbed.lab.doctor.processes import Process
-from testbed.lab.project import ROLES
+from testbed.lab.project import ROLES, Project
 from testbed.model.config import Config
 from testbed.model.errors import ConfigError, HostError, TestbedError
 
@@ -68,8 +68,11 @@ class Surroundings:
 
     @property
     def own(self) -> dict[str, Process]:
-        """This checkout's machines that run, by role."""
-        prefix = f"tb{self.account.project_id(self.checkout)}-"
+        """This checkout's machines that run, by role; none where there is no account for them."""
+        try:
+            prefix = Project(self.account, self.checkout).domains.prefix
+        except NoAccount:
+            return {}
         by_name = {process.guest: process for process in self.running}
         return {role: by_name[prefix + role] for role in ROLES if prefix + role in by_name}
 
