@@ -20,6 +20,7 @@ from testbed.lab.console_watch import watched
 from testbed.lab.host_readings import HostReadings
 from testbed.lab.load import warm_up
 from testbed.lab.machines import Machines
+from testbed.lab.offloads import gro_as_configured
 from testbed.lab.oracle import run_gate
 from testbed.lab.recording import Recording
 from testbed.lab.resuming import Unfinished
@@ -237,7 +238,10 @@ def ready_guests(
             network = lab.config.network
             for left in cleanup.sweep(guests["server"], guests["client"], every, network):
                 lab.terminal.warn(f"left by an earlier command: {left}")
-            with watched(guests, machines.project.path):
+            with (
+                watched(guests, machines.project.path),
+                gro_as_configured(guests["server"], lab.config),
+            ):
                 yield machines, guests
 
 
