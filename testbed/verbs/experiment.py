@@ -90,7 +90,8 @@ def bench(lab: Lab, request: Request) -> Path:
         run_dir = RunDir.create(lab.results)
         run_dir.point_latest()
         journal.write_to(run_dir.path / store.LOG)
-        lab.terminal.say(f"run {run_dir.path.name}: {len(plan)} trials, seed {plan.seed}")
+        without = "" if lab.config.bench.gro else ", GRO off for every arm"
+        lab.terminal.say(f"run {run_dir.path.name}: {len(plan)} trials, seed {plan.seed}{without}")
         recording = Recording(
             run_dir, lab.config, plan, arms, request.command, machines, guests,
             profile="original" if request.original else "fair",
