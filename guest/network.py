@@ -74,3 +74,15 @@ def ethtool_counters(interface: str, unavailable: dict[str, str]) -> dict[str, i
         unavailable[f"counters of {interface}"] = error.strerror or str(error)
         return None
     return found or None
+
+
+def gro(interfaces: list[str], unavailable: dict[str, str]) -> dict[str, bool | None]:
+    """Whether GRO is switched on, by interface of the present namespace."""
+    found: dict[str, bool | None] = {}
+    for interface in interfaces:
+        try:
+            found[interface] = nic_driver.gro(interface)
+        except OSError as error:
+            unavailable[f"GRO of {interface}"] = error.strerror or str(error)
+            found[interface] = None
+    return found

@@ -12,6 +12,8 @@ import struct
 
 SIOCETHTOOL = 0x8946  # <linux/sockios.h>
 ETHTOOL_GDRVINFO, ETHTOOL_GSTRINGS, ETHTOOL_GSTATS = 0x03, 0x1B, 0x1D
+ETHTOOL_GGRO = 0x2B
+VALUE = struct.Struct("=2I")  # struct ethtool_value
 ETH_SS_STATS = 1  # which set of strings: the names of the counters
 NAME_BYTES = 32  # ETH_GSTRING_LEN
 DRIVER_INFO = struct.Struct("=I 32s 32s 32s 32s 32s 12s 5I")  # struct ethtool_drvinfo
@@ -46,6 +48,15 @@ def counters(interface: str) -> dict[str, int]:
     values = struct.unpack(f"={count}Q", _ask(interface, asked)[STATS_HEAD.size :])
     keys = (names[at : at + NAME_BYTES] for at in range(0, count * NAME_BYTES, NAME_BYTES))
     return {_text(key).strip(): value for key, value in zip(keys, values, strict=True)}
+
+
+def gro(interface: str) -> bool:
+    """Whether GRO is switched on; a generic XDP program leaves it out all the same.
+
+    Raises OSError for a NIC that is not there.
+    """
+    answer = _ask(interface, VALUE.pack(ETHTOOL_GGRO, 0))
+    return bool(VALUE.unpack(answer)[1])
 
 
 def _driver_info(interface: str) -> tuple[list[str], tuple[int, ...]]:

@@ -17,7 +17,7 @@ import time
 from typing import Any
 
 from kernel_log import last_sequence, records_after
-from network import Namespace, ethtool_counters, links, packet_sockets, protocol_counters
+from network import Namespace, ethtool_counters, gro, links, packet_sockets, protocol_counters
 from procfs import cpu_counters, read_number_or_text, read_text, uptime_s
 
 SYSCTLS = (
@@ -46,6 +46,7 @@ def snapshot(namespace: str | None, interfaces: list[str]) -> dict[str, Any]:
         "netstat": {"root": protocol_counters("netstat"), "namespace": None},
         "ethtool": {name: ethtool_counters(name, unavailable) for name in interfaces},
         "links": {"root": links(unavailable), "namespace": None},
+        "gro": gro(interfaces, unavailable),
         "kmsg_sequence": last_sequence(unavailable),
         "uptime_s": uptime_s(),
         "sysctls": {name: read_number_or_text(f"/proc/sys/{name}") for name in SYSCTLS},

@@ -36,6 +36,8 @@ INSIDE
 # else. The default ring holds 25 ms of traffic, this one 400 ms: such a stall delays
 # packets, the same for every arm, where it would lose them. The same for the queues behind.
 ethtool -G lab0 rx 4096 2> /dev/null || true
+# On unless a run switches it off; one that was killed could not switch it on again.
+ethtool -K lab0 gro on
 sysctl -qw net.core.netdev_max_backlog=16384 net.core.rmem_max=33554432 \
     net.ipv4.ip_forward=1 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.lab0.rp_filter=0
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from math import exp, log, sqrt
 from statistics import fmean, variance
 
-from testbed.analysis import environment
+from testbed.analysis import environment, gro
 from testbed.analysis.comparison import costs_by_block, excluded_arms, verdict_on
 from testbed.analysis.findings import Verdict, check_run, worst
 from testbed.analysis.records import Run
@@ -60,6 +60,7 @@ ALIKE: tuple[tuple[str, Callable[[Run], str]], ...] = (
     ("jitter", _setting("bench", "jitter")),
     ("trial, s", _setting("bench", "duration_s")),
     ("payload, bytes", _setting("bench", "payload_bytes")),
+    ("GRO on lab0", gro.switch),
 )
 """What must be the same in both, by the name that a refusal gives it."""
 

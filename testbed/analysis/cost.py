@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from math import sqrt
 
 from testbed.analysis.counters import USER_HZ
+from testbed.analysis.cpu_clock import clock_fault
 from testbed.analysis.records import Trial
 from testbed.analysis.trial_records import Snap
 
@@ -109,4 +110,4 @@ def _why_not(trial: Trial, idle: Busy | None) -> str:
         return f"only {delivered} of the packets arrived"
     if idle is None:
         return "no idle window was recorded"
-    return ""
+    return clock_fault(trial.server) if trial.server else ""

@@ -5,10 +5,12 @@ Every parser returns plain integers by name. A counter that one side does not ha
 a difference: a missing counter is not a counter that stood still.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from testbed.model.errors import ParseError
+from testbed.model.numbers import looks_like_a_number, whole
 
 USER_HZ = 100
 """Ticks a second in /proc/stat on every Linux architecture we run on (sysconf(_SC_CLK_TCK))."""
@@ -44,7 +46,7 @@ def parse_stat(text: str, name: str = "/proc/stat") -> ProcStat:
         row = dict(zip(STAT_COLUMNS, ticks, strict=False))
         if label == "cpu":
             total = row
-        elif label[3:].isdigit():
+        elif re.fullmatch("cpu[0-9]{1,5}", label):
             cpus[int(label[3:])] = row
     if total is None or not cpus:
         raise ParseError(f"{name}: no cpu lines")
@@ -69,9 +71,9 @@ def parse_per_cpu(text: str, name: str) -> dict[str, tuple[int, ...]]:
             raise ParseError(f"{name}: line {number}: no row name")
         counts: list[int] = []
         for field in rest.split()[:cpu_count]:
-            if not field.isdigit():
+            if not looks_like_a_number(field):
                 break
-            counts.append(int(field))
+            counts += _integers([field], name, number)
         rows[label.strip()] = tuple(counts)
     return rows
 
@@ -120,10 +122,17 @@ def parse_softnet_drops(text: str, name: str) -> int:
 
     The second column, hexadecimal (net/core/net-procfs.c, softnet_seq_show).
     """
-    try:
-        return sum(int(line.split()[1], 16) for line in text.splitlines())
-    except (IndexError, ValueError):
-        raise ParseError(f"{name}: not the kernel's softnet_stat") from None
+    drops = 0
+    for number, line in enumerate(text.splitlines(), start=1):
+        columns = line.split()
+        if len(columns) < 2 or re.fullmatch("[0-9a-f]{1,16}", columns[1]) is None:
+            raise ParseError(f"{name}: line {number}: not the kernel's softnet_stat")
+        drops += int(columns[1], 16)
+    return drops
+
+
+NO_LIMIT = "MaxConn"
+"""The one member of /proc/net/snmp that is no counter: TCP's most connections, -1 for "any"."""
 
 
 def parse_snmp(text: str, name: str) -> dict[str, int]:
@@ -138,8 +147,9 @@ def parse_snmp(text: str, name: str) -> dict[str, int]:
         keys, fields = names.split(), values.split()
         if prefix != value_prefix or len(keys) != len(fields):
             raise ParseError(f"{name}: line {index + 2}: values do not match their names")
-        numbers = _integers(fields, name, index + 2)
-        counters.update({f"{prefix}{key}": n for key, n in zip(keys, numbers, strict=True)})
+        pairs = [(f"{prefix}{k}", f) for k, f in zip(keys, fields, strict=True) if k != NO_LIMIT]
+        numbers = _integers([field for _, field in pairs], name, index + 2)
+        counters.update({key: n for (key, _), n in zip(pairs, numbers, strict=True)})
     return counters
 
 
@@ -151,6 +161,6 @@ def difference(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str,
 
 def _integers(fields: list[str], name: str, line: int) -> list[int]:
     try:
-        return [int(field) for field in fields]
-    except ValueError:
-        raise ParseError(f"{name}: line {line}: a column that is not a whole number") from None
+        return [whole(field) for field in fields]
+    except ValueError as error:
+        raise ParseError(f"{name}: line {line}: {error}") from None

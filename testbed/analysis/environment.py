@@ -12,7 +12,6 @@ NO_DRIVER_XDP = ("e1000", "e1000e")
 """Linux drivers without any XDP support of their own (drivers/net/ethernet/intel)."""
 OFFLOADS = (
     "rx-checksumming",
-    "generic-receive-offload",
     "large-receive-offload",
     "tx-checksumming",
 )

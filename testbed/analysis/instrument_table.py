@@ -9,14 +9,15 @@ from testbed.analysis.accounting import Readings, readings_of
 from testbed.analysis.findings import Finding
 from testbed.analysis.findings.finding import gravest, mpstat_marks
 from testbed.analysis.grouping import grouped
+from testbed.analysis.naming import cost_unit
 from testbed.analysis.plots.comparison import ordered
 from testbed.analysis.records import Run
 from testbed.analysis.statistics import coefficient_of_variation
 
 MPSTAT_HEAD = "mpstat busy, % of one CPU"
 COLUMNS: tuple[tuple[str, Callable[[Readings], float | None]], ...] = (
-    ("From idle time, CPU-µs per packet", lambda r: r.cost_us),
-    ("Host’s virtual CPUs, CPU-µs per packet", lambda r: r.vcpu_us),
+    ("From idle time, {unit} per packet", lambda r: r.cost_us),
+    ("Host’s virtual CPUs, CPU-µs of the host per packet", lambda r: r.vcpu_us),
     (MPSTAT_HEAD, lambda r: r.mpstat_busy_pct),
     ("NET_RX softirqs per received packet", lambda r: r.net_rx_per_packet),
     ("Packets per NIC interrupt", lambda r: r.packets_per_interrupt),
@@ -35,7 +36,8 @@ def instrument_table(run: Run, findings: tuple[Finding, ...]) -> dict[str, Any]:
             verdict = gravest(mark.verdict for mark in marks)
             cells[[head for head, _ in COLUMNS].index(MPSTAT_HEAD)]["mark"] = verdict.value
         rows.append({"arm": arm, "cells": cells})
-    return {"heads": [head for head, _ in COLUMNS], "rows": rows}
+    unit = cost_unit(run)
+    return {"heads": [head.format(unit=unit) for head, _ in COLUMNS], "rows": rows}
 
 
 def _cell(values: Sequence[float | None]) -> dict[str, str]:

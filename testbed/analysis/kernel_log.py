@@ -3,7 +3,7 @@
 
 from dataclasses import dataclass
 
-from testbed.analysis.document import parse_json
+from testbed.model.json_node import parse_json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,15 +10,16 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from testbed.analysis.document import Node, parse_json
 from testbed.model.errors import ParseError
+from testbed.model.json_node import Node, parse_json
+from testbed.model.numbers import decimal
 
 COLUMNS = ("usr", "nice", "sys", "iowait", "irq", "soft", "steal", "guest", "gnice", "idle")
 BUSY_COLUMNS = COLUMNS[:-1]
 """The nine that the original stacks."""
 INTERVAL_S = 1.0
 
-_BANNER = re.compile(r"^(\S+) (\S+) \((.*)\)\s+(\S+)\s+_(.*)_\s+\((\d+) CPU\)\s*$")
+_BANNER = re.compile(r"^(\S+) (\S+) \((.*)\)\s+(\S+)\s+_(.*)_\s+\(([0-9]{1,5}) CPU\)\s*$")
 _HEADING = "  CPU" + "".join(f"{'%' + column:>8}" for column in COLUMNS)
 
 
@@ -126,9 +127,9 @@ def _text_row(line: str, place: str) -> tuple[str, Row]:
     if len(rest) != len(COLUMNS) + 1:
         raise ParseError(f"{place}: {len(rest)} columns where {len(COLUMNS) + 1} belong")
     try:
-        return stamp, Row(cpu=rest[0], percent=tuple(float(field) for field in rest[1:]))
-    except ValueError:
-        raise ParseError(f"{place}: a column that is not a number") from None
+        return stamp, Row(cpu=rest[0], percent=tuple(decimal(field) for field in rest[1:]))
+    except ValueError as error:
+        raise ParseError(f"{place}: {error}") from None
 
 
 def averages(recording: Recording) -> tuple[Row, ...]:

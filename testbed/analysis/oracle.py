@@ -11,11 +11,12 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from testbed.analysis.document import Node, read_json
+from testbed.analysis.document import read_json
 from testbed.analysis.oracle_judge import Arrivals, judge
 from testbed.analysis.oracle_records import HitsOutcome, OracleOutcome
 from testbed.model.config import NetworkConfig
 from testbed.model.errors import ParseError, RunError
+from testbed.model.json_node import Node
 from testbed.packets import capture
 from testbed.packets.case import FATES, Case
 from testbed.packets.reference import identification, packet_of

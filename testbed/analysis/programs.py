@@ -14,8 +14,9 @@ from testbed.analysis.counters import (
     parse_softnet_drops,
     parse_stat,
 )
-from testbed.analysis.document import Node
 from testbed.analysis.trial_records import ClientTrial, ServerTrial, Snap, Stack, Stacks
+from testbed.model.json_node import Node
+from testbed.model.numbers import whole
 
 GAPS = ("mean", "sd", "p50", "p99", "max")
 
@@ -48,12 +49,18 @@ def client_of(node: Node) -> ClientTrial:
         start_attempts=_attempts(trials, "start_attempts"),
         end_attempts=_attempts(trials, "end_attempts"),
         gap_us={} if gaps is None else {key: gaps.number(key) for key in GAPS},
-        tick_lock={} if lock is None else {int(k): lock.number(k) for k in lock.mapping()
-                                           if lock.find(k) is not None},
+        tick_lock={} if lock is None else _tick_lock(lock),
         before=_own_stack(first, "before"),
         after=_own_stack(trials[-1], "after"),
         durations_ms=tuple(trial.number("duration_ms") for trial in trials),
     )  # fmt: skip
+
+
+def _tick_lock(lock: Node) -> dict[int, float]:
+    try:
+        return {whole(hz): lock.number(hz) for hz in lock.mapping() if lock.find(hz) is not None}
+    except ValueError as error:
+        raise lock.fault(f"a tick rate that is none: {error}") from None
 
 
 def _errors(trial: Node) -> int:
@@ -164,4 +171,5 @@ def _snap(node: Node) -> Snap:
         stat=parse_stat(node.text("stat"), f"{place}.stat"),
         softirqs={kind: sum(counts) for kind, counts in rows.items()},
         interrupts=lines,
+        place=place,
     )

@@ -4,12 +4,12 @@
 from typing import Any
 
 from testbed.analysis.counters import parse_snmp, parse_stat
-from testbed.analysis.document import Node
 from testbed.analysis.trial_records import ClockReading, HookState, HostReading, Network
+from testbed.model.json_node import Node
 
 STATE = (
     "sysctls", "modules", "links", "tracer", "trace_events", "packet_sockets",
-    "namespace_packet_sockets",
+    "namespace_packet_sockets", "gro",
 )  # fmt: skip
 
 

@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from testbed.analysis.document import Node, read_json
+from testbed.analysis.document import read_json
 from testbed.analysis.oracle import outcomes_of
 from testbed.analysis.oracle_records import OracleOutcome
 from testbed.analysis.records import Arm, LoadTry, Probe, Resumption, Run
 from testbed.analysis.trial import load_trial
 from testbed.model.errors import ParseError, RunError
+from testbed.model.json_node import Node
 from testbed.model.plan import RUN_SCHEMA
 
 
@@ -136,9 +137,12 @@ def _edited(path: Path, manifest: dict[str, Any]) -> tuple[str, ...]:
 def _sha256(root: Path, name: str) -> str | None:
     """None for a file that is not there, or not below the run."""
     path = root / name
-    if ".." in path.parts or not path.is_file():
+    try:
+        if ".." in path.parts or not path.is_file():
+            return None
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except (OSError, ValueError):  # no name of a file, or none that may be read
         return None
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _check_schema(node: Node) -> None:

@@ -2,20 +2,25 @@
 """Reads the files of one trial (raw/<block>-<arm>/).
 
 A file that is missing, cut off or malformed becomes a problem of the trial with the file's name
-and the place; the record keeps None there. Nothing is ever filled in with zero.
+and the place; the record keeps None there. So does a counter that ran backwards. Nothing is ever
+filled in with zero.
 """
 
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
-from testbed.analysis.document import Node, read_json, read_text
+from testbed.analysis import backwards
+from testbed.analysis.backwards import ran_backwards
+from testbed.analysis.document import read_json, read_text
 from testbed.analysis.kernel_log import LogLine, parse_kernel_log
 from testbed.analysis.mpstat import Recording, mpstat_of
 from testbed.analysis.programs import client_of, server_of
 from testbed.analysis.readings import hook_of, host_of, network_of
 from testbed.analysis.records import Arm, Trial
 from testbed.model.errors import ParseError
+from testbed.model.json_node import Node
 
 T = TypeVar("T")
 
@@ -44,6 +49,16 @@ def load_trial(root: Path, *, block: int, position: int, arm: Arm, number: int) 
     except ParseError as error:
         problems.append(error.message)
         log = None
+    before, after = attempt("before", network_of), attempt("after", network_of)
+    hook_before, hook_after = attempt("hook-before", hook_of), attempt("hook-after", hook_of)
+    read = (
+        backwards.of_client(f"{folder}/client.json", client),
+        backwards.of_server(f"{folder}/server.json", server),
+        backwards.of_networks(f"{folder}/after.json", before, after),
+        backwards.of_hook(f"{folder}/hook-after.json", hook_before, hook_after),
+        backwards.of_host(f"{folder}/host.json", *(host or ({}, {}))),
+    )
+    problems += [said for pair in chain.from_iterable(read) for said in ran_backwards(pair)]
     directory = root / folder
     names = sorted(f.name for f in directory.iterdir()) if directory.is_dir() else []
     return Trial(
@@ -57,10 +72,10 @@ def load_trial(root: Path, *, block: int, position: int, arm: Arm, number: int) 
         server=server,
         mpstat=mpstat,
         mpstat_started_utc_ns=about.mpstat_started_utc_ns if about else None,
-        before=attempt("before", network_of),
-        after=attempt("after", network_of),
-        hook_before=attempt("hook-before", hook_of),
-        hook_after=attempt("hook-after", hook_of),
+        before=before,
+        after=after,
+        hook_before=hook_before,
+        hook_after=hook_after,
         kernel_log=log,
         windows_s=about.windows_s if about else {},
         files=tuple(f"{folder}/{name}" for name in names),

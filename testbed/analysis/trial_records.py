@@ -21,6 +21,8 @@ class Snap:
     stat: ProcStat
     softirqs: Mapping[str, int] = field(default_factory=dict)
     interrupts: Mapping[str, Interrupt] = field(default_factory=dict)
+    place: str = ""
+    """The file, and where in it."""
 
     @property
     def monotonic_ns(self) -> float:

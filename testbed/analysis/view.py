@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from testbed.analysis import environment, wording
+from testbed.analysis import environment, gro, naming, wording
 from testbed.analysis.comparison import Comparison, costs_by_block, excluded_arms
 from testbed.analysis.cost import cost_of
 from testbed.analysis.findings import CHECKS, Finding, counted
 from testbed.analysis.findings.finding import MPSTAT, about_comparison
+from testbed.analysis.generic_xdp import generic_xdp_note
 from testbed.analysis.grouping import grouped
 from testbed.analysis.instrument_table import badges, instrument_table
 from testbed.analysis.ledger_table import ledger_table
@@ -66,8 +67,10 @@ def view_of(
         "checks": [_check(check.code, findings) | {"check": check} for check in CHECKS],
         "bands": bool(comparisons),
         "columns": COLUMNS,
-        "generic_xdp": wording.generic_xdp_note(run),
-        "overview": environment.overview(run),
+        "generic_xdp": generic_xdp_note(run),
+        "unit": naming.cost_head(run),
+        "about_unit": naming.explanation(run),
+        "overview": [*environment.overview(run), *_gro(run)],
         "details": environment.details(run),
         "command": shlex.join(run.command),
         "seed": "" if run.seed is None or "--seed" in run.command else str(run.seed),
@@ -85,6 +88,11 @@ def _member(run: Run, name: str) -> Mapping[str, Any]:
     """An object of the manifest; empty when it is null, missing or something else."""
     value = run.manifest.get(name)
     return value if isinstance(value, Mapping) else {}
+
+
+def _gro(run: Run) -> list[tuple[str, str]]:
+    said = gro.in_words(run)
+    return [("GRO (server, lab0)", said)] if said else []
 
 
 def _byline(run: Run) -> list[tuple[str, str]]:

@@ -9,7 +9,7 @@ from math import ceil, floor, log10
 
 from testbed.analysis.comparison import AA_PAIR, Comparison
 from testbed.analysis.cost import Cost
-from testbed.analysis.environment import NO_DRIVER_XDP, UNKNOWN, nic_driver
+from testbed.analysis.naming import cost_noun
 from testbed.analysis.precision import MOST_TO_SETTLE, POWER
 from testbed.analysis.records import Arm, Run
 from testbed.analysis.statistics import Ratio, geometric_mean, mean_interval
@@ -128,7 +128,7 @@ def answer(run: Run, comparison: Comparison) -> str:
         )
     said = (
         f"{comparison.verdict[0].upper()}{comparison.verdict[1:]}: “{arm}” took "
-        f"{ratio_text(ratio)} times the CPU time per delivered packet of “{reference}”"
+        f"{ratio_text(ratio)} times the {cost_noun(run)} per delivered packet of “{reference}”"
     )
     blocks = f"{ratio.block_count} blocks"
     if comparison.verdict != "inconclusive":
@@ -215,24 +215,6 @@ def _percent(ratio: float) -> str:
     percent = abs(ratio - 1) * 100
     number = f"{percent:.0f}" if percent >= 1 else f"{max(percent, 0.1):.1f}"
     return f"{number}\u00a0% {'less' if ratio < 1 else 'more'}"
-
-
-def generic_xdp_note(run: Run) -> str:
-    """What generic XDP means for the comparison; empty when no arm ran in that mode."""
-    if not any(trial.mode == "generic" for trial in run.trials):
-        return ""
-    driver = nic_driver(run)
-    if driver in NO_DRIVER_XDP:
-        why = f"The NIC's driver, {driver}, has no XDP of its own, so the program ran"
-    elif driver == UNKNOWN:
-        why = "The XDP program ran"
-    else:
-        why = f"The XDP program was attached in generic mode (NIC driver {driver}) and ran"
-    return (
-        f"{why} as generic XDP: after the kernel had allocated the socket buffer. It returns "
-        "XDP_PASS, so nothing of the network stack is skipped. This says nothing about XDP in a "
-        "driver."
-    )
 
 
 def mode_text(run: Run, arm: Arm) -> str:

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from testbed.verbs import Lab, Precision, Wanted
 
 
+LARGEST_SEED = 2**52
+"""A trial's own seed is a thousand times this one, and the guest's client takes 62 bits."""
+
+
 @app.command()
 def bench(
     both: Annotated[bool, typer.Option("--both", help="No hook, Netfilter and XDP.")] = False,
@@ -29,7 +33,10 @@ def bench(
     ] = None,
     duration: Annotated[float | None, typer.Option(help="Seconds a trial.")] = None,
     payload: Annotated[int | None, typer.Option(help="UDP payload, bytes.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Order, payload and pacing again.")] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, max=LARGEST_SEED, help="Order, payload and pacing again."),
+    ] = None,
     controls: Annotated[
         bool, typer.Option("--controls", help="Hooks with nothing to match too, and an A/A pair.")
     ] = False,
@@ -38,6 +45,9 @@ def bench(
     ] = "",
     probe: Annotated[
         bool, typer.Option("--probe", help="A further pass that times the BPF program itself.")
+    ] = False,
+    no_gro: Annotated[
+        bool, typer.Option("--no-gro", help="GRO off on the server's NIC, for every arm alike.")
     ] = False,
     profile: Annotated[
         str,
@@ -86,7 +96,7 @@ def bench(
     lab = the_lab()
     config = lab.config.with_bench(
         trials=trials, rate_pps=rate, duration_s=duration, payload_bytes=payload,
-        adapt_load=None if rate is None else False,
+        adapt_load=None if rate is None else False, gro=False if no_gro else None,
     )  # fmt: skip
     request = verbs.Request(
         names or [BASELINE, *chosen], seed, ["testbed", *sys.argv[1:]], controls=controls,

@@ -202,7 +202,7 @@ class Agent:
                         waiting.set_result(answer)
             said = self.channel.makefile_stderr("rb").read().decode(errors="replace").strip()
             why = said.splitlines()[-1] if said else why
-        except (OSError, EOFError, ValueError, KeyError) as error:
+        except (OSError, EOFError, ValueError, KeyError, RecursionError) as error:
             why = str(error)
         finally:
             self._end(why)

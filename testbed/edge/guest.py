@@ -8,7 +8,6 @@ Where there is an agent, every line goes through it: that saves a login each.
 """
 
 import io
-import json
 import shlex
 import threading
 from collections.abc import Mapping, Sequence
@@ -20,7 +19,8 @@ from testbed.edge import agent, journal
 from testbed.edge.agent import Agent, Job, Output, unpacked
 from testbed.edge.connection import broken, connect
 from testbed.edge.sources import tar_of
-from testbed.model.errors import GuestError, NoAnswer
+from testbed.model.errors import GuestError, NoAnswer, ParseError
+from testbed.model.json_node import parse_json
 
 SOURCES = "/opt/testbed/guest"
 
@@ -186,8 +186,8 @@ class Guest:
         """Run one of the agent's programs that prints JSON, and return the value."""
         output = self.program(name, arguments, timeout_s=timeout_s)
         try:
-            return json.loads(output.stdout)
-        except ValueError as error:
+            return parse_json(output.stdout, name).value
+        except ParseError as error:
             raise GuestError(
                 f"{self.role}: no JSON from: {shlex.join(output.argv)}",
                 hint=f"what it printed is above; `testbed ssh {self.role}` lets you look",

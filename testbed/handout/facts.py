@@ -13,6 +13,7 @@ from testbed.analysis.findings.arrival import DELIVERED_SUSPECT, SHARES_APART_IN
 from testbed.analysis.findings.mpstat import TICKS_INVALID, TICKS_SUSPECT, USUAL_HZ
 from testbed.analysis.findings.order import BLOCKS_SUSPECT, HALF_WIDTH_SUSPECT
 from testbed.analysis.findings.same_work import LOG_LINES_PER_TRIAL
+from testbed.analysis.generic_xdp import HEADROOM, WANTED_HEADROOM
 from testbed.analysis.published import published_run
 from testbed.analysis.records import Run
 from testbed.analysis.wording import significant
@@ -25,7 +26,6 @@ from testbed.packets.cases import LONGEST, cases_for
 ANY_MAC = "02:00:00:00:00:01"  # the number of cases does not depend on it
 DAY_S = 86_400
 BACK = "`git checkout guest/arms/` brings back what was there"
-XDP_PACKET_HEADROOM = 256  # include/uapi/linux/bpf.h
 _WORDS = re.compile(r"^#define PAYLOAD_WORDS (\d+)\b", re.MULTILINE)
 
 
@@ -53,7 +53,8 @@ def _topology(config: Config) -> dict[str, str]:
         "server_cpus": str(cpus),
         "mpstat_top": str(100 * cpus),
         "memory_mb": f"{config.machines.server.memory_mb + config.machines.client.memory_mb:,}",
-        "xdp_headroom": str(XDP_PACKET_HEADROOM),
+        "xdp_headroom": str(WANTED_HEADROOM),
+        "e1000_headroom": str(HEADROOM["e1000"]),
     }
 
 

@@ -29,13 +29,15 @@ class Stage:
         return bool(self.hooks)
 
 
-#: In the order in which a packet meets them (Linux 6.1: netif_receive_skb_core(), ip_rcv()).
+#: In the order in which a packet meets them (Linux 6.1: napi_gro_receive(),
+#: __netif_receive_skb_core(), ip_rcv()).
 STAGES = (
     Stage("client", "sender"),
     Stage("client", "client_nic"),
     Stage("server", "driver"),
     Stage("server", "native", (("xdp", "native"),)),
     Stage("server", "skb"),
+    Stage("server", "gro"),
     Stage("server", "generic", (("xdp", "generic"),)),
     Stage("server", "tc", (("tc", ""),)),
     Stage("server", "ip"),

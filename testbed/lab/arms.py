@@ -1,14 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """An arm in the server: loaded, verified, counted, unloaded, by its manifest's commands."""
 
-import json
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from testbed.edge.guest import SOURCES, Guest
 from testbed.model.arm import Arm, placeholders
 from testbed.model.config import NetworkConfig
-from testbed.model.errors import ArmError, GuestError, NoAnswer
+from testbed.model.errors import ArmError, GuestError, NoAnswer, ParseError
+from testbed.model.json_node import Node, parse_json
+
+PROBED = ("runs", "run_time_ns")
+"""What `probe` counts."""
+T = TypeVar("T")
+SHOWN = 500
+"""Characters of what an arm printed that an error shows."""
 
 
 @dataclass
@@ -43,10 +50,10 @@ class Hook:
     def verify(self) -> dict[str, Any]:
         """Return what the arm says of itself; raises ArmError when that is not what it claims."""
         said = self._run("verify", f"arm {self.arm.name} is not loaded as its manifest says")
-        facts = self._json(said, "verify")
-        if facts.get("mode") != self.arm.expect.mode:
+        facts, mode = self._read("verify", said, lambda node: (node.mapping(), _mode(node)))
+        if mode != self.arm.expect.mode:
             raise ArmError(
-                f"arm {self.arm.name}: mode is {facts.get('mode')!r}, "
+                f"arm {self.arm.name}: mode is {mode and mode[:SHOWN]!r}, "
                 f"its manifest says {self.arm.expect.mode!r}",
                 hint="correct its `load` command, or `expect.mode` in its arm.toml",
             )
@@ -56,11 +63,8 @@ class Hook:
         """Return the packets that the hook rewrote, one number a CPU; None without a hook."""
         if not self.arm.commands.count:
             return None
-        facts = self._json(self._run("count", f"arm {self.arm.name}: no hit counter"), "count")
-        hits = facts.get("hits")
-        if not isinstance(hits, list) or not all(isinstance(value, int) for value in hits):
-            raise ArmError(f"arm {self.arm.name}: `count` printed no list of hits")
-        return hits
+        said = self._run("count", f"arm {self.arm.name}: no hit counter")
+        return self._read("count", said, _hits)
 
     def state(self) -> dict[str, Any]:
         """Return what the hook is and what it has counted; raises ArmError as those do."""
@@ -83,7 +87,8 @@ class Hook:
         """Return what the arm's own counters of time say; None when it has none."""
         if not self.arm.commands.probe:
             return None
-        return self._json(self._run("probe", f"arm {self.arm.name}: no probe"), "probe")
+        said = self._run("probe", f"arm {self.arm.name}: no probe")
+        return self._read("probe", said, _probed)
 
     def unload(self) -> None:
         """Detach the hook; succeeds also when nothing is loaded."""
@@ -120,13 +125,30 @@ class Hook:
                 detail=error.detail or error.message,
             ) from error
 
-    def _json(self, text: str, step: str) -> dict[str, Any]:
+    def _read(self, step: str, said: str, read: Callable[[Node], T]) -> T:
+        """Return what `read` makes of what a step printed; raises ArmError with place and value."""
         try:
-            facts = json.loads(text)
-        except ValueError as error:
+            return read(parse_json(said, step))
+        except ParseError as error:
+            cut = "…" if len(said) > SHOWN else ""
+            why = error.message.removeprefix(f"{step}: ")
             raise ArmError(
-                f"arm {self.arm.name}: `{step}` printed no JSON object", detail=text[-500:]
+                f"arm {self.arm.name}: `{step}` printed no JSON object that can be used: {why}",
+                detail=f"{said[:SHOWN]}{cut}" if said.strip() else "(it printed nothing)",
             ) from error
-        if not isinstance(facts, dict):
-            raise ArmError(f"arm {self.arm.name}: `{step}` printed no JSON object", detail=text)
-        return facts
+
+
+def _mode(node: Node) -> str | None:
+    found = node.find("mode")
+    return None if found is None else found.as_text()
+
+
+def _hits(node: Node) -> list[int]:
+    return [count.as_int() for count in node.get("hits").items()]
+
+
+def _probed(node: Node) -> dict[str, Any]:
+    """All that was printed, once the two counts in it are seen to be such."""
+    for key in PROBED:
+        node.integer(key)
+    return node.mapping()

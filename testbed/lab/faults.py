@@ -33,7 +33,8 @@ sys.exit(ctypes.CDLL(None).adjtimex(timex) < 0)
 class Fault:
     """`caught_by` is the code of the check that is there for it.
 
-    `arm` is the label of the trial; `loads` another arm that is loaded under it. `expect_mode`
+    `arm` is the label of the trial; `loads` another arm that is loaded under it, of guest/arms/ or
+    of guest/faults/, where those are that nobody else should load. `expect_mode`
     and `machines` change what the run says of itself. `commands` run in the server when `step`
     begins, `after_s` later; `undo` always runs in the end. `host_hogs` processes take a CPU each.
     `gate`: the oracle looks at the arm first.
@@ -68,6 +69,13 @@ FAULTS: tuple[Fault, ...] = (
         caught_by="same-work",
         arm="xdp",
         loads="xdp-bounded-csum",
+        gate=True,
+    ),
+    Fault(
+        name="checksum-behind-gro",
+        title="the module breaks the UDP checksum, which GRO has verified before: no counter moves",
+        caught_by="same-work",
+        loads="netfilter-broken-csum",
         gate=True,
     ),
     Fault(

@@ -8,12 +8,12 @@ configured rate, without a hook; where it was not kept, or packets were lost, th
 to a part of what was carried and tried again. All arms then get the same.
 """
 
-import json
 from dataclasses import dataclass, replace
 from typing import Any
 
 from testbed.lab.trials import Experiment
 from testbed.model.config import BenchConfig
+from testbed.model.json_node import Node, parse_json
 from testbed.model.plan import Trial
 
 TRIES = 5
@@ -93,13 +93,23 @@ def _two_digits(value: float) -> float:
 
 def _outcome(experiment: Experiment, trial: Trial, bench: BenchConfig) -> Try:
     """Read from the trial's own files what it carried."""
-    folder = experiment.run_dir.path / "raw" / trial.folder
-    sent = json.loads((folder / "client.json").read_text())["trials"][0]
-    came = json.loads((folder / "server.json").read_text())["trials"][0]
-    offered = sent["offered"] or 0
-    return Try(
-        bench.rate_pps, sent["achieved_pps"] or 0.0, came["unique"] / offered if offered else 0.0
+    folder = f"raw/{trial.folder}"
+    sent, came = (
+        _first_trial(experiment, f"{folder}/{name}") for name in ("client.json", "server.json")
     )
+    offered, unique = sent.integer("offered"), came.integer("unique")
+    return Try(
+        bench.rate_pps, sent.optional_number("achieved_pps") or 0.0,
+        unique / offered if offered else 0.0,
+    )  # fmt: skip
+
+
+def _first_trial(experiment: Experiment, name: str) -> Node:
+    """Raises ParseError with file and place where a guest's record is not what it should be."""
+    trials = parse_json((experiment.run_dir.path / name).read_text(), name).get("trials")
+    if not trials.items():
+        raise trials.fault("no trial recorded")
+    return trials.items()[0]
 
 
 def _as_json(one: Try) -> dict[str, Any]:

@@ -5,7 +5,6 @@ Only the same experiment may go on in a run: the same sources, configuration and
 are what is compared, so one of which a trial is missing is done again, whole.
 """
 
-import json
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from testbed.model.config import Config
-from testbed.model.errors import RunError
+from testbed.model.errors import ParseError, RunError
+from testbed.model.json_node import parse_json
 from testbed.model.plan import Plan
 
 MUST_BE_ALIKE = (
@@ -39,14 +39,18 @@ class Unfinished:
                 hint="`testbed bench` without --resume makes a new run",
             )
         try:
-            document = json.loads((path / "plan.json").read_text())
+            plan = parse_json((path / "plan.json").read_text(encoding="utf-8"), "plan.json")
+            document = plan.mapping()
             found = cls(path, document)
             _ = found.config, found.plan, document["request"]["names"], document["sources"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            if wanted := plan.find("until_precise"):
+                _ = wanted.number("target"), wanted.integer("min_blocks")
+                _ = wanted.integer("max_blocks")
+        except (OSError, ValueError, KeyError, TypeError, ParseError) as error:
             raise RunError(
                 f"{path.name}: its plan.json does not tell enough to go on",
                 hint="`testbed bench` makes a new run",
-                detail=repr(error),
+                detail=error.message if isinstance(error, ParseError) else repr(error),
             ) from error
         if document["profile"] != "fair":
             raise RunError(
@@ -102,10 +106,10 @@ class Unfinished:
 
     def _facts(self) -> Mapping[str, Any]:
         try:
-            facts = json.loads((self.path / "facts/host.json").read_text())
-        except (OSError, ValueError):
+            text = (self.path / "facts/host.json").read_text(encoding="utf-8")
+            return parse_json(text, "facts/host.json").mapping()
+        except (OSError, ValueError, ParseError):
             return {}
-        return facts if isinstance(facts, dict) else {}
 
     def drop_rest(self) -> None:
         """Delete the trials of the block that was cut off, which will be done again."""

@@ -135,6 +135,7 @@ class BenchConfig(_Section):
     drain_s: Annotated[float, Field(ge=0, le=60)] = 1.0
     warm_up: Annotated[int, Field(ge=0, le=10)] = 1
     adapt_load: bool = True
+    gro: bool = True
     receive_buffer_bytes: Annotated[int, Field(ge=2048, le=1 << 30)] = 16 << 20
 
     @field_validator(

@@ -20,6 +20,7 @@ from testbed.lab.console_watch import watched
 from testbed.lab.host_readings import HostReadings
 from testbed.lab.load import warm_up
 from testbed.lab.machines import Machines
+from testbed.lab.offloads import gro_as_configured
 from testbed.lab.oracle import run_gate
 from testbed.lab.recording import Recording
 from testbed.lab.resuming import Unfinished
@@ -89,7 +90,8 @@ def bench(lab: Lab, request: Request) -> Path:
         run_dir = RunDir.create(lab.results)
         run_dir.point_latest()
         journal.write_to(run_dir.path / store.LOG)
-        lab.terminal.say(f"run {run_dir.path.name}: {len(plan)} trials, seed {plan.seed}")
+        without = "" if lab.config.bench.gro else ", GRO off for every arm"
+        lab.terminal.say(f"run {run_dir.path.name}: {len(plan)} trials, seed {plan.seed}{without}")
         recording = Recording(
             run_dir, lab.config, plan, arms, request.command, machines, guests,
             profile="original" if request.original else "fair",
@@ -237,7 +239,10 @@ def ready_guests(
             network = lab.config.network
             for left in cleanup.sweep(guests["server"], guests["client"], every, network):
                 lab.terminal.warn(f"left by an earlier command: {left}")
-            with watched(guests, machines.project.path):
+            with (
+                watched(guests, machines.project.path),
+                gro_as_configured(guests["server"], lab.config),
+            ):
                 yield machines, guests
 
 

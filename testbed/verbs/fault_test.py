@@ -2,7 +2,7 @@
 """`testbed selftest`: real faults in real trials, and whether the checks find them."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -77,7 +77,7 @@ def selftest(lab: Lab, names: Sequence[str], *, as_json: bool) -> bool:
             raise UsageError(f"there is no fault {name!r}", hint=f"known: {', '.join(known)}")
     faults = [CLEAN, *(known[name] for name in names or known if name != CLEAN.name)]
     used = {fault.arm for fault in faults} | {fault.loads for fault in faults if fault.loads}
-    arms = {arm.name: arm for arm in arm_manifest.choose(lab.arms_dir, sorted(used))}
+    arms = {arm.name: arm for arm in arm_manifest.choose(lab.arms_dir, _places(lab, used))}
     outcomes: list[Outcome] = []
     with ready_guests(lab, "selftest", list(arms.values())) as (machines, guests):
         lab = _at_a_load_that_is_carried(lab, machines, guests)
@@ -92,6 +92,12 @@ def selftest(lab: Lab, names: Sequence[str], *, as_json: bool) -> bool:
             outcomes.append(Outcome(fault, found, outcomes[0].found if outcomes else found))
     _tell(outcomes, as_json=as_json)
     return all(outcome.caught for outcome in outcomes)
+
+
+def _places(lab: Lab, names: Iterable[str]) -> list[str]:
+    """Return the names; of an arm that is there for a fault alone, the path of its folder."""
+    folder = lab.checkout / "guest/faults"
+    return [str(folder / name) if (folder / name).is_dir() else name for name in sorted(names)]
 
 
 def _at_a_load_that_is_carried(lab: Lab, machines: Machines, guests: dict[str, Guest]) -> Lab:

@@ -6,13 +6,12 @@ read, so a thousand runs take a second. A run that was not rendered since it end
 """
 
 import contextlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from testbed.edge import store
-from testbed.model.errors import HostError
+from testbed.model.errors import HostError, ParseError
+from testbed.model.json_node import Node, parse_json
 from testbed.verbs.lab import Lab, print_json
 
 INDEX = "index.html"
@@ -90,23 +89,24 @@ def _rows(lab: Lab) -> list[Row]:
     for path in store.all_runs(lab.results):
         try:
             rows.append(_row(path))
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, ParseError):
             lab.terminal.warn(f"{path.name}: plan.json is damaged")
     return rows
 
 
 def _row(path: Path) -> Row:
-    """Raises ValueError, KeyError, TypeError or AttributeError for a plan that is none."""
-    plan = json.loads((path / "plan.json").read_text(encoding="utf-8"))
+    """Raises one of the above for a plan that is none."""
+    plan = _document(path, "plan.json").mapping()
     arms = tuple(str(arm["name"]) for arm in plan["arms"])
     complete = (path / "manifest.json").is_file()
     state = NOT_RENDERED if complete else "INCOMPLETE"
     answers: tuple[str, ...] = ()
     sentences: tuple[str, ...] = ()
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-        judged = json.loads((path / "derived/findings.json").read_text(encoding="utf-8"))
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError, ParseError):
+        node = _document(path, "derived/findings.json")
+        judged = node.mapping()
         if judged["complete"] == complete:  # else it was rendered while it still ran
-            answers, sentences = _in_short(judged["comparisons"]), tuple(judged["answers"])
+            answers, sentences = _in_short(node.get("comparisons")), tuple(judged["answers"])
             state = str(judged["status"])
     return Row(
         run=path.name,
@@ -120,17 +120,25 @@ def _row(path: Path) -> Row:
     )
 
 
-def _in_short(comparisons: Any) -> tuple[str, ...]:
+def _document(path: Path, name: str) -> Node:
+    return parse_json((path / name).read_text(encoding="utf-8"), name)
+
+
+def _in_short(comparisons: Node) -> tuple[str, ...]:
     """Hook against hook or, where there are no two, each hook against no hook; no controls."""
     from testbed.analysis.statistics import Ratio
     from testbed.analysis.wording import interval_text, ratio_text
 
-    known = [c for c in comparisons if c["ratio"] and not c["control"]]
+    known = [c for c in comparisons.items() if c.find("ratio") and not c.mapping()["control"]]
     said = []
-    for one in [c for c in known if c["headline"]] or known:
+    for one in [c for c in known if c.mapping()["headline"]] or known:
         ratio = Ratio(
-            ratio=one["ratio"], low=one["low"], high=one["high"], block_count=one["blocks"]
+            ratio=one.number("ratio"),
+            low=one.optional_number("low"),
+            high=one.optional_number("high"),
+            block_count=one.integer("blocks"),
         )
-        said.append(f"{one['arm']}/{one['reference']} {ratio_text(ratio)} ({interval_text(ratio)})")
+        pair = f"{one.text('arm')}/{one.text('reference')}"
+        said.append(f"{pair} {ratio_text(ratio)} ({interval_text(ratio)})")
     more = (f"and {len(said) - MOST} more",) if len(said) > MOST else ()
     return (*said[:MOST], *more)

@@ -98,6 +98,7 @@ def compare(lab: Lab, first: str, second: str, *, as_json: bool) -> None:
     Raises RunError that names every difference when the two runs are not alike.
     """
     from testbed.analysis.across import CAVEAT, compare_runs, differences
+    from testbed.analysis.naming import cost_noun, explanation
     from testbed.analysis.run import load_run
     from testbed.analysis.wording import interval_text, ratio_text
 
@@ -120,8 +121,8 @@ def compare(lab: Lab, first: str, second: str, *, as_json: bool) -> None:
         ]})  # fmt: skip
         return
     width = max((len(row.title) for row in rows), default=0)
-    print(f"{two.run_id} over {one.run_id}: CPU time per delivered packet")
+    print(f"{two.run_id} over {one.run_id}: {cost_noun(two)} per delivered packet")
     for row in rows:
         ratio, interval = ratio_text(row.ratio), interval_text(row.ratio)
         print(f"{row.title:<{width}}  {ratio:>5}  {interval:<14}  {row.verdict}")
-    print(CAVEAT)
+    print("\n".join(filter(None, (explanation(two), CAVEAT))))

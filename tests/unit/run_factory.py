@@ -232,7 +232,7 @@ def _facts(recipe: RunRecipe) -> dict[str, Any]:
         "nics": {
             "lab0": {
                 "driver": {"driver": "e1000", "version": "6.1.0-41-amd64"},
-                "features": {"rx-checksumming": "off"},
+                "features": {"rx-checksumming": "off", "generic-receive-offload": "on"},
             }
         },
         "kernel_config": {"HZ": 250, "IRQ_TIME_ACCOUNTING": "n"},

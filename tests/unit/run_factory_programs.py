@@ -18,7 +18,7 @@ COST_US = {
     "none": 295.0,
     "netfilter": 315.0,
     "xdp": 321.0,
-    "netfilter-logging": 411.0,
+    "netfilter-logging": 365.0,
     "xdp-bounded-csum": 250.0,
 }
 

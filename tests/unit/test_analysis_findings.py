@@ -60,7 +60,7 @@ FAULTS = {
         Verdict.INVALID,
         "netfilter",
     ),
-    "no more than idle": (RunRecipe(cost_us={"none": -5.0}), "cost", Verdict.INVALID, "none"),
+    "no more than idle": (RunRecipe(cost_us={"none": -0.5}), "cost", Verdict.INVALID, "none"),
     "a detached hook": (RunRecipe(hits_share={"xdp": 0.6}), "hits", Verdict.INVALID, "xdp"),
     "a hook that counts double": (
         RunRecipe(hits_share={"xdp": 2.0}),

@@ -132,7 +132,7 @@ def test_a_valid_run_gives_one_answer_with_its_interval(tmp_path: Path) -> None:
     text = Page(rendered(tmp_path)["report.html"]).text
     assert "VALID Every check holds" in text
     assert re.search(
-        r"“XDP program, generic mode” took \d\.\d+ times the CPU time per delivered packet of "
+        r"“XDP program, generic mode” took \d\.\d+ times the non-idle time per delivered packet of "
         r"“Netfilter kernel module” \(95 % interval \d\.\d+ to \d\.\d+, 5 blocks\)\.",
         text,
     )
@@ -185,7 +185,7 @@ def test_loss_is_said_first_and_no_ratio_is_printed(tmp_path: Path) -> None:
     text = Page(files["report.html"]).text
     assert "INVALID No ratio is printed: in 5 of 15 trials less than 99 % of the packets" in text
     assert "delivered 5 of 70,000 packets (0.01 %)" in text
-    assert text.index("delivered 5 of") < text.index("CPU time per delivered packet")
+    assert text.index("delivered 5 of") < text.index("Cost per delivered packet")
     for page in (before_the_checks(text), files["report.md"]):
         assert "95 % interval" not in page
         assert "Ratio" not in page

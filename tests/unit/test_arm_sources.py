@@ -21,7 +21,8 @@ else:
     import tomli as tomllib
 
 ARMS = Path(__file__).parents[2] / "guest" / "arms"
-FOLDERS = sorted(path.parent for path in ARMS.glob("*/arm.toml"))
+FAULTS = ARMS.parent / "faults"
+FOLDERS = sorted(path.parent for root in (ARMS, FAULTS) for path in root.glob("*/arm.toml"))
 # Built files are ignored by git and have no licence line of ours.
 BUILT = (
     *("*.o", "*.ko", "*.mod", "*.mod.c", "*.cmd", "*.d", "Module.symvers", "modules.order"),
@@ -64,7 +65,7 @@ def manifest(folder: Path) -> dict[str, Any]:
 
 
 def sources() -> list[Path]:
-    files = (path for path in ARMS.rglob("*") if path.is_file())
+    files = (path for root in (ARMS, FAULTS) for path in root.rglob("*") if path.is_file())
     return sorted(path for path in files if not any(path.match(name) for name in BUILT))
 
 
@@ -94,6 +95,8 @@ def make(arm: str, into: Path, *arguments: str) -> Path:
     need("make", "make")
     need("gcc", "gcc libc6-dev")
     shutil.copytree(ARMS, into / "arms", ignore=shutil.ignore_patterns(*BUILT))
+    if (FAULTS / arm).exists():  # in the server it lies beside the arms, too
+        shutil.copytree(FAULTS / arm, into / "arms" / arm)
     folder = into / "arms" / arm
     done = subprocess.run(
         ["make", *arguments], cwd=folder, capture_output=True, text=True, check=False
@@ -147,7 +150,7 @@ def test_a_hook_can_be_loaded_counted_and_unloaded(folder: Path) -> None:
     assert all((f"{{{name}}}" in loading) is hooked for name in rule)
 
 
-@pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ARMS)))
+@pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ARMS.parent)))
 def test_source_has_its_licence_on_top(path: Path) -> None:
     expected = {
         "rewrite.h": "GPL-2.0-only OR BSD-2-Clause",
@@ -191,7 +194,7 @@ def test_xdp_arm_builds_without_a_warning(arm: str, tmp_path: Path) -> None:
     assert left == {"Makefile", "arm.toml", "redirect.bpf.c"}
 
 
-@pytest.mark.parametrize("arm", ["netfilter", "netfilter-logging"])
+@pytest.mark.parametrize("arm", ["netfilter", "netfilter-logging", "netfilter-broken-csum"])
 def test_module_builds_without_a_warning(arm: str, tmp_path: Path) -> None:
     tree = need_kernel_headers()
     folder = make(arm, tmp_path, f"KERNEL={tree}")
@@ -205,6 +208,7 @@ def test_module_builds_without_a_warning(arm: str, tmp_path: Path) -> None:
 
 def test_c_sources_are_formatted() -> None:
     tool = need("clang-format", "clang-format")
-    command = [tool, "--dry-run", "-Werror", *map(str, c_sources())]
+    style = f"--style=file:{ARMS / '.clang-format'}"
+    command = [tool, style, "--dry-run", "-Werror", *map(str, c_sources())]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -99,6 +99,13 @@ def test_a_rate_that_is_no_number(testbed: Testbed) -> None:
     assert re.search(r"^Error: Invalid value for '--rate': .*valid", said, re.MULTILINE)
 
 
+@pytest.mark.parametrize("seed", ["-5", "9" * 400])
+def test_a_seed_that_the_guests_client_could_not_take(testbed: Testbed, seed: str) -> None:
+    said = testbed("bench", "--both", "--seed", seed)
+    assert said.status == 2
+    assert "is not in the range 0<=x<=4503599627370496" in said.err
+
+
 @pytest.mark.parametrize("verb", ["bench --both", "up", "box show", "logs", "ssh server"])
 @pytest.mark.parametrize(
     ("text", "err"),

@@ -16,7 +16,7 @@ from testbed.model.errors import ConfigError, ExitCode
 RANGE_HINT = "docs/configuration.md lists every key and its range"
 BENCH_KEYS = (
     "trials, rate_pps, duration_s, payload_bytes, jitter, settle_s, idle_s, drain_s, warm_up, "
-    "adapt_load, receive_buffer_bytes"
+    "adapt_load, gro, receive_buffer_bytes"
 )
 
 # What stands in the file, and what is said of it after "<path>: ".

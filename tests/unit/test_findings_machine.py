@@ -204,7 +204,7 @@ def controlled(tmp_path_factory: pytest.TempPathFactory) -> Callable[[float], Ru
 
 def test_an_arm_that_differs_from_itself(controlled: Callable[[float], Run]) -> None:
     assert not found_by(controlled(321.0), "aa")
-    (finding,) = found_by(controlled(400.0), "aa")
+    (finding,) = found_by(controlled(360.0), "aa")
     assert (finding.verdict, finding.scope.arm) == (SUSPECT, None)
     assert "differs from itself" in finding.statement
 

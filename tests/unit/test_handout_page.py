@@ -156,7 +156,7 @@ def test_without_a_sample_run_the_page_says_so() -> None:
 
 
 def test_a_runs_figures_are_those_of_its_report(tmp_path: Path) -> None:
-    recipe = RunRecipe(cost_us={"none": 300.0, "netfilter": 330.0, "xdp": 600.0})
+    recipe = RunRecipe(cost_us={"none": 150.0, "netfilter": 165.0, "xdp": 300.0})
     path = make_run(tmp_path, recipe)
     found = sample_of(load_run(path))
     none, module, program = found.rows

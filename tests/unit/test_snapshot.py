@@ -26,7 +26,7 @@ import snapshot  # noqa: E402
 
 KEYS = {
     "schema", "monotonic_ns", "utc_ns", "stat", "softirqs", "interrupts", "softnet_stat", "snmp",
-    "netstat", "ethtool", "links", "kmsg_sequence", "uptime_s", "sysctls", "modules",
+    "netstat", "ethtool", "links", "gro", "kmsg_sequence", "uptime_s", "sysctls", "modules",
     "packet_sockets",
 }  # fmt: skip
 

@@ -285,29 +285,46 @@ def answer(monkeypatch: pytest.MonkeyPatch, world: World, words: str, out: str) 
     monkeypatch.setattr(machine, "_arm", instead)
 
 
+NO_JSON = "arm xdp: `{}` printed no JSON object that can be used: "
+NO_HITS = NO_JSON.format("count") + "hits[0]: "
+
+
 @pytest.mark.parametrize(
     ("words", "out", "said"),
     [
         ("verify", '{"mode": "native"}',
          "arm xdp: mode is 'native', its manifest says 'generic'"),
         ("verify", "{}", "arm xdp: mode is None, its manifest says 'generic'"),
-        ("verify", "Segmentation fault", "arm xdp: `verify` printed no JSON object"),
-        ("verify", "[]", "arm xdp: `verify` printed no JSON object"),
-        ("count", "nonsense", "arm xdp: `count` printed no JSON object"),
-        ("count", "{}", None),
-        ("count", '{"hits": "many"}', None),
-        ("count", '{"hits": null}', None),
+        ("verify", "Segmentation fault", NO_JSON + "line 1 column 1: Expecting value"),
+        ("verify", "[]", NO_JSON + "top level: expected an object, found a list"),
+        ("verify", "[" * 100_000,
+         NO_JSON + "lists or objects inside each other, more than 64 deep"),
+        ("verify", '{"mode": "generic", "note": "\\ud800"}',
+         NO_JSON + "note: '\\ud800' holds half a character (a lone surrogate)"),
+        ("verify", '{"mode": 5}', NO_JSON + "mode: expected text, found the number 5"),
+        ("count", "nonsense", NO_JSON + "line 1 column 1: Expecting value"),
+        ("count", "{}", NO_JSON + "hits: missing"),
+        ("count", '{"hits": "many"}', NO_JSON + "hits: expected a list, found text"),
+        ("count", '{"hits": null}', NO_JSON + "hits: missing"),
+        ("count", '{"hits": [true]}', NO_HITS + "expected a whole number, found true"),
+        ("count", '{"hits": [-5]}', NO_HITS + "-5 is negative, and nothing here can be"),
+        ("count", '{"hits": [1e999]}',
+         NO_HITS + "1e999 is larger than anything that is counted here"),
+        ("count", '{"hits": [NaN]}', NO_HITS + "NaN is not a number in JSON"),
+        ("count", '{"hits": [' + "7" * 400 + "]}",
+         NO_HITS + "77777777777777777777… (400 characters) is larger than anything that is counted "
+         "here"),
     ],
 )  # fmt: skip
 def test_an_arm_that_does_not_keep_its_word(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str, out: str, said: str | None
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str, out: str, said: str
 ) -> None:
     world = World()
     answer(monkeypatch, world, words, out)
     with pytest.raises(ArmError) as caught:
         experiment(world, tmp_path, "xdp").run()
-    if said is not None:
-        assert caught.value.message == said
+    assert caught.value.message == said.format(words)
+    assert len(caught.value.detail) < 600
     assert (world.units, world.hooks) == (set(), set())
 
 

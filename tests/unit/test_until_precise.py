@@ -88,7 +88,7 @@ def quiet(trials: int, **more: object) -> RunRecipe:
 
 
 def test_a_noisy_run_goes_on_whatever_it_seems_to_show(tmp_path: Path) -> None:
-    costs = {"netfilter": 600.0, "xdp": 200.0}
+    costs = {"netfilter": 240.0, "xdp": 80.0}
     recipe = RunRecipe(trials=12, spread=0.15, cost_us=costs, complete=False)
     done, width = reached(make_run(tmp_path, recipe), TARGET)
     assert not done

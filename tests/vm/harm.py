@@ -15,8 +15,11 @@ from testbed.lab.remains import machine_processes
 
 from .conftest import Testbed, wait_for
 
-# By this seed the second block begins with XDP.
-WORDS = ("bench", "--xdp", "--trials", "2", "--rate", "1000", "--duration", "4", "--seed", "5")
+# By this seed the second block begins with XDP. GRO is off while it lasts.
+WORDS = (
+    "bench", "--xdp", "--trials", "2", "--rate", "1000", "--duration", "4", "--seed", "5",
+    "--no-gro",
+)  # fmt: skip
 RESUME = ("bench", "--resume", "latest")
 
 
@@ -74,6 +77,12 @@ def in_guest(testbed: Testbed, role: str, harm: str) -> None:
     words = ["systemd-run", "--quiet", "--collect", "sh", "-c", harm]
     with contextlib.suppress(subprocess.TimeoutExpired):
         testbed.run("ssh", role, "--", *words, timeout_s=20)
+
+
+def gro(testbed: Testbed) -> str:
+    """Return "on" or "off": the switch on the server's NIC."""
+    said = testbed.guest("server", "ethtool -k lab0 | grep ^generic-receive-offload:")
+    return said.split()[1]
 
 
 def process_of(testbed: Testbed, role: str) -> int:

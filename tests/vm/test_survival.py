@@ -22,6 +22,7 @@ from .harm import (
     WORDS,
     Survivor,
     domain,
+    gro,
     in_guest,
     libvirt_daemon,
     mends,
@@ -127,6 +128,7 @@ def test_ctrl_c(run: Survivor) -> None:
     run.ended(process, limit_s=60)
     assert process.returncode == 130
     assert run.testbed.left_over() == []
+    assert gro(run.testbed) == "on"
     assert run.testbed.run("report").returncode in (0, 7)
     assert run.path is not None and "INCOMPLETE" in (run.path / "report.html").read_text()
 
@@ -137,6 +139,7 @@ def test_it_is_killed_and_goes_on_beside_a_dead_libvirt_and_a_hung_mpstat(run: S
     killed = run.start()
     os.killpg(killed.pid, signal.SIGKILL)
     killed.communicate()
+    assert gro(run.testbed) == "off"  # nobody was left to switch it on; the next one does
     run.log_bytes = (run.path / "testbed.log").stat().st_size
     process = run.start()
     os.kill(libvirt_daemon(), signal.SIGKILL)
@@ -158,6 +161,9 @@ def test_it_is_killed_and_goes_on_beside_a_dead_libvirt_and_a_hung_mpstat(run: S
         words = f"interleaved: the {role} was booted again during the run, which went on with block"
         assert any(line.startswith(words) for line in told), told
     assert not any(line.startswith("clock") for line in told)  # it began anew, between two blocks
+    for path in run.path.glob("raw/0*/before.json"):
+        assert read_json(path)["gro"]["lab0"] is False, path
+    assert gro(run.testbed) == "on"
     assert run.testbed.left_over() == []
     assert "client   running" in run.testbed.run("status").stdout
     assert run.testbed.run("up", "--dry-run").stdout == "nothing: both machines run, set up\n"

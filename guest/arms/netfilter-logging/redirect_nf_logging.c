@@ -5,7 +5,7 @@
  * Beside the fair module it
  *  - writes two kernel log lines a packet, which costs more than the hook;
  *  - switches the UDP checksum off (0) in place of updating it, so nobody
- *    checks the payload any more;
+ *    behind it can check the payload;
  *  - recomputes the IP checksum in full;
  *  - looks at the port only, whatever the address.
  */

@@ -12,6 +12,7 @@ from testbed.analysis.findings.finding import (
     of_arm,
 )
 from testbed.analysis.findings.loss import counted, lost_where
+from testbed.analysis.naming import cost_unit
 from testbed.analysis.records import Run
 
 DELIVERED_INVALID = 0.99
@@ -186,7 +187,7 @@ def cost(run: Run) -> list[Finding]:
                     "cost",
                     Verdict.INVALID,
                     f"no CPU cost per packet: {reason}",
-                    Evidence(quantity="cost_us", observed=None, unit="CPU-µs"),
+                    Evidence(quantity="cost_us", observed=None, unit=cost_unit(run)),
                     advice="See this trial's other findings; a longer --duration or a higher "
                     "--rate lifts the cost above the clock's resolution.",
                 )
@@ -198,8 +199,10 @@ ARRIVAL_CHECKS = (
     Check(
         code="complete",
         what="The run closed with a manifest and every planned trial has all its files.",
-        why="Half a run, or a trial with a truncated file, reads like a run with small numbers.",
-        threshold="no manifest or an unreadable file: INVALID",
+        why="Half a run, or a trial with a truncated file, reads like a run with small numbers; a "
+        "counter that ran backwards makes a number of nothing.",
+        threshold="INVALID: no manifest, an unreadable file, a value that is no number, or a "
+        "counter that ran backwards",
         source="manifest.json, raw/*",
         look=complete,
     ),
@@ -222,17 +225,20 @@ ARRIVAL_CHECKS = (
     ),
     Check(
         code="checksum",
-        what="Packets that the receiving stack dropped for a wrong UDP checksum.",
-        why="A rewrite that breaks the checksum delivers nothing, and costs less for it.",
+        what="Packets that the receiving stack dropped for a wrong UDP checksum. Where GRO "
+        "verified it before the hook, nobody looks again: only the gate (same-work) sees it then.",
+        why="A packet with a broken checksum is dropped where one looks, and costs less for it.",
         threshold="INVALID > 0, SUSPECT when not recorded",
         source="UdpInCsumErrors, /proc/net/snmp of both namespaces, before and after",
         look=checksum,
     ),
     Check(
         code="cost",
-        what="The CPU time per packet can be computed and is above the idle rate.",
-        why="Otherwise there is no number to compare.",
-        threshold="INVALID when not positive or not defined",
+        what="The cost per packet can be computed and is above the idle rate; the server's idle "
+        "clock ran neither backwards nor faster than time.",
+        why="Otherwise there is no number to compare, or one that no kernel can have counted.",
+        threshold="INVALID when not positive or not defined; when a column of /proc/stat falls, or "
+        "idle and iowait together grow by more than the time that passed on all CPUs",
         source="/proc/stat at the edges of traffic and idle window (server.json)",
         look=cost,
     ),

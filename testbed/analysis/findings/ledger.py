@@ -143,7 +143,7 @@ def merging(run: Run) -> list[Finding]:
                 Evidence(quantity="packets merged", observed=share, bound=bound),
                 Evidence(quantity="fragments", observed=fragments, unit="packets", bound="0"),
                 advice="A cost per packet has no meaning when several went through the stack as "
-                "one: send a payload that fits the MTU, and switch GRO and LRO off (ethtool -K).",
+                "one: send a payload that fits the MTU, and switch GRO (--no-gro) and LRO off.",
                 degree=together.share + fragments,
             )
         )

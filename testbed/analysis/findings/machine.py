@@ -64,6 +64,8 @@ def _fingerprint(state: Mapping[str, Any], modules: set[str]) -> Iterator[tuple[
     for key, value in state.items():
         if key == "sysctls" and isinstance(value, Mapping):
             yield from ((f"sysctl {name}", str(setting)) for name, setting in value.items())
+        elif key == "gro" and isinstance(value, Mapping):
+            yield from ((f"GRO on {name}", "on" if on else "off") for name, on in value.items())
         elif key == "modules" and isinstance(value, list):
             yield "modules", ", ".join(sorted(set(map(str, value)) - modules))
         elif key == "links" and isinstance(value, Mapping):

@@ -15,6 +15,7 @@ from testbed.analysis.findings.finding import (
     of,
 )
 from testbed.analysis.records import Run, Trial
+from testbed.model.numbers import fault_of
 
 OVERLAP_INVALID = 0.95
 EDGE_SUSPECT_MS = {"kvm": 20.0, "emulation": 60.0}
@@ -129,7 +130,7 @@ def floor(run: Run) -> list[Finding]:
 
 def _uptime(run: Run) -> list[Finding]:
     known = run.facts.get("server-before", {}).get("uptime_s")
-    if not isinstance(known, int | float):
+    if isinstance(known, bool) or not isinstance(known, int | float) or fault_of(known):
         return [WHOLE_RUN.unknown("floor", "the server's uptime")]
     if known >= UPTIME_SUSPECT_S:
         return []

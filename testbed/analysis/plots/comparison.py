@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every trial as a point: CPU-µs per delivered packet, one row an arm, the baseline first.
+"""Every trial as a point: its cost per delivered packet, one row an arm, the baseline first.
 
 The line through a row is the geometric mean, the band around it its 95 % interval; none of an arm
 that must not be compared, for a band invites to.
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from testbed.analysis.comparison import costs_by_block
 from testbed.analysis.harmless import harmless
+from testbed.analysis.naming import cost_unit
 from testbed.analysis.plots.stamp import stamp
 from testbed.analysis.plots.style import (
     FAINT,
@@ -122,7 +123,7 @@ def _part(chart: _Chart, first: int, arms: tuple[Arm, ...], name: str) -> Drawin
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
     axes.grid(axis="x", color=INK, alpha=FAINT, linewidth=0.8)
-    axes.set_xlabel("CPU-µs per delivered packet")
+    axes.set_xlabel(f"{cost_unit(chart.run)} per delivered packet")
     for index, arm in enumerate(arms, start=first):
         if ends := chart.intervals.get(arm.name):
             _band(axes, index, ends)
@@ -232,4 +233,5 @@ def _alternative(chart: _Chart, arms: tuple[Arm, ...]) -> str:
             parts.append(f"{arm.title}: none")
         if arm.name in chart.excluded:
             parts[-1] += " (not comparable)"
-    return "CPU microseconds per delivered packet, one point a trial. " + "; ".join(parts) + "."
+    unit = cost_unit(chart.run)
+    return f"{unit} per delivered packet, one point a trial. " + "; ".join(parts) + "."
