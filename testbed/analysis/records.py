@@ -80,11 +80,14 @@ class Trial:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadTry:
-    """One warm-up trial: packets/s asked for and kept, and the share that was delivered."""
+    """One warm-up trial: packets/s asked for and kept, the share that was delivered, and of the
+    host the share of its CPUs that idled, and of the server's time that it waited for one."""
 
     rate_pps: float
     achieved_pps: float
     delivered_share: float
+    idle_share: float | None = None
+    waiting_share: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

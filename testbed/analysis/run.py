@@ -93,13 +93,17 @@ def _oracle(path: Path, arms: Sequence[str]) -> tuple[dict[str, OracleOutcome], 
 
 def _load(plan: Node) -> tuple[LoadTry, ...]:
     tries = plan.find("load")
-    return tuple(
-        LoadTry(
-            rate_pps=one.number("rate_pps"),
-            achieved_pps=one.number("achieved_pps"),
-            delivered_share=one.number("delivered_share"),
-        )
-        for one in (tries.items() if tries is not None else ())
+    return tuple(_try(one) for one in (tries.items() if tries is not None else ()))
+
+
+def _try(one: Node) -> LoadTry:
+    host = one.find("host")
+    return LoadTry(
+        rate_pps=one.number("rate_pps"),
+        achieved_pps=one.number("achieved_pps"),
+        delivered_share=one.number("delivered_share"),
+        idle_share=host.optional_number("idle_share") if host else None,
+        waiting_share=host.optional_number("waiting_share") if host else None,
     )
 
 

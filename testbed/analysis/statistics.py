@@ -14,9 +14,12 @@ less 1, so the bounds around 1 are 1/1.05 and 1.05, and swapping the arms change
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from math import cos, exp, fsum, inf, lgamma, log, pi, sin, sqrt, tan
+from math import atan, cos, exp, fsum, inf, lgamma, log, pi, sin, sqrt, tan
 
 CONFIDENCE = 0.95
+
+SMALLEST_EFFECT = 0.05
+"""The preset smallest effect of interest: 5 %."""
 
 LARGEST_LOG = 300.0
 """Of a ratio (e^300 = 10^130): beyond it floats run out, and so does every meaning of a cost."""
@@ -91,12 +94,14 @@ def paired_ratio(numerator: Mapping[int, float], denominator: Mapping[int, float
     return Ratio(ratio=exp(mean), low=low, high=high, block_count=count, sd_log=sd)
 
 
-def t_interval(mean_log: float, sd_log: float, blocks: int) -> tuple[float | None, float | None]:
+def t_interval(
+    mean_log: float, sd_log: float, blocks: int, confidence: float = CONFIDENCE
+) -> tuple[float | None, float | None]:
     """The interval of a ratio from mean and SD of its log differences; two None below two
     blocks, or when it is too wide for a number."""
     if blocks < 2:
         return None, None
-    half = student_t(blocks - 1) * sd_log / sqrt(blocks)
+    half = student_t(blocks - 1, confidence) * sd_log / sqrt(blocks)
     if abs(mean_log) + half > LARGEST_LOG:
         return None, None
     return exp(mean_log - half), exp(mean_log + half)
@@ -127,6 +132,11 @@ def student_t(degrees: int, confidence: float = CONFIDENCE) -> float:
         step = missing / (slope * cos(angle) ** (degrees - 1))
         angle += step
     return sqrt(degrees) * tan(angle)
+
+
+def p_value(t: float, degrees: int) -> float:
+    """The two-sided probability of a t as far from 0 as this one, or farther, by chance."""
+    return max(0.0, 1 - _within(atan(abs(t) / sqrt(degrees)), degrees))
 
 
 def _within(angle: float, degrees: int) -> float:

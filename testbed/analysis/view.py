@@ -39,8 +39,8 @@ def view_of(
 ) -> dict[str, Any]:
     """The template's variables by name, but for the figures."""
     excluded = excluded_arms(run, findings)
-    between = [c for c in comparisons if c.ratio and _has_row(run, c)]
-    void = [c for c in comparisons if c.ratio is None]
+    between = [c for c in comparisons if (c.ratio or c.rates) and _has_row(run, c)]
+    void = [c for c in comparisons if c.ratio is None and c.rates is None]
     titles = [arm.title for arm in ordered(run)]
     return {
         "run": run,
@@ -50,7 +50,7 @@ def view_of(
         "opening": said,
         "facts": _byline(run),
         "arms": [_arm(run, arm, excluded, comparisons) for arm in ordered(run)],
-        "against_none": any(not _has_row(run, c) and c.ratio for c in comparisons),
+        "against_none": any(not _has_row(run, c) and (c.ratio or c.rates) for c in comparisons),
         "comparisons": [_comparison(run, c) for c in between[:MOST_COMPARISONS]],
         "more_comparisons": max(0, len(between) - MOST_COMPARISONS),
         "void_comparisons": [_comparison(run, c) for c in void[:MOST_COMPARISONS]],

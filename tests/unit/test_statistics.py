@@ -13,14 +13,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from testbed.analysis.comparison import SMALLEST_EFFECT, verdict_on
+from testbed.analysis.comparison import verdict_on
 from testbed.analysis.precision import (
     blocks_to_settle,
     half_width,
     minimum_detectable_effect,
     precise_enough,
 )
-from testbed.analysis.statistics import Ratio, is_settled, paired_ratio, t_interval
+from testbed.analysis.statistics import SMALLEST_EFFECT, Ratio, is_settled, paired_ratio, t_interval
 
 RUNS = 4_000
 COST_US = 300.0

@@ -15,6 +15,7 @@ from testbed.analysis.findings.finding import (
     of_arm,
 )
 from testbed.analysis.precision import half_width
+from testbed.analysis.rates import cost_follows_rate, rates_apart
 from testbed.analysis.records import Arm, Run
 from testbed.analysis.statistics import Ratio, paired_ratio
 
@@ -88,7 +89,10 @@ def replication(run: Run) -> list[Finding]:
     if not counted:  # exhibits alone: whether they have a cost or not
         blocks = {arm.name: len(run.trials_of(arm.name)) for arm in run.arms}
     found = [*_blocks(run, blocks)]
+    follows = cost_follows_rate(run)
     for reference, arm in _headlines(run.arms):
+        if rates_apart(run, (reference, arm), follows):
+            continue  # no ratio is printed, and more blocks would not make one
         ratio = paired_ratio(_costs(run, arm.name), _costs(run, reference.name))
         if ratio is None or ratio.block_count < BLOCKS_INVALID:
             continue
