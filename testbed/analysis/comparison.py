@@ -15,7 +15,7 @@ Two arms that were sent at different rates have no ratio where the rates alone w
 the smallest effect: that is "no answer". Several comparisons of hooks are judged together (Holm).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import combinations
 from math import ceil, log
@@ -89,13 +89,22 @@ def excluded_arms(run: Run, findings: tuple[Finding, ...]) -> dict[str, tuple[st
     return {arm.name: tuple(codes[arm.name]) for arm in run.arms if arm.name in codes}
 
 
+def voiding(findings: Iterable[Finding]) -> tuple[str, ...]:
+    """The codes of the findings that allow no comparison at all: INVALID of the run as a whole,
+    or packets lost."""
+    return tuple(
+        dict.fromkeys(
+            f.code
+            for f in about_comparison(findings)
+            if f.verdict is Verdict.INVALID and (f.scope.arm is None or f.code == "delivery")
+        )
+    )
+
+
 def compare(run: Run, findings: tuple[Finding, ...]) -> tuple[Comparison, ...]:
     """Hook against hook first, then every hook against no hook. Empty when the run is void."""
     findings = about_comparison(findings)
-    if any(
-        f.verdict is Verdict.INVALID and (f.scope.arm is None or f.code == "delivery")
-        for f in findings
-    ):
+    if voiding(findings):
         return ()
     excluded = excluded_arms(run, findings)
     costs = {arm.name: costs_by_block(run, arm.name) for arm in run.arms}

@@ -20,6 +20,7 @@ from testbed.analysis.oracle_table import oracle_table
 from testbed.analysis.plots.comparison import ordered
 from testbed.analysis.plots.stamp import modes
 from testbed.analysis.records import Arm, Run, Trial
+from testbed.analysis.second_opinion import disagreements, order_text
 from testbed.analysis.statistics import coefficient_of_variation
 from testbed.analysis.verdict import Opening
 
@@ -59,6 +60,7 @@ def view_of(
         "ledger": ledger_table(run),
         "oracle": oracle_table(run),
         "instruments": instrument_table(run, findings),
+        "order_notes": _order_notes(run, comparisons, said),
         "badges": badges(run, findings),
         "method": method(run),
         "findings": grouped(run, about_comparison(findings)),
@@ -183,6 +185,13 @@ def _probe(run: Run, arm: Arm) -> dict[str, str]:
         "runs": wording.count(probe.runs if probe else None),
         "mean_ns": wording.significant(probe.mean_ns if probe else None),
     }
+
+
+def _order_notes(run: Run, comparisons: tuple[Comparison, ...], said: Opening) -> list[str]:
+    """Where the host's clock orders two arms otherwise, as far as the opening has not said it."""
+    measured = tuple(c for c in comparisons if not c.is_control)
+    notes = [order_text(run, found) for found in disagreements(run, measured)]
+    return [note for note in notes if note not in said.notes][:MOST_COMPARISONS]
 
 
 def _check(code: str, findings: tuple[Finding, ...]) -> dict[str, Any]:

@@ -227,7 +227,8 @@ def compare(
     """Set two runs beside each other; refuse when they are not alike."""
     from testbed import verbs
 
-    verbs.compare(the_lab(), first, second, as_json=json)
+    if not verbs.compare(the_lab(), first, second, as_json=json):
+        raise typer.Exit(int(ExitCode.INVALID))
 
 
 @app.command()

@@ -196,8 +196,11 @@ def _grower(lab: Lab, recording: Recording, precision: Precision | None) -> Grow
     def grow(plan: Plan) -> Plan:
         if precision is None or len(plan.blocks) >= precision.at_most:
             return plan
-        from testbed.analysis.until_precise import reached
+        from testbed.analysis.until_precise import hopeless, reached
 
+        if why := hopeless(recording.run_dir.path):
+            lab.terminal.warn(f"no further block is measured: {why}")
+            return plan
         enough, half_width = reached(recording.run_dir.path, precision.target)
         if enough:
             return plan
