@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which arms may be compared, their ratios, and the verdict in the five allowed words.
+"""Which arms may be compared, their ratios, and the verdict in the six allowed words.
 
 An arm with any INVALID finding, its own or one of its trials', is in no comparison. An INVALID
 finding on the run, or an arm that lost packets (delivery), allows none at all: in an interleaved

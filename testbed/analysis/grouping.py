@@ -88,9 +88,12 @@ def _advice(findings: list[Finding]) -> str:
 
 
 def _lines(run: Run, findings: list[Finding]) -> tuple[Line, ...]:
-    of_run = [f"The run: {f.statement}" for f in findings if f.scope.arm is None]
     of_arms = [finding for finding in findings if finding.scope.arm is not None]
-    return (*_lines_of_arms(run, of_arms), *(Line(text=said, brief=said) for said in of_run))
+    of_run = (
+        Line(text=f"The run: {said}", brief=f"{said[:1].upper()}{said[1:]}")
+        for said in (finding.statement for finding in findings if finding.scope.arm is None)
+    )
+    return (*_lines_of_arms(run, of_arms), *of_run)
 
 
 def _lines_of_arms(run: Run, findings: list[Finding]) -> list[Line]:
@@ -105,8 +108,8 @@ def _lines_of_arms(run: Run, findings: list[Finding]) -> list[Line]:
         is_one = len({finding.scope.arm for finding in findings}) == 1
         named = trial if is_one else f"{title}, {trial}"
         text = f"{_who(run, findings)}; the worst, {named}: {worst.statement}"
-        how_many = f"the worst of {len(findings)} such trials out of {len(run.trials)}"
-        return [Line(text=text, brief=f"{title}, {trial}, {how_many}: {worst.statement}")]
+        where = f"In {len(findings)} of {len(run.trials)} trials, the worst {title}, {trial}"
+        return [Line(text=text, brief=f"{where}: {worst.statement}")]
     lines = [f"{_who(run, found)}: {statement}" for statement, found in alike.items()]
     return [Line(text=line, brief=line) for line in lines]
 

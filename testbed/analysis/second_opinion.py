@@ -9,7 +9,7 @@ artefact of one clock; where they do not, the headline rests on which of them on
 from dataclasses import dataclass
 from math import log
 
-from testbed.analysis.accounting import readings_of
+from testbed.analysis.accounting import vcpu_us
 from testbed.analysis.comparison import Comparison
 from testbed.analysis.records import Run
 from testbed.analysis.statistics import Ratio, paired_ratio
@@ -66,5 +66,5 @@ def order_text(run: Run, found: Disagreement) -> str:
 
 def _by_block(run: Run, arm: str) -> dict[int, float]:
     """Host time of the server's virtual CPUs per packet, by block."""
-    readings = {trial.block: readings_of(trial).vcpu_us for trial in run.trials_of(arm)}
+    readings = {trial.block: vcpu_us(trial) for trial in run.trials_of(arm)}
     return {block: value for block, value in readings.items() if value is not None}

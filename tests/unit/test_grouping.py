@@ -52,7 +52,7 @@ def test_one_matter_over_all_arms_is_one_bullet_with_the_worst(run: Run) -> None
         "No hook, 2 of 3 trials (1, 2); XDP program, generic mode, 2 of 3 trials (1, 2); "
         "the worst, No hook, trial 2: waited 2.5",
     )
-    assert group.sentence == ("No hook, trial 2, the worst of 4 such trials out of 9: waited 2.5.")
+    assert group.sentence == "In 4 of 9 trials, the worst No hook, trial 2: waited 2.5."
 
 
 def test_every_trial_of_every_arm_is_said_so(run: Run) -> None:

@@ -152,8 +152,9 @@ def _follows(run: Run, advice: str) -> list[Finding]:
         WHOLE_RUN.finding(
             "generator",
             Verdict.SUSPECT,
-            f"the cost follows the rate that was reached (correlation {found.correlation:.2f} over "
-            f"{found.trials} trials, within the arms): 1\u00a0% {way} packets a second went with "
+            "the cost follows the rate that was reached (correlation "
+            f"{_minus(found.correlation)} over {found.trials} trials, within the arms): "
+            f"1\u00a0% {way} packets a second went with "
             f"{abs(found.slope):.1f}\u00a0% more cost",
             Evidence(
                 quantity="correlation of the logarithms of cost and rate, within the arms",
@@ -163,6 +164,10 @@ def _follows(run: Run, advice: str) -> list[Finding]:
             advice=advice,
         )
     ]
+
+
+def _minus(value: float) -> str:
+    return f"{value:.2f}".replace("-", "\u2212")
 
 
 def _arm_off(run: Run, name: str, achieved_pps: float) -> Finding | None:
