@@ -8,7 +8,7 @@ from testbed.analysis.comparison import AA_PAIR, Comparison
 from testbed.analysis.precision import MOST_TO_SETTLE, POWER
 from testbed.analysis.rates import lower_rate
 from testbed.analysis.records import Run
-from testbed.analysis.statistics import SMALLEST_EFFECT, is_settled
+from testbed.analysis.statistics import FEWEST_BOOTS, SMALLEST_EFFECT, Ratio, is_settled
 from testbed.analysis.wording import interval_text, ratio_text, short
 
 
@@ -35,6 +35,8 @@ def answer(run: Run, comparison: Comparison) -> str:
         f"{ratio_text(ratio)} times the CPU time per delivered packet of “{reference}”"
     )
     blocks = f"{ratio.block_count} blocks"
+    if ratio.boots > 1:
+        blocks += f" on {ratio.boots} boots"
     if comparison.verdict != "inconclusive":
         return f"{said} (95\u00a0% interval {interval_text(ratio)}, {blocks})."
     if is_settled(ratio.low, ratio.high, SMALLEST_EFFECT):
@@ -48,7 +50,7 @@ def answer(run: Run, comparison: Comparison) -> str:
             f"{_percent(ratio.low)} to {_percent(ratio.high)}. The trials vary too much to say "
             "which takes less."
         )
-    return f"{said} in these {blocks}{why} {_what_would_settle(comparison.blocks_to_settle)}"
+    return f"{said} in these {blocks}{why} {_what_would_settle(ratio, comparison.blocks_to_settle)}"
 
 
 def _no_answer(run: Run, comparison: Comparison, rates: tuple[float, float]) -> str:
@@ -65,17 +67,20 @@ def _no_answer(run: Run, comparison: Comparison, rates: tuple[float, float]) -> 
     )
 
 
-def _what_would_settle(blocks: int | None) -> str:
-    """How many blocks a new run needs to settle it in four runs of five."""
-    power = f"{POWER * 100:.0f}\u00a0%"
-    if blocks is None:
+def _what_would_settle(ratio: Ratio, needed: int | None) -> str:
+    """How many blocks, or boots, a new run needs to settle it in four runs of five."""
+    power, units = f"{POWER * 100:.0f}\u00a0%", "boots" if ratio.is_of_boots else "blocks"
+    if needed is None:
         return (
             "If mean and spread stay as they were, not even a new run of "
-            f"{MOST_TO_SETTLE:,} blocks settles it with {power} probability."
+            f"{MOST_TO_SETTLE:,} {units} settles it with {power} probability."
         )
+    options = f"--trials {needed}"
+    if ratio.is_of_boots:
+        options = f"--boots {needed} --trials {needed * ceil(ratio.block_count / ratio.boots)}"
     return (
-        f"If mean and spread stay as they were, a new run of {blocks:,} blocks settles it with "
-        f"{power} probability (--trials {blocks})."
+        f"If mean and spread stay as they were, a new run of {needed:,} {units} settles it with "
+        f"{power} probability ({options})."
     )
 
 
@@ -101,7 +106,13 @@ def boots_text(run: Run) -> str:
     """Over how many boots of the machines the blocks went, and what the interval knows of that."""
     if not run.complete or len(run.blocks) < 2:
         return ""
-    boots = _boots(run)
+    if len(run.boots) >= FEWEST_BOOTS:
+        return (
+            f"The blocks are of {len(run.boots)} boots of the machines, and each interval is that "
+            f"of the boots’ means ({len(run.boots) - 1} degrees of freedom): it says what other "
+            "boots would give, too."
+        )
+    boots = len(run.boots) or _boots(run)
     if boots is None:
         return (
             "How often the machines were booted is not recorded. The intervals say how these "
@@ -110,11 +121,11 @@ def boots_text(run: Run) -> str:
     if boots == 1:
         return (
             "All blocks are of one boot of the machines. The intervals say how these blocks vary; "
-            "another boot may give another number."
+            f"another boot may give another number (--boots {FEWEST_BOOTS} or more measures it)."
         )
     return (
-        f"The blocks are of {boots} boots, each block within one. The intervals say how blocks "
-        "vary, not how boots do."
+        f"The blocks are of {boots} boots, each block within one. That is too few to tell how "
+        f"boots vary: the intervals say how blocks do (--boots {FEWEST_BOOTS} or more)."
     )
 
 
@@ -170,9 +181,10 @@ def mde_text(run: Run, comparisons: Sequence[Comparison]) -> str:
         arm, reference = run.arm(least.arm).title, run.arm(least.reference).title
         widest = f", the widest of {len(known)} comparisons" if len(known) > 1 else ""
         source = f"from the spread seen between “{arm}” and “{reference}”{widest}, at {power}"
-    blocks = least.ratio.block_count if least.ratio else 0
+    of_boots = least.ratio is not None and least.ratio.is_of_boots
+    units = f"{least.ratio.units if least.ratio else 0} {'boots' if of_boots else 'blocks'}"
     return (
-        f"With these {blocks} blocks this machine could have seen a difference of "
+        f"With these {units} this machine could have seen a difference of "
         f"{_rounded_up(least.mde or 0.0)} or more ({source})."
     )
 

@@ -15,7 +15,7 @@ Two arms that were sent at different rates have no ratio where the rates alone w
 the smallest effect: that is "no answer". Several comparisons of hooks are judged together (Holm).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from math import ceil, log
@@ -114,7 +114,8 @@ def compare(run: Run, findings: tuple[Finding, ...]) -> tuple[Comparison, ...]:
     for pair in _pairs(run.arms):
         void = bool(excluded.keys() & {arm.name for arm in pair})
         rates = None if void else rates_apart(run, pair, follows)
-        pairs.append((pair, None if void or rates else _ratio(pair, costs), rates))
+        ratio = None if void or rates else _ratio(pair, costs, run.boot_by_block)
+        pairs.append((pair, ratio, rates))
     noise = next((r.sd_log for (_, arm), r, _ in pairs if arm.control_kind == "again" and r), None)
     together = _judged_together(pairs)
     compared = []
@@ -189,7 +190,7 @@ def verdict_on(ratio: Ratio | None, confidence: float = CONFIDENCE) -> str:
         return "invalid"
     low, high = ratio.low, ratio.high
     if confidence != CONFIDENCE and ratio.sd_log is not None:
-        low, high = t_interval(log(ratio.ratio), ratio.sd_log, ratio.block_count, confidence)
+        low, high = t_interval(log(ratio.ratio), ratio.sd_log, ratio.units, confidence)
     if low is None or high is None or not is_settled(low, high, SMALLEST_EFFECT):
         return "inconclusive"
     largest = largest_difference(low, high)
@@ -198,9 +199,11 @@ def verdict_on(ratio: Ratio | None, confidence: float = CONFIDENCE) -> str:
     return "lower" if high < 1 else "higher"
 
 
-def _ratio(pair: tuple[Arm, Arm], costs: dict[str, dict[int, float]]) -> Ratio | None:
+def _ratio(
+    pair: tuple[Arm, Arm], costs: dict[str, dict[int, float]], boots: Mapping[int, int]
+) -> Ratio | None:
     reference, arm = pair
-    return paired_ratio(costs[arm.name], costs[reference.name])
+    return paired_ratio(costs[arm.name], costs[reference.name], boots)
 
 
 def _more_blocks(ratio: Ratio | None, family: int) -> int | None:
@@ -215,7 +218,7 @@ def _detectable(ratio: Ratio | None, noise: float | None) -> tuple[float | None,
     if ratio is None or ratio.sd_log is None:
         return None, ""
     sd_log, source = (ratio.sd_log, OBSERVED) if noise is None else (noise, AA_PAIR)
-    mde = minimum_detectable_effect(sd_log, ratio.block_count)
+    mde = minimum_detectable_effect(sd_log, ratio.units)
     return (None, "") if mde is None else (mde, source)
 
 

@@ -33,10 +33,10 @@ def claim_level(ratio: Ratio | None, smallest_effect: float) -> float:
     smallest effect: 0.03 when it does so at 97 % confidence, and not above."""
     if ratio is None or ratio.sd_log is None or ratio.low is None:
         return inf
-    away, error = abs(log(ratio.ratio)), ratio.sd_log / sqrt(ratio.block_count)
+    away, error = abs(log(ratio.ratio)), ratio.sd_log / sqrt(ratio.units)
     inside = log1p(smallest_effect) - away
     if error == 0:
         return 0.0 if away or inside >= 0 else inf
-    degrees = ratio.block_count - 1
+    degrees = ratio.units - 1
     within = p_value(inside / error, degrees) if inside > 0 else 1.0
     return min(p_value(away / error, degrees), within)

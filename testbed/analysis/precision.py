@@ -73,10 +73,10 @@ def minimum_detectable_effect(
 def blocks_to_settle(
     ratio: Ratio, smallest_effect: float, confidence: float = CONFIDENCE
 ) -> int | None:
-    """The number of blocks, all told, with which a new run would settle the ratio in four runs of
-    five if the mean and the SD of its log differences are what they were here: its interval then
-    leaves out 1, or lies within the smallest effect. Not fewer than the ratio's own number. None
-    above 1,000, or without an SD.
+    """The number of blocks, all told (or of boots, where the interval is theirs), with which a new
+    run would settle the ratio in four runs of five if the mean and the SD of its log differences
+    are what they were here: its interval then leaves out 1, or lies within the smallest effect.
+    Not fewer than the ratio's own number. None above 1,000, or without an SD.
 
     It is an estimate, not a promise: mean and SD come from few blocks. (The number at which *this*
     mean and SD would be settled is a coin toss: a new run's mean lies on either side of it.)
@@ -88,7 +88,7 @@ def blocks_to_settle(
     def enough(blocks: int) -> bool:
         return settled_share(mean_log, sd_log, blocks, smallest_effect, confidence) >= POWER
 
-    above = max(2, ratio.block_count)
+    above = max(2, ratio.units)
     if enough(above):
         return above
     below = above

@@ -14,7 +14,7 @@ from typing import Any
 from testbed.analysis.document import Node, read_json
 from testbed.analysis.oracle import outcomes_of
 from testbed.analysis.oracle_records import OracleOutcome
-from testbed.analysis.records import Arm, LoadTry, Probe, Resumption, Run
+from testbed.analysis.records import Arm, Boot, LoadTry, Probe, Resumption, Run
 from testbed.analysis.trial import load_trial
 from testbed.model.errors import ParseError, RunError
 from testbed.model.plan import RUN_SCHEMA
@@ -76,6 +76,7 @@ def load_run(path: Path) -> Run:
         load=_load(plan),
         probes=_probes(path, arms),
         resumed=_resumed(plan),
+        boots=_boots(plan),
     )
 
 
@@ -112,6 +113,14 @@ def _resumed(plan: Node) -> tuple[Resumption, ...]:
     return tuple(
         Resumption(block=one.integer("block"), utc=one.text("utc"))
         for one in (times.items() if times is not None else ())
+    )
+
+
+def _boots(plan: Node) -> tuple[Boot, ...]:
+    boots = plan.find("boots")
+    return tuple(
+        Boot(block=one.integer("block"), server=one.text("server"), client=one.text("client"))
+        for one in (boots.items() if boots is not None else ())
     )
 
 

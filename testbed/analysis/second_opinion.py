@@ -40,7 +40,8 @@ def disagreements(run: Run, comparisons: tuple[Comparison, ...]) -> tuple[Disagr
     by_arm = {arm.name: _by_block(run, arm.name) for arm in run.arms} if comparisons else {}
     for comparison in comparisons:
         by_guest = comparison.ratio
-        by_host = paired_ratio(by_arm[comparison.arm], by_arm[comparison.reference])
+        pair = by_arm[comparison.arm], by_arm[comparison.reference]
+        by_host = paired_ratio(*pair, run.boot_by_block)
         if by_guest is None or by_host is None or by_guest.block_count < 2:
             continue
         one, other = log(by_guest.ratio), log(by_host.ratio)

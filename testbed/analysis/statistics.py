@@ -21,6 +21,10 @@ CONFIDENCE = 0.95
 SMALLEST_EFFECT = 0.05
 """The preset smallest effect of interest: 5 %."""
 
+FEWEST_BOOTS = 3
+"""For an interval between boots. Of two, with one degree of freedom, it is 4.5 times as wide as
+the boots are apart."""
+
 LARGEST_LOG = 300.0
 """Of a ratio (e^300 = 10^130): beyond it floats run out, and so does every meaning of a cost."""
 
@@ -35,6 +39,18 @@ class Ratio:
     high: float | None
     block_count: int
     sd_log: float | None = None
+    boots: int = 1
+    """Of the machines, over which the blocks went; from three on the interval is theirs, and
+    `sd_log` the SD of the boots' means."""
+
+    @property
+    def is_of_boots(self) -> bool:
+        return self.boots >= FEWEST_BOOTS
+
+    @property
+    def units(self) -> int:
+        """What the interval counts: boots where these are enough, and blocks otherwise."""
+        return self.boots if self.is_of_boots else self.block_count
 
 
 def geometric_mean(values: Sequence[float]) -> float | None:
@@ -73,25 +89,38 @@ def coefficient_of_variation(values: Sequence[float]) -> float | None:
     return sqrt(sum((v - mean) ** 2 for v in values) / (len(values) - 1)) / mean
 
 
-def paired_ratio(numerator: Mapping[int, float], denominator: Mapping[int, float]) -> Ratio | None:
+def paired_ratio(
+    numerator: Mapping[int, float],
+    denominator: Mapping[int, float],
+    boots: Mapping[int, int] | None = None,
+) -> Ratio | None:
     """Costs by block of two arms → their ratio over the blocks that have both.
 
+    `boots` has the boot of each block. Of three boots or more the log differences are averaged
+    within each, and the t interval is that of the boots' means, with one degree of freedom less
+    than there are boots: blocks of one boot share what that boot is like.
     None when there is no such block, or a cost is not a positive number.
     """
     shared = sorted(numerator.keys() & denominator.keys())
     costs = [cost for block in shared for cost in (numerator[block], denominator[block])]
     if not shared or not all(0 < cost < inf for cost in costs):
         return None
-    logs = [log(numerator[b]) - log(denominator[b]) for b in shared]
-    count = len(logs)
-    mean = fsum(logs) / count
+    logs = {b: log(numerator[b]) - log(denominator[b]) for b in shared}
+    groups: dict[int, list[float]] = {}
+    for block, difference in logs.items():
+        groups.setdefault((boots or {}).get(block, 0), []).append(difference)
+    values = list(logs.values())
+    if len(groups) >= FEWEST_BOOTS:
+        values = [fsum(group) / len(group) for group in groups.values()]
+    count, mean = len(values), fsum(values) / len(values)
     if abs(mean) > LARGEST_LOG:
         return None
+    known = {"block_count": len(shared), "boots": len(groups)}
     if count < 2:
-        return Ratio(ratio=exp(mean), low=None, high=None, block_count=count)
-    sd = _sd(logs, mean)
+        return Ratio(ratio=exp(mean), low=None, high=None, **known)
+    sd = _sd(values, mean)
     low, high = t_interval(mean, sd, count)
-    return Ratio(ratio=exp(mean), low=low, high=high, block_count=count, sd_log=sd)
+    return Ratio(ratio=exp(mean), low=low, high=high, sd_log=sd, **known)
 
 
 def t_interval(

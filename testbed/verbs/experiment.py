@@ -4,7 +4,7 @@
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from functools import partial
@@ -28,6 +28,7 @@ from testbed.model import arm as arm_manifest
 from testbed.model.arm import BASELINE, Arm
 from testbed.model.errors import RunError
 from testbed.model.plan import Plan
+from testbed.verbs.boots import booted_anew, parts
 from testbed.verbs.lab import Lab
 from testbed.verbs.machines import prepare
 
@@ -56,10 +57,14 @@ class Request:
     precision: Precision | None = None
     probe: bool = False
     original: bool = False
+    boots: int = 1
 
     def as_json(self) -> dict[str, Any]:
         """Return what plan.json holds for `resume`."""
-        return {"names": list(self.names), "controls": self.controls, "probe": self.probe}
+        return {
+            "names": list(self.names), "controls": self.controls, "probe": self.probe,
+            "boots": self.boots,
+        }  # fmt: skip
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> "Request":
@@ -70,7 +75,7 @@ class Request:
         )
         return cls(
             asked["names"], int(document["seed"]), document["command"], probe=asked["probe"],
-            controls=asked["controls"], precision=precision,
+            controls=asked["controls"], precision=precision, boots=asked.get("boots", 1),
         )  # fmt: skip
 
 
@@ -135,6 +140,7 @@ def resume(lab: Lab, name: str | None) -> Path:
             precision=found.document["until_precise"], load=list(found.document["load"]),
             request=request.as_json(), sources=sources,
             resumed=[*found.document["resumed"], {"utc": now, "block": done + 1}],
+            boots=[one for one in found.document.get("boots", []) if one["block"] <= done],
         )  # fmt: skip
         _measure(lab, request, recording, blocks_done=done)
     return run_dir.path
@@ -148,7 +154,8 @@ def _measure(lab: Lab, request: Request, recording: Recording, blocks_done: int 
         HostReadings.of(machines), recording.run_dir, lab.terminal,
         repeats=lab.config.bench.trials if request.original else 1, blocks_done=blocks_done,
     )  # fmt: skip
-    with _resumable(lab, recording), recording.whole():
+    connected = partial(_connected, lab, arms)
+    with ExitStack() as later, _resumable(lab, recording), recording.whole():
         if not request.original:
             oracle = recording.run_dir.path / "oracle"
             left = [arm for arm in arms if not (oracle / arm.name / "oracle.json").exists()]
@@ -159,7 +166,15 @@ def _measure(lab: Lab, request: Request, recording: Recording, blocks_done: int 
                 experiment, recording.load = warm_up(experiment)
                 recording.config = experiment.config
             recording.write_plan(recording.plan)
-        experiment.run(_grower(lab, recording, request.precision))
+        grow, plan = _grower(lab, recording, request.precision), recording.plan
+        starts = plan.boot_starts(request.boots)
+        for number, (first, last) in enumerate(parts(starts, len(plan.blocks), blocks_done)):
+            experiment = replace(experiment, blocks_done=first - 1)
+            if number:
+                experiment = booted_anew(lab, recording, experiment, connected, later)
+            if request.boots > 1:
+                recording.note_boot(first)
+            experiment.run(grow, last if request.boots > 1 else None)
         if request.probe:
             experiment.probe()
 
@@ -224,24 +239,30 @@ def ready_guests(
     lab: Lab, verb: str, arms: Sequence[Arm]
 ) -> Iterator[tuple[Machines, dict[str, Guest]]]:
     """Hold the lock while both machines are connected, set up, with `arms` built, and swept."""
-    with lab.alone(verb):
-        machines = lab.machines
-        guests = machines.guests()
-        with closed_after(guests):
-            with (
-                lab.terminal.step("sources, addresses, arms", expect_s=3),
-                ThreadPoolExecutor(len(guests)) as pool,
-                closed_on_failure(guests),
-            ):
-                ready = partial(prepare, lab, arms=arms, agent=True)
-                found = dict(zip(guests, pool.map(ready, guests.values()), strict=True))
-            every = arm_manifest.choose(lab.arms_dir, arm_manifest.known(lab.arms_dir))
-            every = deploy.built(guests["server"], every, found["server"])
-            network = lab.config.network
-            for left in cleanup.sweep(guests["server"], guests["client"], every, network):
-                lab.terminal.warn(f"left by an earlier command: {left}")
-            with watched(guests, machines.project.path):
-                yield machines, guests
+    with lab.alone(verb), _connected(lab, arms) as ready:
+        yield ready
+
+
+@contextmanager
+def _connected(lab: Lab, arms: Sequence[Arm]) -> Iterator[tuple[Machines, dict[str, Guest]]]:
+    """The same for one that holds the lock."""
+    machines = lab.machines
+    guests = machines.guests()
+    with closed_after(guests):
+        with (
+            lab.terminal.step("sources, addresses, arms", expect_s=3),
+            ThreadPoolExecutor(len(guests)) as pool,
+            closed_on_failure(guests),
+        ):
+            ready = partial(prepare, lab, arms=arms, agent=True)
+            found = dict(zip(guests, pool.map(ready, guests.values()), strict=True))
+        every = arm_manifest.choose(lab.arms_dir, arm_manifest.known(lab.arms_dir))
+        every = deploy.built(guests["server"], every, found["server"])
+        network = lab.config.network
+        for left in cleanup.sweep(guests["server"], guests["client"], every, network):
+            lab.terminal.warn(f"left by an earlier command: {left}")
+        with watched(guests, machines.project.path):
+            yield machines, guests
 
 
 def baseline(lab: Lab) -> Arm:
