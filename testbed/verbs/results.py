@@ -102,7 +102,13 @@ def compare(lab: Lab, first: str, second: str, *, as_json: bool) -> bool:
     from testbed.analysis.run import load_run
     from testbed.analysis.wording import interval_text, ratio_text
 
-    one, two = (load_run(store.find_run(lab.results, name)) for name in (first, second))
+    paths = [store.find_run(lab.results, name).resolve() for name in (first, second)]
+    if paths[0] == paths[1]:
+        raise RunError(
+            f"{paths[0].name} is one run: nothing is to be seen by comparing it with itself",
+            hint="`testbed runs` lists the others; `bench --controls` compares an arm with itself",
+        )
+    one, two = (load_run(path) for path in paths)
     unlike = differences(one, two)
     if unlike:
         raise RunError(

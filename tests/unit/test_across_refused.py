@@ -132,6 +132,13 @@ def test_a_cost_below_zero_ends_with_seven(testbed: Testbed, checkout: Path) -> 
     assert "Traceback" not in done.err and "invalid: " in done.out
 
 
+def test_one_run_twice_is_refused(testbed: Testbed, checkout: Path) -> None:
+    name, _ = two_runs(checkout)
+    done = testbed("compare", name, name)
+    assert done.status == 2
+    assert f"{name} is one run" in done.err
+
+
 def test_no_arm_in_common_is_refused(testbed: Testbed, checkout: Path) -> None:
     names = two_runs(checkout, arms=("other-a", "other-b"))
     done = testbed("compare", *names)
