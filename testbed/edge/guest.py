@@ -94,10 +94,6 @@ class Guest:
         else:
             self.run(["systemctl", "stop", f"{agent.UNIT}.scope"], check=False, timeout_s=30)
 
-    def boot_id(self) -> str:
-        """Return the kernel's random name of this boot."""
-        return self.run(["cat", "/proc/sys/kernel/random/boot_id"]).stdout.strip()
-
     def uptime_s(self) -> float:
         """Return the guest's clock since its boot, seconds."""
         return float(self._asked("its clock", 15, {"do": "clock"})["uptime_s"])

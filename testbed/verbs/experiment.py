@@ -23,27 +23,15 @@ from testbed.lab.machines import Machines
 from testbed.lab.oracle import run_gate
 from testbed.lab.recording import Recording
 from testbed.lab.resuming import Unfinished
-from testbed.lab.trials import Experiment, Grow
+from testbed.lab.trials import Experiment
 from testbed.model import arm as arm_manifest
 from testbed.model.arm import BASELINE, Arm
 from testbed.model.errors import RunError
 from testbed.model.plan import Plan
 from testbed.verbs.boots import booted_anew, parts
+from testbed.verbs.growing import Precision, grower
 from testbed.verbs.lab import Lab
 from testbed.verbs.machines import prepare
-
-
-@dataclass(frozen=True)
-class Precision:
-    """When `--until-precise` stops: at this half-width of the ratio's interval, as a share."""
-
-    target: float
-    at_least: int
-    at_most: int
-
-    def as_json(self) -> dict[str, Any]:
-        """Return what plan.json holds."""
-        return {"target": self.target, "min_blocks": self.at_least, "max_blocks": self.at_most}
 
 
 @dataclass(frozen=True)
@@ -166,7 +154,7 @@ def _measure(lab: Lab, request: Request, recording: Recording, blocks_done: int 
                 experiment, recording.load = warm_up(experiment)
                 recording.config = experiment.config
             recording.write_plan(recording.plan)
-        grow, plan = _grower(lab, recording, request.precision), recording.plan
+        grow, plan = grower(lab, recording, request.precision), recording.plan
         starts = plan.boot_starts(request.boots)
         for number, (first, last) in enumerate(parts(starts, len(plan.blocks), blocks_done)):
             experiment = replace(experiment, blocks_done=first - 1)
@@ -203,35 +191,6 @@ def _plan(lab: Lab, request: Request, names: Sequence[str], seed: int) -> Plan:
     bench = lab.config.bench
     blocks = request.precision.at_least if request.precision else bench.trials
     return Plan.shuffled(names, blocks, seed, warm_up=[BASELINE] if bench.warm_up else ())
-
-
-def _grower(lab: Lab, recording: Recording, precision: Precision | None) -> Grow:
-    """Return what lengthens a plan, two blocks at a time, until the ratio is known well enough."""
-
-    def grow(plan: Plan) -> Plan:
-        if precision is None or len(plan.blocks) >= precision.at_most:
-            return plan
-        from testbed.analysis.until_precise import hopeless, reached
-
-        if why := hopeless(recording.run_dir.path):
-            lab.terminal.warn(f"no further block is measured: {why}")
-            return plan
-        enough, half_width = reached(recording.run_dir.path, precision.target)
-        if enough:
-            return plan
-        longer = plan.longer(min(len(plan.blocks) + 2, precision.at_most))
-        wide = "not known" if half_width is None else f"± {half_width * 100:.1f} %"
-        why = f"wanted ± {precision.target * 100:g} %"
-        if half_width is not None and half_width <= precision.target:
-            why = "narrow enough, and to be confirmed by three more blocks"
-        lab.terminal.say(
-            f"after {len(plan.blocks)} blocks the interval is {wide}; {why}: "
-            f"on to {len(longer.blocks)}"
-        )
-        recording.write_plan(longer)
-        return longer
-
-    return grow
 
 
 @contextmanager

@@ -193,7 +193,7 @@ def started_anew(bench_line: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 
         monkeypatch.setattr(verb, "bring_up", lambda _: done.append("up"))
         monkeypatch.setattr("testbed.lab.machines.Machines.down", Later.down)
-        monkeypatch.setattr("testbed.edge.guest.Guest.boot_id", lambda _: f"id {next(number)}")
+        monkeypatch.setattr("testbed.lab.recording._boot_id", lambda _: f"id {next(number)}")
         monkeypatch.setattr("testbed.edge.guest.Guest.uptime_s", lambda _: 61.0)
         return bench_line(world, *words), done
 
@@ -246,7 +246,7 @@ def test_a_boot_is_noted_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that is resumed on the boot that it was cut off on has no boot more."""
     world = World()
     ids = dict.fromkeys(world.guests, "a")
-    monkeypatch.setattr("testbed.edge.guest.Guest.boot_id", lambda guest: ids[guest.role])
+    monkeypatch.setattr("testbed.lab.recording._boot_id", lambda guest: ids[guest.role])
     recording = Recording(*[None] * 6, guests=world.guests)  # type: ignore[arg-type,misc]
     monkeypatch.setattr(Recording, "write_plan", lambda *_: None)
     recording.note_boot(1)
