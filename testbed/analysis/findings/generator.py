@@ -74,12 +74,12 @@ def generator(run: Run) -> list[Finding]:
 def _advice(run: Run) -> str:
     """What to do: the warm-up's rate or a lower one, since a rate is not kept by being repeated."""
     rate = lower_rate(run)
-    lower = "a lower one" if rate is None else f"a lower one (--rate {rate})"
+    lower = "a lower rate" if rate is None else f"a lower rate (--rate {rate})"
     asked = "--rate" in run.command or any(word.startswith("--rate=") for word in run.command)
     if asked:
         return (
             "Arms that are sent different loads are different measurements: leave --rate out, and "
-            f"the warm-up finds a rate that this computer carries; or give {lower}."
+            f"the warm-up finds one that this computer carries; or give {lower}."
         )
     return f"Arms that are sent different loads are different measurements: ask for {lower}."
 
