@@ -40,14 +40,19 @@ def readings_of(trial: Trial) -> Readings:
     cost = cost_of(trial)
     return Readings(
         cost_us=cost.cost_us if cost else None,
-        vcpu_us=_vcpu_us(trial) if cost and cost.cost_us is not None else None,
+        vcpu_us=vcpu_us(trial),
         mpstat_busy_pct=percent_in_traffic(trial),
         net_rx_per_packet=_net_rx(trial),
         packets_per_interrupt=_per_interrupt(trial),
     )
 
 
-def _vcpu_us(trial: Trial) -> float | None:
+def vcpu_us(trial: Trial) -> float | None:
+    """Host time of the server's virtual CPUs per delivered packet, CPU-µs; None when not recorded,
+    and where a cost has no meaning either."""
+    cost = cost_of(trial)
+    if cost is None or cost.cost_us is None:
+        return None
     moments = [trial.host.get(moment) for moment in ("idle", "traffic", "end")]
     idle, traffic, end = moments
     if idle is None or traffic is None or end is None or trial.server is None:

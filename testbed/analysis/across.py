@@ -8,29 +8,46 @@ page says what it cannot know.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from math import exp, log, sqrt
+from dataclasses import dataclass, replace
+from math import exp, inf, log, sqrt
 from statistics import fmean, variance
 
 from testbed.analysis import environment, gro
-from testbed.analysis.comparison import costs_by_block, excluded_arms, verdict_on
-from testbed.analysis.findings import Verdict, check_run, worst
+from testbed.analysis.comparison import (
+    NO_ANSWER,
+    costs_by_block,
+    excluded_arms,
+    verdict_on,
+    voiding,
+)
+from testbed.analysis.findings import Finding, Verdict, about_comparison, check_run
+from testbed.analysis.naming import cost_unit
+from testbed.analysis.rates import BIAS_WITHHELD, bias, mean_rate
 from testbed.analysis.records import Run
-from testbed.analysis.statistics import Ratio, student_t
+from testbed.analysis.statistics import LARGEST_LOG, Ratio, student_t
 
 CAVEAT = (
     "The two runs were not interleaved: whatever else changed between them is in these ratios too."
 )
 
+INVALID = "invalid"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Across:
-    """The cost of one arm in the second run over its cost in the first; None: not comparable."""
+    """The cost of one arm in the second run over its cost in the first; `ratio` is None where the
+    two must not be compared, and `why` then says it."""
 
     arm: str
     title: str
     ratio: Ratio | None
     verdict: str
+    why: str = ""
+    suspect: bool = False
+
+    @property
+    def is_invalid(self) -> bool:
+        return self.verdict == INVALID
 
 
 def _setting(*keys: str) -> Callable[[Run], str]:
@@ -77,33 +94,76 @@ def differences(first: Run, second: Run) -> tuple[str, ...]:
     return tuple(found)
 
 
+def arms_of_one(first: Run, second: Run) -> tuple[str, ...]:
+    """Arms that only one of the two runs has, as "title, in run"."""
+    found = []
+    for run, other in ((first, second), (second, first)):
+        theirs = {arm.name for arm in other.arms}
+        found += [f"{arm.title}, in {run.run_id}" for arm in run.arms if arm.name not in theirs]
+    return tuple(found)
+
+
 def compare_runs(first: Run, second: Run) -> tuple[Across, ...]:
     """One row for every arm that both runs have; the caller has seen that the runs are alike."""
-    valid = [_valid_arms(run) for run in (first, second)]
     names = [arm.name for arm in second.arms if any(arm.name == a.name for a in first.arms)]
+    findings = [check_run(run) for run in (first, second)]
+    voids = [_void(run, found) for run, found in zip((first, second), findings, strict=True)]
+    doubted = {f.scope.arm for found in findings for f in about_comparison(found)
+               if f.verdict is Verdict.SUSPECT}  # fmt: skip
     rows = []
     for name in names:
-        usable = all(name in arms for arms in valid)
-        logs = [[log(c) for c in costs_by_block(r, name).values()] for r in (second, first)]
-        ratio = unpaired_ratio(*logs) if usable else None
-        verdict = verdict_on(ratio)
-        title = second.arm(name).title
-        rows.append(Across(arm=name, title=title, ratio=ratio, verdict=verdict))
+        why = [
+            f"{run.run_id}: {void.get(None) or void[name]}"
+            for run, void in zip((first, second), voids, strict=True)
+            if None in void or name in void
+        ]
+        row = _row(first, second, name, "; ".join(why))
+        rows.append(replace(row, suspect=bool(row.ratio and doubted & {None, name})))
     return tuple(rows)
 
 
-def _valid_arms(run: Run) -> set[str]:
-    findings = check_run(run)
-    of_run = tuple(f for f in findings if f.scope.arm is None)
-    if not run.complete or worst(of_run) is Verdict.INVALID:
-        return set()
-    return {arm.name for arm in run.arms} - excluded_arms(run, findings).keys()
+def _row(first: Run, second: Run, name: str, why: str) -> Across:
+    """An arm's ratio, or why it has none."""
+    title = second.arm(name).title
+    if why:
+        return Across(arm=name, title=title, ratio=None, verdict=INVALID, why=why)
+    costs = [list(costs_by_block(run, name).values()) for run in (second, first)]
+    for run, known in zip((second, first), costs, strict=True):
+        bad = [cost for cost in known if not 0 < cost < inf]
+        if bad or not known:
+            said = f"a cost of {bad[0]:.3g} {cost_unit(run)} per packet" if bad else "no known cost"
+            why = f"{run.run_id}: {said}"
+            return Across(arm=name, title=title, ratio=None, verdict=INVALID, why=why)
+    if min(map(len, costs)) < 2:
+        why = "one trial says nothing about spread: --trials 5 or more"
+        return Across(arm=name, title=title, ratio=None, verdict="inconclusive", why=why)
+    rates = [mean_rate(run, name) for run in (first, second)]
+    slow, fast = min(r or 0.0 for r in rates), max(r or 0.0 for r in rates)
+    if slow > 0 and bias(slow, fast) > BIAS_WITHHELD:
+        why = (
+            f"it was sent {rates[0]:,.0f} packets/s in {first.run_id} and {rates[1]:,.0f} in "
+            f"{second.run_id}, and a packet costs more at a lower rate"
+        )
+        return Across(arm=name, title=title, ratio=None, verdict=NO_ANSWER, why=why)
+    ratio = unpaired_ratio(*([log(cost) for cost in known] for known in costs))
+    return Across(arm=name, title=title, ratio=ratio, verdict=verdict_on(ratio))
+
+
+def _void(run: Run, findings: tuple[Finding, ...]) -> dict[str | None, str]:
+    """Why an arm of this run must not be compared, by its name; None for the run as a whole."""
+    if not run.complete:
+        return {None: "the run is not complete"}
+    if of_run := voiding(findings):
+        return {None: f"INVALID {', '.join(of_run)}"}
+    excluded = excluded_arms(run, findings)
+    return {arm: f"INVALID {', '.join(codes)}" for arm, codes in excluded.items()}
 
 
 def unpaired_ratio(logs: Sequence[float], reference_logs: Sequence[float]) -> Ratio | None:
     """Ratio of geometric means of two independent samples, with Welch's 95 % t interval.
 
-    None when either has fewer than two values. `block_count` is that of the smaller sample.
+    None when either has fewer than two values, or the ratio is too large for a number.
+    `block_count` is that of the smaller sample.
     Source: B. L. Welch, Biometrika 34 (1947); degrees of freedom after Satterthwaite.
     """
     counts = [len(logs), len(reference_logs)]
@@ -116,6 +176,8 @@ def unpaired_ratio(logs: Sequence[float], reference_logs: Sequence[float]) -> Ra
         return Ratio(ratio=exp(mean), low=exp(mean), high=exp(mean), block_count=min(counts))
     degrees = sum(parts) ** 2 / sum(p**2 / (n - 1) for p, n in zip(parts, counts, strict=True))
     half = student_t_of(degrees) * error
+    if abs(mean) + half > LARGEST_LOG:
+        return None
     low, high = exp(mean - half), exp(mean + half)
     return Ratio(ratio=exp(mean), low=low, high=high, block_count=min(counts))
 

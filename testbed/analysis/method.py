@@ -2,7 +2,7 @@
 """How the trials were run, as rows of name and value: traffic, pacing, windows, order."""
 
 from testbed.analysis import environment
-from testbed.analysis.records import Run
+from testbed.analysis.records import LoadTry, Run
 from testbed.analysis.trial_records import ClientTrial
 from testbed.analysis.wording import share, significant
 
@@ -62,12 +62,7 @@ def _windows(run: Run) -> list[tuple[str, str]]:
     warm_up = bench.get("warm_up")
     rows = []
     if run.load:
-        tried = ", ".join(
-            f"{one.rate_pps:,.0f} packets/s: {one.achieved_pps:,.0f} sent, "
-            f"{share(one.delivered_share)}\u00a0% of them delivered"
-            for one in run.load
-        )
-        rows.append(("Warm-up", f"discarded; found the load. {tried}"))
+        rows.append(("Warm-up", f"discarded; found the load. {'; '.join(map(_tried, run.load))}"))
     elif isinstance(warm_up, int):
         rows.append(("Warm-up", "none" if not warm_up else "not recorded"))
     says = {
@@ -87,6 +82,20 @@ def _windows(run: Run) -> list[tuple[str, str]]:
         elif known.get(name):
             rows.append((name.capitalize(), f"{_range(known[name])} s, {says[name]}"))
     return rows
+
+
+def _tried(one: LoadTry) -> str:
+    """What one warm-up trial asked for, and what became of it."""
+    said = (
+        f"{one.rate_pps:,.0f} packets/s: {one.achieved_pps:,.0f} sent, "
+        f"{share(one.delivered_share)}\u00a0% of them delivered"
+    )
+    if one.idle_share is not None:
+        said += f", {one.idle_share * 100:.0f}\u00a0% of the host idle"
+    if one.waiting_share is not None:
+        said += f", the server waiting for a host CPU {one.waiting_share * 100:.0f}\u00a0%"
+        said += " of the time"
+    return said
 
 
 def _range(values: list[float], form: str = "") -> str:

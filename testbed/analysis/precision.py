@@ -18,19 +18,18 @@ noncentral t-distribution, Technometrics 10 (1968).
 
 from collections.abc import Sequence
 from functools import lru_cache
-from math import expm1, log, sqrt
+from math import expm1, log, log1p, sqrt
 
 from testbed.analysis.statistics import (
     CONFIDENCE,
     LARGEST_LOG,
     Ratio,
-    is_settled,
     student_t,
-    t_interval,
 )
 
 POWER = 0.8
-"""The probability with which the minimum detectable effect is found: four runs of five."""
+"""The probability with which the minimum detectable effect is found, and with which the blocks that
+a page names settle a question: four runs of five."""
 
 MOST_TO_SETTLE = 1_000
 """Beyond it, no number of blocks is named: hours, in which the machine does not stay as it is."""
@@ -71,21 +70,64 @@ def minimum_detectable_effect(
     return expm1(effect_log) if effect_log <= LARGEST_LOG else None
 
 
-def blocks_to_settle(ratio: Ratio, smallest_effect: float) -> int | None:
-    """The number of blocks, all told, at which the ratio would be settled if the mean and the SD
-    of its log differences stayed as they are: its interval leaves out 1, or lies within the
-    smallest effect. The ratio's own number when it is settled. None above 1,000, or without an SD.
+def blocks_to_settle(
+    ratio: Ratio, smallest_effect: float, confidence: float = CONFIDENCE
+) -> int | None:
+    """The number of blocks, all told (or of boots, where the interval is theirs), with which a new
+    run would settle the ratio in four runs of five if the mean and the SD of its log differences
+    are what they were here: its interval then leaves out 1, or lies within the smallest effect.
+    Not fewer than the ratio's own number. None above 1,000, or without an SD.
 
-    It is an estimate, not a promise: mean and SD come from few blocks, and will not stay.
+    It is an estimate, not a promise: mean and SD come from few blocks. (The number at which *this*
+    mean and SD would be settled is a coin toss: a new run's mean lies on either side of it.)
     """
-    if ratio.sd_log is None:
+    if ratio.sd_log is None or ratio.sd_log > LARGEST_LOG:
         return None
-    mean_log = log(ratio.ratio)
-    for blocks in range(max(2, ratio.block_count), MOST_TO_SETTLE + 1):
-        low, high = t_interval(mean_log, ratio.sd_log, blocks)
-        if low is not None and high is not None and is_settled(low, high, smallest_effect):
-            return blocks
-    return None
+    mean_log, sd_log = log(ratio.ratio), ratio.sd_log
+
+    def enough(blocks: int) -> bool:
+        return settled_share(mean_log, sd_log, blocks, smallest_effect, confidence) >= POWER
+
+    above = max(2, ratio.units)
+    if enough(above):
+        return above
+    below = above
+    while not enough(above):
+        if above >= MOST_TO_SETTLE:
+            return None
+        below, above = above, min(2 * above, MOST_TO_SETTLE)
+    while above - below > 1:
+        middle = (below + above) // 2
+        below, above = (below, middle) if enough(middle) else (middle, above)
+    return above
+
+
+def settled_share(
+    mean_log: float,
+    sd_log: float,
+    blocks: int,
+    smallest_effect: float,
+    confidence: float = CONFIDENCE,
+) -> float:
+    """The share of runs of so many blocks that are settled, where mean and SD are the true ones.
+
+    The mean of n differences is normal and independent of their SD, whose square has a χ²
+    distribution. For each of 400 equally probable SDs the interval's half-width h is known, and the
+    run is settled when its mean lies beyond ±h, or within ±(log(1 + smallest effect) - h).
+    """
+    import numpy as np
+    from scipy.special import chdtri, ndtr
+
+    if sd_log <= 0:
+        return 1.0 if mean_log else float(smallest_effect >= 0)
+    probable = (np.arange(400) + 0.5) / 400
+    error = sd_log / sqrt(blocks)
+    spread = np.sqrt(chdtri(blocks - 1, probable) / (blocks - 1))  # of the SD around the true one
+    half = student_t(blocks - 1, confidence) * error * spread
+    beyond = ndtr((mean_log - half) / error) + ndtr((-mean_log - half) / error)
+    inner = np.clip(np.minimum(half, log1p(smallest_effect) - half), 0, None)
+    within = ndtr((inner - mean_log) / error) - ndtr((-inner - mean_log) / error)
+    return float(np.mean(beyond + within))
 
 
 @lru_cache(maxsize=256)

@@ -80,11 +80,14 @@ class Trial:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadTry:
-    """One warm-up trial: packets/s asked for and kept, and the share that was delivered."""
+    """One warm-up trial: packets/s asked for and kept, the share that was delivered, and of the
+    host the share of its CPUs that idled, and of the server's time that it waited for one."""
 
     rate_pps: float
     achieved_pps: float
     delivered_share: float
+    idle_share: float | None = None
+    waiting_share: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +96,15 @@ class Resumption:
 
     block: int
     utc: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Boot:
+    """Both machines were booted anew before `block`; the kernels' boot ids say so."""
+
+    block: int
+    server: str
+    client: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +167,15 @@ class Run:
     probes: Mapping[str, Probe] = field(default_factory=dict)
     """What the probe pass timed, by arm."""
     resumed: tuple[Resumption, ...] = ()
+    boots: tuple[Boot, ...] = ()
+    """Of a run that was to go over several (`bench --boots`), the first one included."""
+
+    @property
+    def boot_by_block(self) -> dict[int, int]:
+        """The number of the boot that each block is of, from 1; empty of a run of one boot."""
+        firsts = [boot.block for boot in self.boots]
+        numbers = range(1, len(self.blocks) + 1)
+        return {n: sum(n >= first for first in firsts) for n in numbers} if firsts else {}
 
     def arm(self, name: str) -> Arm:
         return next(arm for arm in self.arms if arm.name == name)

@@ -14,7 +14,7 @@ from typing import Any
 from testbed.analysis.document import read_json
 from testbed.analysis.oracle import outcomes_of
 from testbed.analysis.oracle_records import OracleOutcome
-from testbed.analysis.records import Arm, LoadTry, Probe, Resumption, Run
+from testbed.analysis.records import Arm, Boot, LoadTry, Probe, Resumption, Run
 from testbed.analysis.trial import load_trial
 from testbed.model.errors import ParseError, RunError
 from testbed.model.json_node import Node
@@ -77,6 +77,7 @@ def load_run(path: Path) -> Run:
         load=_load(plan),
         probes=_probes(path, arms),
         resumed=_resumed(plan),
+        boots=_boots(plan),
     )
 
 
@@ -94,13 +95,17 @@ def _oracle(path: Path, arms: Sequence[str]) -> tuple[dict[str, OracleOutcome], 
 
 def _load(plan: Node) -> tuple[LoadTry, ...]:
     tries = plan.find("load")
-    return tuple(
-        LoadTry(
-            rate_pps=one.number("rate_pps"),
-            achieved_pps=one.number("achieved_pps"),
-            delivered_share=one.number("delivered_share"),
-        )
-        for one in (tries.items() if tries is not None else ())
+    return tuple(_try(one) for one in (tries.items() if tries is not None else ()))
+
+
+def _try(one: Node) -> LoadTry:
+    host = one.find("host")
+    return LoadTry(
+        rate_pps=one.number("rate_pps"),
+        achieved_pps=one.number("achieved_pps"),
+        delivered_share=one.number("delivered_share"),
+        idle_share=host.optional_number("idle_share") if host else None,
+        waiting_share=host.optional_number("waiting_share") if host else None,
     )
 
 
@@ -109,6 +114,14 @@ def _resumed(plan: Node) -> tuple[Resumption, ...]:
     return tuple(
         Resumption(block=one.integer("block"), utc=one.text("utc"))
         for one in (times.items() if times is not None else ())
+    )
+
+
+def _boots(plan: Node) -> tuple[Boot, ...]:
+    boots = plan.find("boots")
+    return tuple(
+        Boot(block=one.integer("block"), server=one.text("server"), client=one.text("client"))
+        for one in (boots.items() if boots is not None else ())
     )
 
 

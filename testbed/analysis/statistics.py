@@ -14,9 +14,16 @@ less 1, so the bounds around 1 are 1/1.05 and 1.05, and swapping the arms change
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from math import cos, exp, fsum, inf, lgamma, log, pi, sin, sqrt, tan
+from math import atan, cos, exp, fsum, inf, lgamma, log, pi, sin, sqrt, tan
 
 CONFIDENCE = 0.95
+
+SMALLEST_EFFECT = 0.05
+"""The preset smallest effect of interest: 5 %."""
+
+FEWEST_BOOTS = 3
+"""For an interval between boots. Of two, with one degree of freedom, it is 4.5 times as wide as
+the boots are apart."""
 
 LARGEST_LOG = 300.0
 """Of a ratio (e^300 = 10^130): beyond it floats run out, and so does every meaning of a cost."""
@@ -32,6 +39,18 @@ class Ratio:
     high: float | None
     block_count: int
     sd_log: float | None = None
+    boots: int = 1
+    """Of the machines, over which the blocks went; from three on the interval is theirs, and
+    `sd_log` the SD of the boots' means."""
+
+    @property
+    def is_of_boots(self) -> bool:
+        return self.boots >= FEWEST_BOOTS
+
+    @property
+    def units(self) -> int:
+        """What the interval counts: boots where these are enough, and blocks otherwise."""
+        return self.boots if self.is_of_boots else self.block_count
 
 
 def geometric_mean(values: Sequence[float]) -> float | None:
@@ -70,33 +89,48 @@ def coefficient_of_variation(values: Sequence[float]) -> float | None:
     return sqrt(sum((v - mean) ** 2 for v in values) / (len(values) - 1)) / mean
 
 
-def paired_ratio(numerator: Mapping[int, float], denominator: Mapping[int, float]) -> Ratio | None:
+def paired_ratio(
+    numerator: Mapping[int, float],
+    denominator: Mapping[int, float],
+    boots: Mapping[int, int] | None = None,
+) -> Ratio | None:
     """Costs by block of two arms → their ratio over the blocks that have both.
 
+    `boots` has the boot of each block. Of three boots or more the log differences are averaged
+    within each, and the t interval is that of the boots' means, with one degree of freedom less
+    than there are boots: blocks of one boot share what that boot is like.
     None when there is no such block, or a cost is not a positive number.
     """
     shared = sorted(numerator.keys() & denominator.keys())
     costs = [cost for block in shared for cost in (numerator[block], denominator[block])]
     if not shared or not all(0 < cost < inf for cost in costs):
         return None
-    logs = [log(numerator[b]) - log(denominator[b]) for b in shared]
-    count = len(logs)
-    mean = fsum(logs) / count
+    logs = {b: log(numerator[b]) - log(denominator[b]) for b in shared}
+    groups: dict[int, list[float]] = {}
+    for block, difference in logs.items():
+        groups.setdefault((boots or {}).get(block, 0), []).append(difference)
+    values = list(logs.values())
+    if len(groups) >= FEWEST_BOOTS:
+        values = [fsum(group) / len(group) for group in groups.values()]
+    count, mean = len(values), fsum(values) / len(values)
     if abs(mean) > LARGEST_LOG:
         return None
+    known = {"block_count": len(shared), "boots": len(groups)}
     if count < 2:
-        return Ratio(ratio=exp(mean), low=None, high=None, block_count=count)
-    sd = _sd(logs, mean)
+        return Ratio(ratio=exp(mean), low=None, high=None, **known)
+    sd = _sd(values, mean)
     low, high = t_interval(mean, sd, count)
-    return Ratio(ratio=exp(mean), low=low, high=high, block_count=count, sd_log=sd)
+    return Ratio(ratio=exp(mean), low=low, high=high, sd_log=sd, **known)
 
 
-def t_interval(mean_log: float, sd_log: float, blocks: int) -> tuple[float | None, float | None]:
+def t_interval(
+    mean_log: float, sd_log: float, blocks: int, confidence: float = CONFIDENCE
+) -> tuple[float | None, float | None]:
     """The interval of a ratio from mean and SD of its log differences; two None below two
     blocks, or when it is too wide for a number."""
     if blocks < 2:
         return None, None
-    half = student_t(blocks - 1) * sd_log / sqrt(blocks)
+    half = student_t(blocks - 1, confidence) * sd_log / sqrt(blocks)
     if abs(mean_log) + half > LARGEST_LOG:
         return None, None
     return exp(mean_log - half), exp(mean_log + half)
@@ -127,6 +161,11 @@ def student_t(degrees: int, confidence: float = CONFIDENCE) -> float:
         step = missing / (slope * cos(angle) ** (degrees - 1))
         angle += step
     return sqrt(degrees) * tan(angle)
+
+
+def p_value(t: float, degrees: int) -> float:
+    """The two-sided probability of a t as far from 0 as this one, or farther, by chance."""
+    return max(0.0, 1 - _within(atan(abs(t) / sqrt(degrees)), degrees))
 
 
 def _within(angle: float, degrees: int) -> float:

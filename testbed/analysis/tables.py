@@ -138,6 +138,9 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
         "low": _rounded(ratio.low, 6) if ratio else None,
         "high": _rounded(ratio.high, 6) if ratio else None,
         "blocks": ratio.block_count if ratio else None,
+        "blocks_to_settle": comparison.blocks_to_settle,
+        "judged_together": comparison.family,
+        "rates_pps": [round(rate, 1) for rate in comparison.rates] if comparison.rates else None,
     }
 
 

@@ -11,9 +11,12 @@ and is so still, three or more blocks later: then the interval covers 93.5 % at 
 """
 
 from collections.abc import Sequence
+from math import inf
 from pathlib import Path
 
 from testbed.analysis.comparison import costs_by_block, deciding_pairs
+from testbed.analysis.cost import cost_of
+from testbed.analysis.naming import cost_unit
 from testbed.analysis.precision import half_width, precise_enough
 from testbed.analysis.records import Run
 from testbed.analysis.run import load_run
@@ -41,6 +44,27 @@ def reached(run_path: Path, target: float) -> tuple[bool, float | None]:
     known = [width for width in widths if width is not None]
     largest = max(known) if known and len(known) == len(widths) else None
     return may_stop(history, target), largest
+
+
+def hopeless(run_path: Path) -> str:
+    """Why no further block can make a headline ratio known, in a clause; empty when one can."""
+    run = load_run(run_path)
+    pairs = deciding_pairs(run.arms)
+    if not pairs:
+        return "no two arms of this run are compared with each other"
+    for arm in dict.fromkeys(arm for pair in pairs for arm in pair):
+        for trial in run.trials_of(arm.name):
+            cost = cost_of(trial)
+            if cost is None:
+                continue
+            if cost.cost_us is None:
+                return f"“{arm.title}” has no cost in block {trial.block} ({cost.reason})"
+            if not 0 < cost.cost_us < inf:
+                return (
+                    f"“{arm.title}” cost {cost.cost_us:.3g} {cost_unit(run)} per packet in block "
+                    f"{trial.block}, so it has no ratio to anything"
+                )
+    return ""
 
 
 def may_stop(history: Sequence[Sequence[Ratio | None]], target: float) -> bool:

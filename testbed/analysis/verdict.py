@@ -3,6 +3,7 @@
 
 from dataclasses import dataclass
 
+from testbed.analysis import answers as words
 from testbed.analysis import wording
 from testbed.analysis.comparison import Comparison, excluded_arms
 from testbed.analysis.findings import (
@@ -12,8 +13,9 @@ from testbed.analysis.findings import (
     about_comparison,
     worst,
 )
-from testbed.analysis.grouping import grouped
+from testbed.analysis.grouping import grouped, rank
 from testbed.analysis.records import Arm, Run, Trial
+from testbed.analysis.second_opinion import disagreements, order_text
 
 _REASONS = {
     "checksum": "its packets were dropped for wrong UDP checksums",
@@ -61,8 +63,8 @@ def opening(
     run: Run, findings: tuple[Finding, ...], comparisons: tuple[Comparison, ...]
 ) -> Opening:
     headlines = [c for c in comparisons if c.is_headline]
-    valid = [c for c in headlines if c.ratio is not None]
-    answers = tuple(wording.answer(run, c) for c in valid[:MOST_ANSWERS])
+    valid = [c for c in headlines if c.ratio is not None or c.rates is not None]
+    answers = tuple(words.answer(run, c) for c in valid[:MOST_ANSWERS])
     if len(valid) > MOST_ANSWERS:
         answers += (f"And {len(valid) - MOST_ANSWERS:,} more comparisons, in the table below.",)
     if not run.complete:
@@ -77,7 +79,7 @@ def opening(
     status = worst(findings)
     excluded = excluded_arms(run, findings)
     reasons = _of_the_run(findings)
-    reasons += tuple(_why_excluded(run, run.arm(arm), codes) for arm, codes in excluded.items())
+    reasons += _why_excluded(run, excluded)
     if status is Verdict.INVALID:
         lossy = sum(_is_short(trial) for trial in run.trials)
         named = ", ".join(run.arm(name).title for name in excluded)
@@ -92,6 +94,8 @@ def opening(
             headline = "No ratio is printed: these numbers do not mean what they seem to."
     elif status is Verdict.SUSPECT:
         headline = "The checks found nothing that forbids a comparison, but read it with care."
+        if headlines and not any(c.ratio for c in headlines):
+            headline = "No ratio is printed: the arms were not sent the same load."
         reasons = _suspicions(run, findings)
     else:
         headline = (
@@ -99,6 +103,7 @@ def opening(
             if len(run.arms) > 1
             else "Every check holds."
         )
+    reasons += _first_of_all(run, findings)
     if not headlines and status is not Verdict.INVALID:
         answers = (_why_no_answer(run),)
     return Opening(
@@ -131,20 +136,30 @@ def _why_no_answer(run: Run) -> str:
 def _notes(run: Run, comparisons: tuple[Comparison, ...]) -> tuple[str, ...]:
     """How much the answers can tell (or, without an answer, each hook against no hook)."""
     measured = [c for c in comparisons if not c.is_control]
-    notes = [wording.mde_text(run, [c for c in measured if c.is_headline] or measured)]
+    headlines = tuple(c for c in measured if c.is_headline)
+    apart = [order_text(run, found) for found in disagreements(run, headlines or tuple(measured))]
+    notes = [*apart[:MOST_ANSWERS], words.mde_text(run, headlines or measured)]
+    if any(c.ratio for c in comparisons):
+        notes += [words.together_text(comparisons), words.boots_text(run)]
     aa_pairs = [c for c in comparisons if c.control_kind == "again"]
-    notes += [wording.aa_answer(run, c) for c in aa_pairs]
+    notes += [words.aa_answer(run, c) for c in aa_pairs]
     unmatched = [c for c in comparisons if c.control_kind == "unmatched" and c.ratio]
-    notes += [f"Control: {wording.answer(run, c)}" for c in unmatched]
+    notes += [f"Control: {words.answer(run, c)}" for c in unmatched]
     return tuple(note for note in notes if note)
 
 
-def _why_excluded(run: Run, arm: Arm, codes: tuple[str, ...]) -> str:
-    parts = []
-    if "delivery" in codes:
-        parts.append(_delivered(run, arm))
-    parts += [_REASONS.get(code, f"check “{code}” failed") for code in codes if code != "delivery"]
-    return f"{arm.title}: " + "; ".join(parts) + "."
+def _why_excluded(run: Run, excluded: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """A line for each set of reasons, causes first, with the arms that have them."""
+    titles: dict[str, list[str]] = {}
+    for name, codes in excluded.items():
+        parts = [
+            _delivered(run, run.arm(name))
+            if code == "delivery"
+            else _REASONS.get(code, f"check “{code}” failed")
+            for code in sorted(codes, key=rank)
+        ]
+        titles.setdefault("; ".join(parts), []).append(run.arm(name).title)
+    return tuple(f"{', '.join(arms)}: {why}." for why, arms in titles.items())
 
 
 def _is_short(trial: Trial) -> bool:
@@ -165,6 +180,12 @@ def _delivered(run: Run, arm: Arm) -> str:
 
 
 def _suspicions(run: Run, findings: tuple[Finding, ...]) -> tuple[str, ...]:
-    groups = grouped(run, about_comparison(findings))
-    said = [f"{line}." for group in groups for line in group.lines]
+    """A bullet for each matter, causes first."""
+    said = [group.sentence for group in grouped(run, about_comparison(findings))]
     return (*said[:6], f"And {len(said) - 6} more, below.") if len(said) > 7 else tuple(said)
+
+
+def _first_of_all(run: Run, findings: tuple[Finding, ...]) -> tuple[str, ...]:
+    """What to do about the first of the gravest matters, for the others may follow from it."""
+    groups = grouped(run, about_comparison(findings))
+    return tuple(f"What to do first: {group.advice}" for group in groups[:1] if group.advice)

@@ -21,6 +21,7 @@ from testbed.analysis.oracle_table import oracle_table
 from testbed.analysis.plots.comparison import ordered
 from testbed.analysis.plots.stamp import modes
 from testbed.analysis.records import Arm, Run, Trial
+from testbed.analysis.second_opinion import disagreements, order_text
 from testbed.analysis.statistics import coefficient_of_variation
 from testbed.analysis.verdict import Opening
 
@@ -40,8 +41,8 @@ def view_of(
 ) -> dict[str, Any]:
     """The template's variables by name, but for the figures."""
     excluded = excluded_arms(run, findings)
-    between = [c for c in comparisons if c.ratio and _has_row(run, c)]
-    void = [c for c in comparisons if c.ratio is None]
+    between = [c for c in comparisons if (c.ratio or c.rates) and _has_row(run, c)]
+    void = [c for c in comparisons if c.ratio is None and c.rates is None]
     titles = [arm.title for arm in ordered(run)]
     return {
         "run": run,
@@ -51,7 +52,7 @@ def view_of(
         "opening": said,
         "facts": _byline(run),
         "arms": [_arm(run, arm, excluded, comparisons) for arm in ordered(run)],
-        "against_none": any(not _has_row(run, c) and c.ratio for c in comparisons),
+        "against_none": any(not _has_row(run, c) and (c.ratio or c.rates) for c in comparisons),
         "comparisons": [_comparison(run, c) for c in between[:MOST_COMPARISONS]],
         "more_comparisons": max(0, len(between) - MOST_COMPARISONS),
         "void_comparisons": [_comparison(run, c) for c in void[:MOST_COMPARISONS]],
@@ -60,6 +61,7 @@ def view_of(
         "ledger": ledger_table(run),
         "oracle": oracle_table(run),
         "instruments": instrument_table(run, findings),
+        "order_notes": _order_notes(run, comparisons, said),
         "badges": badges(run, findings),
         "method": method(run),
         "findings": grouped(run, about_comparison(findings)),
@@ -191,6 +193,13 @@ def _probe(run: Run, arm: Arm) -> dict[str, str]:
         "runs": wording.count(probe.runs if probe else None),
         "mean_ns": wording.significant(probe.mean_ns if probe else None),
     }
+
+
+def _order_notes(run: Run, comparisons: tuple[Comparison, ...], said: Opening) -> list[str]:
+    """Where the host's clock orders two arms otherwise, as far as the opening has not said it."""
+    measured = tuple(c for c in comparisons if not c.is_control)
+    notes = [order_text(run, found) for found in disagreements(run, measured)]
+    return [note for note in notes if note not in said.notes][:MOST_COMPARISONS]
 
 
 def _check(code: str, findings: tuple[Finding, ...]) -> dict[str, Any]:

@@ -59,6 +59,9 @@ def bench(
     max_blocks: Annotated[
         int, typer.Option(min=2, max=1000, help="Where --until-precise gives up.")
     ] = 40,
+    boots: Annotated[
+        int, typer.Option(min=1, max=100, help="Boot the machines so often, trials split evenly.")
+    ] = 1,
     resume: Annotated[
         str,
         typer.Option(
@@ -82,7 +85,7 @@ def bench(
     if profile not in ("fair", "original"):
         raise UsageError(f"there is no profile {profile!r}", hint="the profiles: fair, original")
     original = profile == "original"
-    if original and (chosen or controls or until_precise or probe):
+    if original and (chosen or controls or until_precise or probe or boots > 1):
         raise UsageError(
             "--profile original is the published protocol, with its own two arms",
             hint="leave the other options out; --arms a,b puts other arms through that protocol",
@@ -98,13 +101,28 @@ def bench(
         trials=trials, rate_pps=rate, duration_s=duration, payload_bytes=payload,
         adapt_load=None if rate is None else False, gro=False if no_gro else None,
     )  # fmt: skip
+    _demand_blocks(boots, config.bench.trials, until_precise)
     request = verbs.Request(
         names or [BASELINE, *chosen], seed, ["testbed", *sys.argv[1:]], controls=controls,
-        probe=probe, original=original,
+        probe=probe, original=original, boots=boots,
         precision=_precision(until_precise, config.bench.trials, max_blocks),
     )  # fmt: skip
     verbs.bench(replace(lab, configured=config), request)
     _report(lab, [])
+
+
+def _demand_blocks(boots: int, trials: int, until_precise: str) -> None:
+    """Raise UsageError where boots cannot have a block each, or their blocks are not known yet."""
+    if boots > trials:
+        raise UsageError(
+            f"--boots {boots} needs as many blocks, and --trials is {trials}",
+            hint=f"--trials {2 * boots} gives each boot two",
+        )
+    if boots > 1 and until_precise:
+        raise UsageError(
+            "--boots and --until-precise exclude each other",
+            hint="the precision of a ratio over several boots rests on their number, not on blocks",
+        )
 
 
 WITH_RESUME = ("--resume", "-v", "--verbose", "-q", "--quiet", "--log")
@@ -237,7 +255,8 @@ def compare(
     """Set two runs beside each other; refuse when they are not alike."""
     from testbed import verbs
 
-    verbs.compare(the_lab(), first, second, as_json=json)
+    if not verbs.compare(the_lab(), first, second, as_json=json):
+        raise typer.Exit(int(ExitCode.INVALID))
 
 
 @app.command()

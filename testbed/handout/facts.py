@@ -7,7 +7,6 @@ from math import ceil, sqrt
 from pathlib import Path
 
 from testbed.analysis import as_published, environment, hops
-from testbed.analysis.comparison import SMALLEST_EFFECT
 from testbed.analysis.findings import CHECKS, DELIVERED_INVALID
 from testbed.analysis.findings.arrival import DELIVERED_SUSPECT, SHARES_APART_INVALID
 from testbed.analysis.findings.mpstat import TICKS_INVALID, TICKS_SUSPECT, USUAL_HZ
@@ -16,6 +15,7 @@ from testbed.analysis.findings.same_work import LOG_LINES_PER_TRIAL
 from testbed.analysis.generic_xdp import HEADROOM, WANTED_HEADROOM
 from testbed.analysis.published import published_run
 from testbed.analysis.records import Run
+from testbed.analysis.statistics import SMALLEST_EFFECT
 from testbed.analysis.wording import significant
 from testbed.model.arm import EXHIBITS, Arm
 from testbed.model.config import Config

@@ -48,6 +48,16 @@ class Recording:
     resumed: list[dict[str, Any]] = field(default_factory=list)
     """When the run went on after it had been cut off, and with which block."""
 
+    boots: list[dict[str, Any]] = field(default_factory=list)
+    """Of a run over several boots: the block that each began with, and both kernels' boot ids."""
+
+    def note_boot(self, block: int) -> None:
+        """Write down which boot the machines are on, before this block."""
+        ids = {role: _boot_id(guest) for role, guest in self.guests.items()}
+        if not self.boots or any(self.boots[-1][role] != known for role, known in ids.items()):
+            self.boots.append({"block": block, **ids})
+        self.write_plan(self.plan)
+
     @contextmanager
     def whole(self) -> Iterator[None]:
         """Frame the trials; only when the block ends well does the run get its manifest."""
@@ -86,6 +96,7 @@ class Recording:
             "request": dict(self.request),
             "sources": self.sources,
             "resumed": self.resumed,
+            "boots": self.boots,
         }
         self.run_dir.write_json("plan.json", document)
 
@@ -114,6 +125,11 @@ class Recording:
             "resumed": self.resumed,
             "exit_code": int(ExitCode.OK),
         }
+
+
+def _boot_id(guest: Guest) -> str:
+    """Return the kernel's random name of this boot."""
+    return guest.run(["cat", "/proc/sys/kernel/random/boot_id"]).stdout.strip()
 
 
 def _git(checkout: Path) -> dict[str, Any] | None:

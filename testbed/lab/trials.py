@@ -58,16 +58,17 @@ class Experiment:
         bench = self.config.bench.model_copy(update=once)
         return replace(self, config=self.config.model_copy(update={"bench": bench}))
 
-    def run(self, grow: Grow = lambda plan: plan) -> None:
+    def run(self, grow: Grow = lambda plan: plan, until: int | None = None) -> None:
         """Run every trial of the plan, in its order; the run directory holds the outcome.
 
-        When all is done `grow` may return a longer plan. Raises ArmError or GuestError at the
-        first step that fails. Then, as after Ctrl-C, hooks are unloaded, nothing runs in the
-        guests, finished trials stay.
+        `until` is the last block of a part, after which the machines are booted anew. When all is
+        done `grow` may return a longer plan. Raises ArmError or GuestError at the first step that
+        fails. Then, as after Ctrl-C, hooks are unloaded, nothing runs in the guests, finished
+        trials stay.
         """
         plan, number, done, started = self.plan, self.blocks_done, 0, time.monotonic()
         skipped = sum(len(block) for block in plan.blocks[:number])
-        while number < len(plan.blocks):
+        while number < (until or len(plan.blocks)):
             number += 1
             for trial in plan.block(number):
                 each_s = (time.monotonic() - started) / done if done else self._expected_s()

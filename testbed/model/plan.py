@@ -73,6 +73,13 @@ class Plan:
         """Return this shuffled plan with `trials` blocks; those it has stay as they are."""
         return Plan.shuffled(self.arms, trials, self.seed, self.warm_up)
 
+    def boot_starts(self, boots: int) -> tuple[int, ...]:
+        """Return the first block of each of so many groups, as alike in size as can be.
+
+        Before each but the first the machines are booted anew.
+        """
+        return tuple(1 + len(self.blocks) * number // boots for number in range(boots))
+
     def warming(self) -> Iterator[Trial]:
         """Yield trials that are never compared, without end: the warm-up's arms in turn.
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from testbed.verbs.doctor import doctor
-    from testbed.verbs.experiment import Precision, Request, bench, resume
+    from testbed.verbs.experiment import Request, bench, resume
     from testbed.verbs.fault_test import selftest
     from testbed.verbs.gate import check
+    from testbed.verbs.growing import Precision
     from testbed.verbs.lab import Lab
     from testbed.verbs.lab_sheet import handout, starter
     from testbed.verbs.leftovers import clear_away
@@ -58,10 +59,11 @@ __all__ = [
 ]
 
 _MODULES = {
-    **dict.fromkeys(("Precision", "Request", "bench", "resume"), "experiment"),
+    **dict.fromkeys(("Request", "bench", "resume"), "experiment"),
     **dict.fromkeys(("Report", "Wanted", "compare", "report"), "results"),
     **dict.fromkeys(("handout", "starter"), "lab_sheet"),
     "Lab": "lab",
+    "Precision": "growing",
     "check": "gate",
     "clear_away": "leftovers",
     "doctor": "doctor",

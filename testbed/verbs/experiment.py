@@ -4,7 +4,7 @@
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from functools import partial
@@ -24,26 +24,15 @@ from testbed.lab.offloads import gro_as_configured
 from testbed.lab.oracle import run_gate
 from testbed.lab.recording import Recording
 from testbed.lab.resuming import Unfinished
-from testbed.lab.trials import Experiment, Grow
+from testbed.lab.trials import Experiment
 from testbed.model import arm as arm_manifest
 from testbed.model.arm import BASELINE, Arm
 from testbed.model.errors import RunError
 from testbed.model.plan import Plan
+from testbed.verbs.boots import booted_anew, parts
+from testbed.verbs.growing import Precision, grower
 from testbed.verbs.lab import Lab
 from testbed.verbs.machines import prepare
-
-
-@dataclass(frozen=True)
-class Precision:
-    """When `--until-precise` stops: at this half-width of the ratio's interval, as a share."""
-
-    target: float
-    at_least: int
-    at_most: int
-
-    def as_json(self) -> dict[str, Any]:
-        """Return what plan.json holds."""
-        return {"target": self.target, "min_blocks": self.at_least, "max_blocks": self.at_most}
 
 
 @dataclass(frozen=True)
@@ -57,10 +46,14 @@ class Request:
     precision: Precision | None = None
     probe: bool = False
     original: bool = False
+    boots: int = 1
 
     def as_json(self) -> dict[str, Any]:
         """Return what plan.json holds for `resume`."""
-        return {"names": list(self.names), "controls": self.controls, "probe": self.probe}
+        return {
+            "names": list(self.names), "controls": self.controls, "probe": self.probe,
+            "boots": self.boots,
+        }  # fmt: skip
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> "Request":
@@ -71,7 +64,7 @@ class Request:
         )
         return cls(
             asked["names"], int(document["seed"]), document["command"], probe=asked["probe"],
-            controls=asked["controls"], precision=precision,
+            controls=asked["controls"], precision=precision, boots=asked.get("boots", 1),
         )  # fmt: skip
 
 
@@ -137,6 +130,7 @@ def resume(lab: Lab, name: str | None) -> Path:
             precision=found.document["until_precise"], load=list(found.document["load"]),
             request=request.as_json(), sources=sources,
             resumed=[*found.document["resumed"], {"utc": now, "block": done + 1}],
+            boots=[one for one in found.document.get("boots", []) if one["block"] <= done],
         )  # fmt: skip
         _measure(lab, request, recording, blocks_done=done)
     return run_dir.path
@@ -150,7 +144,8 @@ def _measure(lab: Lab, request: Request, recording: Recording, blocks_done: int 
         HostReadings.of(machines), recording.run_dir, lab.terminal,
         repeats=lab.config.bench.trials if request.original else 1, blocks_done=blocks_done,
     )  # fmt: skip
-    with _resumable(lab, recording), recording.whole():
+    connected = partial(_connected, lab, arms)
+    with ExitStack() as later, _resumable(lab, recording), recording.whole():
         if not request.original:
             oracle = recording.run_dir.path / "oracle"
             left = [arm for arm in arms if not (oracle / arm.name / "oracle.json").exists()]
@@ -161,7 +156,15 @@ def _measure(lab: Lab, request: Request, recording: Recording, blocks_done: int 
                 experiment, recording.load = warm_up(experiment)
                 recording.config = experiment.config
             recording.write_plan(recording.plan)
-        experiment.run(_grower(lab, recording, request.precision))
+        grow, plan = grower(lab, recording, request.precision), recording.plan
+        starts = plan.boot_starts(request.boots)
+        for number, (first, last) in enumerate(parts(starts, len(plan.blocks), blocks_done)):
+            experiment = replace(experiment, blocks_done=first - 1)
+            if number:
+                experiment = booted_anew(lab, recording, experiment, connected, later)
+            if request.boots > 1:
+                recording.note_boot(first)
+            experiment.run(grow, last if request.boots > 1 else None)
         if request.probe:
             experiment.probe()
 
@@ -192,58 +195,38 @@ def _plan(lab: Lab, request: Request, names: Sequence[str], seed: int) -> Plan:
     return Plan.shuffled(names, blocks, seed, warm_up=[BASELINE] if bench.warm_up else ())
 
 
-def _grower(lab: Lab, recording: Recording, precision: Precision | None) -> Grow:
-    """Return what lengthens a plan, two blocks at a time, until the ratio is known well enough."""
-
-    def grow(plan: Plan) -> Plan:
-        if precision is None or len(plan.blocks) >= precision.at_most:
-            return plan
-        from testbed.analysis.until_precise import reached
-
-        enough, half_width = reached(recording.run_dir.path, precision.target)
-        if enough:
-            return plan
-        longer = plan.longer(min(len(plan.blocks) + 2, precision.at_most))
-        wide = "not known" if half_width is None else f"± {half_width * 100:.1f} %"
-        why = f"wanted ± {precision.target * 100:g} %"
-        if half_width is not None and half_width <= precision.target:
-            why = "narrow enough, and to be confirmed by three more blocks"
-        lab.terminal.say(
-            f"after {len(plan.blocks)} blocks the interval is {wide}; {why}: "
-            f"on to {len(longer.blocks)}"
-        )
-        recording.write_plan(longer)
-        return longer
-
-    return grow
-
-
 @contextmanager
 def ready_guests(
     lab: Lab, verb: str, arms: Sequence[Arm]
 ) -> Iterator[tuple[Machines, dict[str, Guest]]]:
     """Hold the lock while both machines are connected, set up, with `arms` built, and swept."""
-    with lab.alone(verb):
-        machines = lab.machines
-        guests = machines.guests()
-        with closed_after(guests):
-            with (
-                lab.terminal.step("sources, addresses, arms", expect_s=3),
-                ThreadPoolExecutor(len(guests)) as pool,
-                closed_on_failure(guests),
-            ):
-                ready = partial(prepare, lab, arms=arms, agent=True)
-                found = dict(zip(guests, pool.map(ready, guests.values()), strict=True))
-            every = arm_manifest.choose(lab.arms_dir, arm_manifest.known(lab.arms_dir))
-            every = deploy.built(guests["server"], every, found["server"])
-            network = lab.config.network
-            for left in cleanup.sweep(guests["server"], guests["client"], every, network):
-                lab.terminal.warn(f"left by an earlier command: {left}")
-            with (
-                watched(guests, machines.project.path),
-                gro_as_configured(guests["server"], lab.config),
-            ):
-                yield machines, guests
+    with lab.alone(verb), _connected(lab, arms) as ready:
+        yield ready
+
+
+@contextmanager
+def _connected(lab: Lab, arms: Sequence[Arm]) -> Iterator[tuple[Machines, dict[str, Guest]]]:
+    """The same for one that holds the lock."""
+    machines = lab.machines
+    guests = machines.guests()
+    with closed_after(guests):
+        with (
+            lab.terminal.step("sources, addresses, arms", expect_s=3),
+            ThreadPoolExecutor(len(guests)) as pool,
+            closed_on_failure(guests),
+        ):
+            ready = partial(prepare, lab, arms=arms, agent=True)
+            found = dict(zip(guests, pool.map(ready, guests.values()), strict=True))
+        every = arm_manifest.choose(lab.arms_dir, arm_manifest.known(lab.arms_dir))
+        every = deploy.built(guests["server"], every, found["server"])
+        network = lab.config.network
+        for left in cleanup.sweep(guests["server"], guests["client"], every, network):
+            lab.terminal.warn(f"left by an earlier command: {left}")
+        with (
+            watched(guests, machines.project.path),
+            gro_as_configured(guests["server"], lab.config),
+        ):
+            yield machines, guests
 
 
 def baseline(lab: Lab) -> Arm:

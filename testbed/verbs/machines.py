@@ -19,18 +19,32 @@ from testbed.verbs.lab import Lab, print_json
 
 def up(lab: Lab, *, dry_run: bool = False) -> None:
     """Bring both machines up, set up and with the fair arms built; or print what that would do."""
-    arms = arm_manifest.choose(lab.arms_dir, [BASELINE, *FAIR])
-    stamp = {
+    if dry_run:
+        planned = lab.machines.planned(_stamp(lab, _fair(lab)))
+        for line in planned or ["nothing: both machines run, set up"]:
+            print(line)
+        return
+    with lab.alone("up"):
+        bring_up(lab)
+
+
+def bring_up(lab: Lab) -> None:
+    """Do what `up` does, for one that holds the lock already."""
+    arms = _fair(lab)
+    lab.machines.up(lambda guest: prepare(lab, guest, arms), _stamp(lab, arms))
+
+
+def _fair(lab: Lab) -> list[Arm]:
+    return arm_manifest.choose(lab.arms_dir, [BASELINE, *FAIR])
+
+
+def _stamp(lab: Lab, arms: Sequence[Arm]) -> dict[str, Any]:
+    """Return what decides whether running machines are set up already."""
+    return {
         "sources": deploy.source_stamp(lab.checkout / "guest"),
         "setup": {role: deploy.setup_arguments(role, lab.config.network) for role in ROLES},
         "arms": [arm.name for arm in arms],
     }
-    if dry_run:
-        for line in lab.machines.planned(stamp) or ["nothing: both machines run, set up"]:
-            print(line)
-        return
-    with lab.alone("up"):
-        lab.machines.up(lambda guest: prepare(lab, guest, arms), stamp)
 
 
 def prepare(lab: Lab, guest: Guest, arms: Sequence[Arm], *, agent: bool = False) -> deploy.Found:

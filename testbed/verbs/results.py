@@ -92,17 +92,24 @@ def _report(lab: Lab, path: Path, wanted: Wanted, figures: "Aside[Job, Figures]"
     return Report(path / "report.html", "\n".join(lines), findings, invalid)
 
 
-def compare(lab: Lab, first: str, second: str, *, as_json: bool) -> None:
+def compare(lab: Lab, first: str, second: str, *, as_json: bool) -> bool:
     """Print the cost of every arm in one run over its cost in the other.
 
-    Raises RunError that names every difference when the two runs are not alike.
+    Returns False when one of them must not be compared; it is named, with the reason. Raises
+    RunError that names every difference when the two runs are not alike, or share no arm.
     """
-    from testbed.analysis.across import CAVEAT, compare_runs, differences
+    from testbed.analysis.across import CAVEAT, arms_of_one, compare_runs, differences
     from testbed.analysis.naming import cost_noun, explanation
     from testbed.analysis.run import load_run
     from testbed.analysis.wording import interval_text, ratio_text
 
-    one, two = (load_run(store.find_run(lab.results, name)) for name in (first, second))
+    paths = [store.find_run(lab.results, name).resolve() for name in (first, second)]
+    if paths[0] == paths[1]:
+        raise RunError(
+            f"{paths[0].name} is one run: nothing is to be seen by comparing it with itself",
+            hint="`testbed runs` lists the others; `bench --controls` compares an arm with itself",
+        )
+    one, two = (load_run(path) for path in paths)
     unlike = differences(one, two)
     if unlike:
         raise RunError(
@@ -110,19 +117,31 @@ def compare(lab: Lab, first: str, second: str, *, as_json: bool) -> None:
             hint="run `testbed bench` again under one configuration, on one machine",
             detail="\n".join(unlike),
         )
-    rows = compare_runs(one, two)
+    rows, left = compare_runs(one, two), arms_of_one(one, two)
+    if not rows:
+        raise RunError(
+            "these two runs have no arm in common, so there is nothing to compare",
+            hint="give two runs with an arm of the same name",
+            detail="\n".join(left),
+        )
+    valid = not any(row.is_invalid for row in rows)
     if as_json:
         print_json({"first": one.run_id, "second": two.run_id, "caveat": CAVEAT, "arms": [
-            {"arm": row.arm, "verdict": row.verdict,
+            {"arm": row.arm, "verdict": row.verdict, "why": row.why, "suspect": row.suspect,
              "ratio": row.ratio.ratio if row.ratio else None,
              "low": row.ratio.low if row.ratio else None,
              "high": row.ratio.high if row.ratio else None}
             for row in rows
         ]})  # fmt: skip
-        return
-    width = max((len(row.title) for row in rows), default=0)
+        return valid
+    width = max(len(row.title) for row in rows)
     print(f"{two.run_id} over {one.run_id}: {cost_noun(two)} per delivered packet")
     for row in rows:
         ratio, interval = ratio_text(row.ratio), interval_text(row.ratio)
-        print(f"{row.title:<{width}}  {ratio:>5}  {interval:<14}  {row.verdict}")
+        verdict = f"{row.verdict} (SUSPECT)" if row.suspect else row.verdict
+        why = f": {row.why}" if row.why else ""
+        print(f"{row.title:<{width}}  {ratio:>5}  {interval:<14}  {verdict}{why}")
+    for arm in left:
+        print(f"Only in one run: {arm}")
     print("\n".join(filter(None, (explanation(two), CAVEAT))))
+    return valid

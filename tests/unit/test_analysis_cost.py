@@ -9,12 +9,13 @@ import pytest
 from run_factory import RunRecipe, make_run, seal
 from scipy.special import stdtrit
 
-from testbed.analysis.comparison import SMALLEST_EFFECT, compare, verdict_on
+from testbed.analysis.comparison import compare, verdict_on
 from testbed.analysis.cost import Cost, busy_between, cost_of
 from testbed.analysis.counters import parse_stat
 from testbed.analysis.findings import check_run
 from testbed.analysis.run import load_run
 from testbed.analysis.statistics import (
+    SMALLEST_EFFECT,
     Ratio,
     coefficient_of_variation,
     geometric_mean,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from run_factory import RunRecipe, make_run
 
-from testbed.analysis import wording
+from testbed.analysis import answers
 from testbed.analysis.comparison import (
     AA_PAIR,
     OBSERVED,
@@ -102,7 +102,9 @@ def test_controls_are_mentioned_but_are_no_answers(tmp_path: Path) -> None:
     said = opening(run, (), compare(run, ()))
     assert len(said.answers) == 1
     assert "“XDP program, generic mode” took" in said.answers[0]
-    power, pair, unmatched = (plain(note) for note in said.notes)
+    power, together, boots, pair, unmatched = (plain(note) for note in said.notes)
+    assert together.startswith("This is the only comparison of two hooks")
+    assert boots.startswith("All blocks are of one boot of the machines.")
     assert re.fullmatch(
         r"With these 5 blocks this machine could have seen a difference of \d % or more "
         r"\(from the A/A pair, at 80 % power\)\.",
@@ -120,7 +122,7 @@ def test_a_run_of_controls_and_one_hook_has_no_answer_but_notes(tmp_path: Path) 
     assert said.answers == (
         "Only one hook was measured, so there is no second one to compare it with.",
     )
-    assert len(said.notes) == 3
+    assert len(said.notes) == 4  # one boot, too
 
 
 def comparison(ratio: Ratio, **more: object) -> Comparison:
@@ -149,22 +151,23 @@ def test_an_open_answer_says_how_many_blocks_would_settle_it(run: Run) -> None:
     low, high = t_interval(0.05, 0.1, 5)
     seen = Ratio(ratio=1.0513, low=low, high=high, block_count=5, sd_log=0.1)
     needed = blocks_to_settle(seen, 0.05)
-    assert needed is not None and 15 < needed < 20
-    text = plain(wording.answer(run, comparison(seen)))
+    assert needed is not None and 30 < needed < 40
+    text = plain(answers.answer(run, comparison(seen)))
     assert text.startswith("Inconclusive: “XDP program, generic mode” took 1.05 times")
     assert "0.93 to 1.19, reaches from 7 % less to 19 % more." in text
-    assert f"about {needed} blocks would settle it (a new run with --trials {needed})." in text
+    said = f"a new run of {needed} blocks settles it with 80 % probability (--trials {needed})."
+    assert said in text
 
 
 def test_or_that_no_number_of_blocks_would(run: Run) -> None:
     seen = ratio(1.0, 20.0, sd_log=2.4)
-    text = plain(wording.answer(run, comparison(seen)))
-    assert "even 1,000 blocks would not settle it." in text
+    text = plain(answers.answer(run, comparison(seen)))
+    assert "not even a new run of 1,000 blocks settles it with 80 % probability." in text
     assert "reaches from 0.050 times as much to 20 times as much" in text
 
 
 def test_an_end_close_to_one_shows_its_side(run: Run) -> None:
-    text = plain(wording.answer(run, comparison(Ratio(
+    text = plain(answers.answer(run, comparison(Ratio(
         ratio=0.95, low=0.905, high=0.9972, block_count=5, sd_log=0.04))))  # fmt: skip
     assert text.startswith("Lower: ") and "0.905 to 0.997," in text
 
@@ -181,7 +184,7 @@ def test_an_end_close_to_one_shows_its_side(run: Run) -> None:
 )
 def test_what_the_aa_pair_says(run: Run, mean: float, half: float, said: str) -> None:
     pair = comparison(ratio(mean, half), control_kind="again", is_headline=False)
-    assert said in plain(wording.aa_answer(run, pair))
+    assert said in plain(answers.aa_answer(run, pair))
 
 
 @pytest.mark.parametrize(
@@ -190,7 +193,7 @@ def test_what_the_aa_pair_says(run: Run, mean: float, half: float, said: str) ->
      (0.0, "of 0.1 % or more"), (12.0, "of a factor of 13 or more")],
 )  # fmt: skip
 def test_a_detectable_effect_is_rounded_up(run: Run, mde: float, said: str) -> None:
-    text = wording.mde_text(run, [comparison(ratio(1.0, 1.1), mde=mde, mde_source=AA_PAIR)])
+    text = answers.mde_text(run, [comparison(ratio(1.0, 1.1), mde=mde, mde_source=AA_PAIR)])
     assert said in plain(text)
 
 
@@ -199,15 +202,15 @@ def test_of_several_spreads_the_widest_is_named(run: Run) -> None:
         comparison(ratio(1.0, 1.1), mde=0.02, mde_source=OBSERVED),
         comparison(ratio(1.0, 1.1), mde=0.05, mde_source=OBSERVED, reference="none"),
     ]
-    assert plain(wording.mde_text(run, known)) == (
+    assert plain(answers.mde_text(run, known)) == (
         "With these 5 blocks this machine could have seen a difference of 5 % or more (from the "
         "spread seen between “XDP program, generic mode” and “No hook”, the widest of 2 "
         "comparisons, at 80 % power)."
     )
-    assert wording.mde_text(run, [comparison(ratio(1.0, 1.1))]) == ""
+    assert answers.mde_text(run, [comparison(ratio(1.0, 1.1))]) == ""
 
 
 def test_a_ratio_that_no_interval_fits_says_so(run: Run) -> None:
     wild = Ratio(ratio=1e9, low=None, high=None, block_count=2, sd_log=90.0)
-    text = wording.answer(run, comparison(wild))
+    text = answers.answer(run, comparison(wild))
     assert "the trials differ by so much that their ratio has no interval" in text

@@ -7,10 +7,12 @@ import pytest
 from run_changes import (
     Change,
     RunFault,
+    all_arms,
     found_by,
     of_client,
     of_end,
     of_server,
+    plain,
     trials,
     trip,
 )
@@ -18,6 +20,7 @@ from run_factory import RunRecipe, make_run
 
 from testbed.analysis.counters import Interrupt
 from testbed.analysis.findings import Verdict, check_run
+from testbed.analysis.findings.finding import NOT_RECORDED
 from testbed.analysis.records import Run, Trial
 from testbed.analysis.run import load_run
 from testbed.analysis.trial_records import HostReading, Snap
@@ -31,6 +34,19 @@ def host_load(cpus: float) -> Change:
         total = reading.stat.total
         busy = {**total, "user": total["user"] + round(170 * cpus)}  # the window has 1.7 s
         return replace(reading, stat=replace(reading.stat, total=busy))
+
+    return of_end(change)
+
+
+def taken(share: float) -> Change:
+    """The hypervisor above the host takes this share of its CPU time."""
+
+    def change(reading: HostReading) -> HostReading:
+        assert reading.stat is not None
+        total = reading.stat.total
+        ticks = round(share * 170 * len(reading.stat.cpus))
+        steal = {**total, "steal": total.get("steal", 0) + ticks}
+        return replace(reading, stat=replace(reading.stat, total=steal))
 
     return of_end(change)
 
@@ -68,19 +84,23 @@ def interrupts(factor: float) -> Change:
 
 FAULTS = {
     "stolen time": RunFault(
-        change=stolen(20), code="contention", verdict=SUSPECT, said="steal time: 3.",
+        change=stolen(20), code="contention", verdict=SUSPECT, said="steal time of the server: 3.",
     ),
     "virtual CPUs that wait": RunFault(
-        change=waiting(0.7), code="contention", verdict=SUSPECT, said="virtual CPUs waiting",
+        change=waiting(0.7), code="contention", verdict=SUSPECT, said="had no host CPU for",
     ),
     "virtual CPUs that hardly run": RunFault(
-        change=waiting(0.95), code="contention", verdict=INVALID, said="virtual CPUs waiting",
+        change=waiting(0.95), code="contention", verdict=INVALID, said="had no host CPU for",
     ),
     "some work on the host": RunFault(
         change=host_load(0.4), code="contention", verdict=SUSPECT, said="other programs",
     ),
     "a hog on the host": RunFault(
         change=host_load(0.9), code="contention", verdict=INVALID, said="other programs",
+    ),
+    "a hypervisor above the host": RunFault(
+        change=taken(0.05), code="contention", verdict=SUSPECT,
+        said="the hypervisor above this host took 5.",
     ),
     "a host that was not read": RunFault(
         change=trials(lambda trial: replace(trial, host={})),
@@ -153,6 +173,32 @@ def test_a_fault_trips_its_check(run: Run, name: str) -> None:
 def test_real_processors_are_held_to_more(run: Run, kvm: Run, change: Change, code: str) -> None:
     assert not found_by(change(run), code)
     assert [f.verdict for f in found_by(change(kvm), code)] == [SUSPECT] * 5
+
+
+MACHINES = "The two machines themselves fill the 8 CPUs of this host: lower the rate (--rate 7000)"
+OTHERS = "Stop what else runs on this host, and measure again."
+ABOVE = "This host is itself a virtual machine, and the hypervisor above it gave its CPUs"
+UNREAD = of_end(lambda reading: replace(reading, own_cpu_ns=None))
+
+
+@pytest.mark.parametrize(
+    ("change", "said", "advice"),
+    [
+        (waiting(0.7), "other programs on the host took 0.0", MACHINES),
+        (host_load(0.4), "other programs on the host took 0.4", OTHERS),
+        (all_arms(waiting(0.7), host_load(0.4)), "had no host CPU for", OTHERS),
+        (taken(0.05), "hypervisor above this host took 5.", ABOVE),
+        (all_arms(waiting(0.7), taken(0.05)), "had no host CPU for", ABOVE),
+        (stolen(20), "steal time of the server", "The hypervisor above the server gave its CPUs"),
+        (all_arms(waiting(0.7), stolen(20)), "steal time of the server", MACHINES),
+        (all_arms(waiting(0.7), UNREAD), "had no host CPU for", "What else ran on the host was"),
+    ],
+)
+def test_the_advice_follows_the_reading(run: Run, change: Change, said: str, advice: str) -> None:
+    found = [f for f in found_by(change(run), "contention") if f.cause != NOT_RECORDED]
+    assert len(found) == 5
+    assert all(said in plain(f.statement) for f in found), found[0].statement
+    assert all(f.advice.startswith(advice) for f in found), found[0].advice
 
 
 def test_emulated_processors_may_wait_in_all_for_a_third_of_one(run: Run) -> None:

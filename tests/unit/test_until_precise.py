@@ -15,6 +15,7 @@ from testbed.analysis.until_precise import (
     FIRST_LOOK,
     MOST_BLOCKS,
     finished_blocks,
+    hopeless,
     may_stop,
     ratios_by_block,
     reached,
@@ -124,6 +125,35 @@ def test_hook_against_hook_or_the_only_hook_against_none(
     root = make_run(tmp_path, quiet(8, arms=arms))
     assert {len(each) for each in ratios_by_block(load_run(root))} == {ratios}
     assert reached(root, TARGET)[0] is bool(ratios)
+
+
+@pytest.mark.parametrize("arms", [("none", "netfilter", "xdp"), ("none", "xdp")])
+def test_a_sound_run_may_go_on(tmp_path: Path, arms: tuple[str, ...]) -> None:
+    assert hopeless(make_run(tmp_path, quiet(5, arms=arms))) == ""
+    assert hopeless(make_run(tmp_path / "none", quiet(5, trials_done=0))) == ""
+
+
+@pytest.mark.parametrize("cost_us", [-5.0, -400.0])
+def test_a_cost_below_zero_ends_it(tmp_path: Path, cost_us: float) -> None:
+    root = make_run(tmp_path, quiet(8, cost_us={"xdp": cost_us}))
+    assert reached(root, TARGET)[0] is False
+    assert hopeless(root).startswith("“XDP program, generic mode” cost -")
+    assert hopeless(root).endswith("in block 1, so it has no ratio to anything")
+
+
+def test_so_does_a_trial_without_a_cost(tmp_path: Path) -> None:
+    root = make_run(tmp_path, quiet(8))
+    path = root / "raw/03-xdp/server.json"
+    document = json.loads(path.read_text())
+    document["trials"][0]["unique"] = 0
+    path.write_text(json.dumps(document))
+    assert "has no cost in block 3 (nothing was delivered)" in hopeless(root)
+
+
+def test_a_run_of_one_arm_has_nothing_to_be_precise_about(tmp_path: Path) -> None:
+    for number, arms in enumerate((("xdp",), ("none",), ("none", "xdp-bounded-csum"))):
+        root = make_run(tmp_path / str(number), quiet(8, arms=arms))
+        assert hopeless(root) == "no two arms of this run are compared with each other"
 
 
 def test_a_lost_trial_leaves_its_block_out(tmp_path: Path) -> None:

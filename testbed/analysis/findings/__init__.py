@@ -19,6 +19,7 @@ from testbed.analysis.findings.finding import (
     mpstat_marks,
     worst,
 )
+from testbed.analysis.findings.generator import GENERATOR_CHECKS
 from testbed.analysis.findings.ledger import LEDGER_CHECKS
 from testbed.analysis.findings.loss import counted
 from testbed.analysis.findings.machine import MACHINE_CHECKS
@@ -48,6 +49,7 @@ CHECKS: tuple[Check, ...] = tuple(
             *MPSTAT_CHECKS,
             *WINDOW_CHECKS,
             *CONTENTION_CHECKS,
+            *GENERATOR_CHECKS,
             *PROGRAM_CHECKS,
             *BATCH_CHECKS,
             *MACHINE_CHECKS,

@@ -39,16 +39,17 @@ def batch(run: Run) -> list[Finding]:
             of_arm(name).finding(
                 "batch",
                 Verdict.SUSPECT,
-                f"{mean:.1f} packets came with each interrupt, {expected:.1f} in "
-                f"“{reference.title}”",
+                f"{mean:.2f} packets came with each interrupt, {expected:.2f} in "
+                f"“{reference.title}”: for its {'larger' if mean > expected else 'smaller'} "
+                f"batches it looks {'cheaper' if mean > expected else 'dearer'} than it is",
                 Evidence(
                     quantity="packets per interrupt, over the reference's",
                     observed=round(mean / expected, 3),
                     bound=f"1 ± {BATCH_SUSPECT:g}",
                 ),
                 advice="Packets that come together share an interrupt and a softirq, so part of "
-                "the difference is the batches', not the hook's: quieten the host, or lower "
-                "--rate.",
+                "the difference is the batches', not the hook's. At a lower --rate each packet has "
+                "an interrupt of its own.",
             )
         )
     return found

@@ -25,7 +25,7 @@ TICK_CLOCKS = ("jiffies", "refined-jiffies")
 
 def clock(run: Run) -> list[Finding]:
     found = _source(run)
-    starts = {at.block for at in run.resumed}
+    starts = {at.block for at in run.resumed} | {boot.block for boot in run.boots}
     stretches: dict[int, list[ClockReading]] = defaultdict(list)
     for trial in run.trials:
         before, after = trial.clocks.get("before"), trial.clocks.get("after")
@@ -94,8 +94,8 @@ CLOCK_CHECKS = (
         what="As much time passed in the server as on the host; its clock does not count ticks.",
         why="The cost is CPU time over the server's own clock: 1 % too fast is 1 % too dear.",
         threshold=f"INVALID when it differs by > {SKEW:.1%} beyond what asking took, over a trial "
-        "or the whole run (each part of a resumed one), or when the clock source is jiffies; "
-        "SUSPECT when not recorded",
+        "or the whole run (each part of a resumed one, each boot), or when the clock source is "
+        "jiffies; SUSPECT when not recorded",
         source="/proc/uptime of the server between two readings of the host's monotonic clock "
         "(host.json), clocksource (facts)",
         look=clock,

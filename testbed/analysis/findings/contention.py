@@ -1,41 +1,48 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The check that the server had its CPUs: what the guest lacked, and what else the host did."""
+"""The check that the server had its CPUs: what the guest lacked, and what else the host did.
 
-from collections.abc import Mapping
+Waiting has several causes with several remedies: other programs on the host, a hypervisor above it
+that took its CPUs, or the two machines themselves, which want more than the host has. Which of them
+it was is read, not guessed: each is a finding of its own, and its advice follows the reading.
+"""
+
 from dataclasses import dataclass
 from math import inf
 
 from testbed.analysis import environment
-from testbed.analysis.counters import USER_HZ
-from testbed.analysis.findings.finding import Check, Evidence, Finding, Verdict, graded, gravest, of
+from testbed.analysis.findings.finding import (
+    NOT_RECORDED,
+    Check,
+    Evidence,
+    Finding,
+    Verdict,
+    graded,
+    gravest,
+    of,
+)
+from testbed.analysis.host_shares import host_steal_share, other_cpus, steal_share, wait_share
+from testbed.analysis.rates import lower_rate
 from testbed.analysis.records import Run, Trial
-from testbed.analysis.trial_records import HostReading
+from testbed.model.host_bounds import (
+    OTHER_CPUS,
+    STEAL_SUSPECT,
+    WAIT_SHARE_EMULATION_INVALID,
+    WAIT_SHARES_KVM,
+    WAITING_CPUS_EMULATION,
+    waiting_bound,
+)
 
-STEAL_SUSPECT = 0.01
-"""A guest under emulation has no steal clock and always reads 0."""
-WAIT_SHARES_KVM = (0.02, 0.10)
-"""SUSPECT and INVALID: time for which the server's virtual CPUs were ready and waited for a CPU of
-the host, over wall × virtual CPUs. The guest takes that time for work, so it is in the cost."""
-WAITING_CPUS_EMULATION = 0.30
-"""SUSPECT: the same under emulation, of all virtual CPUs together. QEMU's own threads make them
-wait. In quiet trials on two cores one virtual CPU waited for 0.14 to 0.26 of the time, and the cost
-spread by 2 to 4 %; two waited for 0.35 to 0.9 in all, and it spread by 5 to 21 %
-(docs/calibration.md). Beside another program they waited for less, since it slowed the client down:
-a hog is found by the other load."""
-WAIT_SHARE_EMULATION_INVALID = 0.80
-OTHER_CPUS = (0.25, 0.50)
-"""SUSPECT and INVALID: CPUs of the host busy with neither the machines nor the testbed. Quiet real
-trials had -0.01 to 0.07; one more busy program on two cores got 0.69 and 0.77 of a CPU, since the
-machines took their share: so the bound of a hog is well below 1."""
-BUSY = ("user", "nice", "system", "irq", "softirq")
-"""Of the host's /proc/stat; user and nice hold what guests use."""
+OTHERS, ABOVE, MACHINES = "other programs", "hypervisor above", "machines"
+STEAL, UNKNOWN_CAUSE = "steal", "unknown"
+"""What made the server wait: the causes of this check's findings."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Reading:
-    """One quantity with its bounds; None was not recorded."""
+    """One quantity with its bounds; None was not recorded. `says` has a gap for it."""
 
     what: str
+    says: str
     value: float | None
     suspect: float
     invalid: float
@@ -48,15 +55,16 @@ class _Reading:
         return graded(self.value, self.suspect, self.invalid)
 
     @property
+    def is_wrong(self) -> bool:
+        return self.verdict is not Verdict.VALID
+
+    @property
     def statement(self) -> str:
         if self.value is None:
             return f"not recorded: {self.what}"
-        value = (
-            f"{self.value:.2f} {self.unit}"
-            if self.unit
-            else f"{self.value * 100:.1f}\u00a0% of the time"
-        )
-        return f"{self.what}: {value}"
+        if self.unit:
+            return self.says.format(f"{max(0.0, self.value):.2f} {self.unit}")
+        return self.says.format(f"{self.value * 100:.1f}\u00a0%")
 
     @property
     def evidence(self) -> Evidence:
@@ -70,118 +78,123 @@ class _Reading:
 
 
 def contention(run: Run) -> list[Finding]:
+    accelerator = environment.accelerator(run)
+    advice = _advice(run, accelerator)
     found = []
     for trial in run.trials:
         if trial.server is None:
             continue
-        readings = _readings(trial, environment.accelerator(run))
-        wrong = [reading for reading in readings if reading.verdict is not Verdict.VALID]
-        if not wrong:
-            continue
-        found.append(
-            of(trial).finding(
-                "contention",
-                gravest(reading.verdict for reading in wrong),
-                "; ".join(reading.statement for reading in wrong),
-                *(reading.evidence for reading in readings),
-                advice="The host's CPUs were not the machines' alone: stop what else runs on it, "
-                "and measure again.",
-                degree=max((reading.value or 0) / reading.suspect for reading in wrong),
+        steal, waiting, other, taken = readings = _readings(trial, accelerator)
+        for cause, wrong in _causes(steal, waiting, other, taken):
+            known = [reading for reading in wrong if reading.value is not None]
+            found.append(
+                of(trial).finding(
+                    "contention",
+                    gravest(reading.verdict for reading in wrong),
+                    "; ".join(reading.statement for reading in wrong),
+                    *(reading.evidence for reading in readings),
+                    advice=advice[cause],
+                    degree=max(((r.value or 0) / r.suspect for r in known), default=0.0),
+                    cause=cause,
+                )
             )
-        )
     return found
 
 
-def _readings(trial: Trial, accelerator: str) -> tuple[_Reading, ...]:
-    wait_suspect, wait_invalid = WAIT_SHARES_KVM
-    if accelerator == "emulation" and trial.server is not None:
-        wait_suspect = WAITING_CPUS_EMULATION / len(trial.server.after.stat.cpus)
-        wait_invalid = WAIT_SHARE_EMULATION_INVALID
+def _causes(
+    steal: _Reading, waiting: _Reading, other: _Reading, taken: _Reading
+) -> list[tuple[str, list[_Reading]]]:
+    """The readings beyond their bounds, by what caused them.
+
+    Waiting is the consequence of what took the host's CPUs, where something did; steal is the
+    guest's view of the same waiting, so it speaks alone only where nothing else does.
+    """
+    bad = [r for r in (other, taken, waiting, steal) if r.value is not None and r.is_wrong]
+    unknown = [r for r in (steal, waiting, other) if r.value is None]
+    causes: list[tuple[str, list[_Reading]]] = []
+    for cause, reading in ((OTHERS, other), (ABOVE, taken)):
+        if reading in bad:
+            causes.append((cause, [reading]))
+    effects = [reading for reading in (waiting, steal) if reading in bad]
+    if causes:
+        causes[0][1].extend(effects)
+    elif effects and other.value is None:
+        causes.append((UNKNOWN_CAUSE, effects))
+    elif waiting in bad:
+        causes.append((MACHINES, [*effects, other]))
+    elif effects:
+        causes.append((STEAL, effects))
+    return causes + ([(NOT_RECORDED, unknown)] if unknown else [])
+
+
+def _advice(run: Run, accelerator: str) -> dict[str, str]:
+    """What to do about each cause, with this run's own numbers."""
+    rate, cores = lower_rate(run), environment.fact(run, "host", "cores")
+    slower = f"lower the rate (--rate {rate})" if rate else "lower the rate (--rate)"
+    host = "this host" if cores == environment.UNKNOWN else f"the {cores} CPUs of this host"
+    kvm = ", or one with KVM" if accelerator == "emulation" else ""
+    return {
+        OTHERS: "Stop what else runs on this host, and measure again.",
+        ABOVE: "This host is itself a virtual machine, and the hypervisor above it gave its CPUs "
+        "to others: measure at another hour, or on a host with CPUs of its own.",
+        MACHINES: f"The two machines themselves fill {host}: {slower}, or use a host with more "
+        f"CPUs{kvm}.",
+        STEAL: "The hypervisor above the server gave its CPUs to something else: look at what "
+        f"that host runs, or {slower}.",
+        UNKNOWN_CAUSE: f"What else ran on the host was not recorded. Stop it, or {slower}.",
+        NOT_RECORDED: "Without this the check cannot speak; run the bench again.",
+    }
+
+
+def _readings(trial: Trial, accelerator: str) -> tuple[_Reading, _Reading, _Reading, _Reading]:
+    """Steal, waiting, other programs, and what was taken from the host."""
+    cpu_count = len(trial.server.after.stat.cpus) if trial.server else 1
+    kvm = accelerator != "emulation"
     other_suspect, other_invalid = OTHER_CPUS
     return (
-        _Reading(what="steal time", value=steal_share(trial), suspect=STEAL_SUSPECT, invalid=inf),
         _Reading(
-            what="virtual CPUs waiting for the host’s",
+            what="steal time of the server",
+            says="steal time of the server: {} of the time",
+            value=steal_share(trial),
+            suspect=STEAL_SUSPECT,
+            invalid=inf,
+        ),
+        _Reading(
+            what="how long the server’s virtual CPUs waited for a host CPU",
+            says="the server’s virtual CPUs were ready to run but had no host CPU for {} of "
+            "the time",
             value=wait_share(trial),
-            suspect=wait_suspect,
-            invalid=wait_invalid,
+            suspect=waiting_bound(kvm=kvm, cpu_count=cpu_count),
+            invalid=WAIT_SHARES_KVM[1] if kvm else WAIT_SHARE_EMULATION_INVALID,
         ),
         _Reading(
             what="other programs on the host",
+            says="other programs on the host took {}",
             value=other_cpus(trial),
             suspect=other_suspect,
             invalid=other_invalid,
             unit="CPUs",
         ),
+        _Reading(
+            what="CPU time taken from the host by a hypervisor above it",
+            says="the hypervisor above this host took {} of its CPU time",
+            value=host_steal_share(trial),
+            suspect=STEAL_SUSPECT,
+            invalid=inf,
+        ),
     )
-
-
-def steal_share(trial: Trial) -> float | None:
-    """Steal time of the guest over the traffic, as a share of its CPU time."""
-    server = trial.server
-    if server is None:
-        return None
-    before, after = server.before.stat.total, server.after.stat.total
-    time_s = (server.after.monotonic_ns - server.before.monotonic_ns) / 1e9
-    if "steal" not in before or "steal" not in after or time_s <= 0:
-        return None
-    return (after["steal"] - before["steal"]) / USER_HZ / (time_s * len(server.after.stat.cpus))
-
-
-def wait_share(trial: Trial) -> float | None:
-    """How long the server's virtual CPUs waited for the host's, over wall × virtual CPUs.
-
-    From the client's `go` to its end: a little more than the traffic.
-    """
-    window = _window(trial)
-    if window is None or trial.server is None:
-        return None
-    before, after, wall_s = window
-    waited_ns = _moved(before.vcpu_wait_ns, after.vcpu_wait_ns, "server")
-    if waited_ns is None:
-        return None
-    return waited_ns / 1e9 / (wall_s * len(trial.server.after.stat.cpus))
-
-
-def other_cpus(trial: Trial) -> float | None:
-    """CPUs of the host that were busy with neither the machines nor the testbed."""
-    window = _window(trial)
-    if window is None:
-        return None
-    before, after, wall_s = window
-    ours = [_moved(before.machine_run_ns, after.machine_run_ns, r) for r in ("client", "server")]
-    if before.own_cpu_ns is None or after.own_cpu_ns is None or None in ours:
-        return None
-    if before.stat is None or after.stat is None:
-        return None
-    busy = [_moved(before.stat.total, after.stat.total, column) for column in BUSY]
-    if None in busy:
-        return None
-    busy_s = sum(ticks for ticks in busy if ticks is not None) / USER_HZ
-    ours_ns = sum(ns for ns in ours if ns is not None) + after.own_cpu_ns - before.own_cpu_ns
-    return (busy_s - ours_ns / 1e9) / wall_s
-
-
-def _window(trial: Trial) -> tuple[HostReading, HostReading, float] | None:
-    before, after = trial.host.get("traffic"), trial.host.get("end")
-    if before is None or after is None or after.monotonic_ns <= before.monotonic_ns:
-        return None
-    return before, after, (after.monotonic_ns - before.monotonic_ns) / 1e9
-
-
-def _moved(before: Mapping[str, int], after: Mapping[str, int], key: str) -> int | None:
-    return after[key] - before[key] if key in before and key in after else None
 
 
 CONTENTION_CHECKS = (
     Check(
         code="contention",
-        what="The machines had the host's CPUs: steal time, waiting of the server's virtual CPUs, "
-        "and what other programs on the host took.",
+        what="The machines had the host's CPUs: steal time of server and host, waiting of the "
+        "server's virtual CPUs, and what other programs on the host took.",
         why="A machine that waits for its CPUs works in bursts, with other caches and batches, and "
         "its idle time is not idle.",
-        threshold=f"SUSPECT: steal > {STEAL_SUSPECT:.0%}; waiting with KVM > "
-        f"{WAIT_SHARES_KVM[0]:.0%} of wall × virtual CPUs (INVALID > {WAIT_SHARES_KVM[1]:.0%}), "
+        threshold=f"SUSPECT: steal > {STEAL_SUSPECT:.0%}, in the server or of the host; waiting "
+        f"with KVM > {WAIT_SHARES_KVM[0]:.0%} of wall × virtual CPUs (INVALID > "
+        f"{WAIT_SHARES_KVM[1]:.0%}), "
         f"under emulation > {WAITING_CPUS_EMULATION:.0%} of wall in all (INVALID > "
         f"{WAIT_SHARE_EMULATION_INVALID:.0%} of wall × virtual CPUs); other load > "
         f"{OTHER_CPUS[0]:g} CPUs (INVALID > {OTHER_CPUS[1]:g}); or not recorded",

@@ -10,6 +10,9 @@ from testbed.analysis.records import Run, Trial
 COMPARISON, MPSTAT = "comparison", "mpstat"
 """What a finding is about: whether arms may be compared, or only what mpstat's chart shows."""
 
+NOT_RECORDED = "not recorded"
+"""The cause of every finding about what nobody wrote down."""
+
 
 class Verdict(Enum):
     """VALID: holds. SUSPECT: comparisons are printed with a banner. INVALID: none is printed."""
@@ -45,6 +48,7 @@ class Scope:
         advice: str = "",
         degree: float = 0.0,
         about: str = COMPARISON,
+        cause: str = "",
     ) -> "Finding":
         """What a check found out about this run, arm or trial."""
         return Finding(
@@ -56,6 +60,7 @@ class Scope:
             advice=advice,
             degree=degree,
             about=about,
+            cause=cause,
         )
 
     def unknown(self, code: str, what: str, *, about: str = COMPARISON) -> "Finding":
@@ -67,6 +72,7 @@ class Scope:
             Evidence(quantity=what, observed=None),
             advice="Without this the check cannot speak; run the bench again.",
             about=about,
+            cause=NOT_RECORDED,
         )
 
 
@@ -94,6 +100,9 @@ class Finding:
     """How bad, to name the worst among findings of one check; 0: they differ in kind."""
     about: str = COMPARISON
     """COMPARISON, or MPSTAT: it marks the arm's chart, and no comparison rests on that."""
+    cause: str = ""
+    """Findings of one check with one cause are one matter with one remedy: a page says them
+    together. A check that can find several matters gives each a word of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@
 from testbed.analysis.causes import device_losses, link_drops
 from testbed.analysis.environment import fact
 from testbed.analysis.findings.finding import (
+    NOT_RECORDED,
     WHOLE_RUN,
     Check,
     Evidence,
@@ -18,6 +19,7 @@ from testbed.analysis.merging import merged, reassembled
 from testbed.analysis.records import Run, Trial
 
 STEP_INVALID = 0.01
+INSIDE, BEFORE, MORE = "inside the server", "before its NIC", "more than before"
 DEVICE_SUSPECT, DEVICE_INVALID = 1e-4, 1e-2
 MERGED_INVALID = 0.001
 
@@ -32,6 +34,7 @@ def ledger(run: Run) -> list[Finding]:
             (step for step in book.steps if not step.holds),
             key=lambda step: -abs(step.share) / step.tolerance,
         )
+        cause = _cause(uneven)
         found.append(
             of(trial).finding(
                 "ledger",
@@ -39,12 +42,32 @@ def ledger(run: Run) -> list[Finding]:
                 "; ".join([step.sentence for step in uneven] + _unknown_hops(book)),
                 *(_step_evidence(step) for step in uneven),
                 *_unknown_evidence(book),
-                advice="Packets lost inside the server are the arm’s doing or the receiver’s; "
-                "those lost before its NIC are the link’s: lower --rate, or quieten the host.",
+                advice=_ADVICE[cause],
                 degree=abs(uneven[0].share) if uneven else 0.0,
+                cause=cause,
             )
         )
     return found
+
+
+_ADVICE = {
+    INSIDE: "Packets lost inside the server are the arm’s doing or the receiver’s: the counters at "
+    "that hop, where any moved, say which (Where the packets went).",
+    BEFORE: "Packets lost before the server’s NIC are the client’s or the link’s, not the arm’s: "
+    "lower --rate.",
+    MORE: "More packets came than there had been before: another sender, or an arm that "
+    "copies them.",
+    NOT_RECORDED: "Without this the check cannot speak; run the bench again.",
+}
+
+
+def _cause(uneven: list[Step]) -> str:
+    """Whose doing the worst step is; nobody's where hops are only unknown."""
+    if not uneven:
+        return NOT_RECORDED
+    if uneven[0].lost < 0:
+        return MORE
+    return INSIDE if uneven[0].inside else BEFORE
 
 
 def _gravest(uneven: list[Step]) -> Verdict:

@@ -15,6 +15,7 @@ from testbed.analysis.findings.finding import (
     of_arm,
 )
 from testbed.analysis.precision import half_width
+from testbed.analysis.rates import cost_follows_rate, rates_apart
 from testbed.analysis.records import Arm, Run
 from testbed.analysis.statistics import Ratio, paired_ratio
 
@@ -57,28 +58,67 @@ def interleaved(run: Run) -> list[Finding]:
 
 
 def _boots(run: Run) -> list[Finding]:
-    """Where a run was resumed on machines booted anew, each block still is of one boot."""
-    found = []
+    """Each block is of one boot: the run's only one, one of those it was to go over (`--boots`),
+    or that on which it was resumed."""
+    found = _planned_boots(run)
     for machine in MACHINES:
         boots = [run.facts.get(f"{machine}-{w}", {}).get("boot_id") for w in ("before", "after")]
         if None in boots:
             if run.complete:
                 found.append(WHOLE_RUN.unknown("interleaved", f"the {machine}'s boot"))
-        elif boots[0] != boots[1]:
-            again = f"the {machine} was booted again during the run"
-            first = min((at.block for at in run.resumed), default=None)
+            continue
+        first, last = (boots[0], boots[0])
+        if run.boots:
+            first, last = (getattr(run.boots[at], machine) for at in (0, -1))
+        if [first, last] == boots:
+            continue
+        again = f"the {machine} was booted again during the run"
+        block = min((at.block for at in run.resumed), default=None)
+        found.append(
+            WHOLE_RUN.finding(
+                "interleaved",
+                Verdict.INVALID if block is None else Verdict.SUSPECT,
+                again if block is None else f"{again}, which went on with block {block}",
+                Evidence(quantity="boot_id", observed=str(boots[1]), bound=str(last)),
+                advice="Caches, clocks and memory began anew in the middle: measure again."
+                if block is None
+                else "Each block was measured within one boot, and ratios are those within "
+                "blocks; the costs themselves are of different boots.",
+            )
+        )
+    return found
+
+
+def _planned_boots(run: Run) -> list[Finding]:
+    """Of a run over several boots: each was a new one, and had every arm."""
+    found = []
+    for machine in MACHINES:
+        ids = [getattr(boot, machine) for boot in run.boots]
+        if len(set(ids)) < len(ids):
             found.append(
                 WHOLE_RUN.finding(
                     "interleaved",
-                    Verdict.INVALID if first is None else Verdict.SUSPECT,
-                    again if first is None else f"{again}, which went on with block {first}",
-                    Evidence(quantity="boot_id", observed=str(boots[1]), bound=str(boots[0])),
-                    advice="Caches, clocks and memory began anew in the middle: measure again."
-                    if first is None
-                    else "Each block was measured within one boot, and ratios are those within "
-                    "blocks; the costs themselves are of different boots.",
+                    Verdict.INVALID,
+                    f"of the {machine}’s {len(ids)} boots only {len(set(ids))} were new ones",
+                    Evidence(quantity="boot ids", observed=len(set(ids)), bound=str(len(ids))),
+                    advice="The interval would take one boot for several: measure again.",
                 )
             )
+    numbers = run.boot_by_block
+    arms_of: dict[int, set[str]] = {}
+    for trial in run.trials:
+        arms_of.setdefault(numbers.get(trial.block, 0), set()).add(trial.arm)
+    uneven = [boot for boot, arms in arms_of.items() if arms != {arm.name for arm in run.arms}]
+    if run.boots and run.complete and uneven:
+        found.append(
+            WHOLE_RUN.finding(
+                "interleaved",
+                Verdict.INVALID,
+                f"not every arm was measured on boot {', '.join(map(str, sorted(uneven)))}",
+                Evidence(quantity="boots without every arm", observed=len(uneven), bound="0"),
+                advice="What differs between boots is measured with the arms: measure again.",
+            )
+        )
     return found
 
 
@@ -88,8 +128,11 @@ def replication(run: Run) -> list[Finding]:
     if not counted:  # exhibits alone: whether they have a cost or not
         blocks = {arm.name: len(run.trials_of(arm.name)) for arm in run.arms}
     found = [*_blocks(run, blocks)]
+    follows = cost_follows_rate(run)
     for reference, arm in _headlines(run.arms):
-        ratio = paired_ratio(_costs(run, arm.name), _costs(run, reference.name))
+        if rates_apart(run, (reference, arm), follows):
+            continue  # no ratio is printed, and more blocks would not make one
+        ratio = paired_ratio(_costs(run, arm.name), _costs(run, reference.name), run.boot_by_block)
         if ratio is None or ratio.block_count < BLOCKS_INVALID:
             continue
         width = half_width(ratio)
@@ -135,7 +178,7 @@ def aa(run: Run) -> list[Finding]:
     for arm in run.arms:
         if arm.control_kind != "again":
             continue
-        ratio = paired_ratio(_costs(run, arm.name), _costs(run, arm.control_of))
+        ratio = paired_ratio(_costs(run, arm.name), _costs(run, arm.control_of), run.boot_by_block)
         if ratio is None:
             found.append(of_arm(arm.name).unknown("aa", "a ratio of the arm over itself"))
         elif ratio.low is not None and ratio.high is not None and not _holds_one(ratio):
@@ -178,10 +221,12 @@ def _headlines(arms: tuple[Arm, ...]) -> list[tuple[Arm, Arm]]:
 ORDER_CHECKS = (
     Check(
         code="interleaved",
-        what="The arms took turns, in one session of both machines.",
+        what="The arms took turns, in one session of both machines, or in each of those that "
+        "--boots asked for.",
         why="Whatever drifts, or changes at a boot, is else counted as the difference of the arms.",
-        threshold="INVALID when two arms do not overlap in time (with two blocks or more), or a "
-        "machine booted again; SUSPECT when that was where a run that was cut off went on, or "
+        threshold="INVALID when two arms do not overlap in time (with two blocks or more), a "
+        "machine booted again unasked, or a boot was no new one or lacks an arm; SUSPECT "
+        "when that was where a run that was cut off went on, or "
         "when not recorded",
         source="the host's clock in trial.json, boot_id before and after (facts)",
         look=interleaved,

@@ -69,8 +69,8 @@ def window(run: Run) -> list[Finding]:
                     )
                     for name, ms in edges_ms.items()
                 ),
-                advice="Idle time at the edges dilutes the cost: quieten the host, or measure "
-                "longer (--duration).",
+                advice="Idle time at the edges dilutes the cost: measure longer "
+                "(--duration), so that they weigh less.",
                 degree=1 - overlap + sum(wide.values()) / 1e3,
             )
         )
