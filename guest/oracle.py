@@ -2,13 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Send crafted frames as they are, or capture whole IP packets where they come out.
 
-    oracle.py send --interface lab0 --frames FRAMES.pcap.gz --rate 3500
+    oracle.py send --interface lab0 --frames FRAMES.pcap.gz --only 7,8,1000
     oracle.py capture --namespace sslab-ns --inner-interface sslab-app --source 192.168.64.7 \\
-        --bind 10.0.1.2:8083 --directory DIR
+        --bind 10.0.1.2:8083 --marker 5c0ffee5 --directory DIR
 
-`capture` writes namespace.pcap (what comes in at the inner interface) and root.pcap (what reaches
-raw UDP and TCP sockets outside of the namespace). It ends when an end marker came at both places
-and then nothing for a moment, on SIGTERM, or after --timeout-s. It holds a lock on DIR/running.
+`send` sends the frames with the gaps that their times say, then the last two of the file, which end
+the capture. `capture` writes namespace.pcap (what comes in at the inner interface), root.pcap (what
+reaches raw sockets outside of the namespace) and capture.json. It ends when packets whose UDP
+payload begins with the marker came at both places and then nothing for a moment, on SIGTERM, or
+after --timeout-s. It holds a lock on DIR/running.
 """
 
 import argparse
@@ -33,55 +35,50 @@ from command import (
     number,
     say,
     stop_on_signals,
+    write_record,
 )
 from network import Namespace
 from pcap import read_frames, write_packets
-from taps import END_ID, Place, listen, packet_socket, raw_socket
+from taps import Place, listen, packet_socket, raw_socket
 from udp_socket import open_socket
 
-#: Frames sent back to back; the receiver holds some 90.
-BURST = 4
-#: End markers are sent so often, at this distance: a receiver that stands still misses some.
-END_TIMES, END_GAP_S = 20, 0.005
-
-
-def identification(frame: bytes) -> int:
-    """The IP identification in an Ethernet frame, behind a VLAN tag too."""
-    start = 22 if frame[12:14] == b"\x81\x00" else 18
-    return int.from_bytes(frame[start : start + 2], "big")
+#: The end markers are the last frames of a file, and are sent again at this distance.
+ENDS, END_GAP_S = 2, 0.005
 
 
 def send(options: argparse.Namespace) -> int:
-    """Send the wanted frames at a steady pace, then the end markers several times."""
-    frames = read_frames(options.frames)
-    ends = [frame for frame in frames if identification(frame) == END_ID]
+    """Send the wanted frames with their gaps, then the end markers several times."""
+    every = read_frames(options.frames)
+    frames, ends = every[:-ENDS], [frame for _, frame in every[-ENDS:]]
+    moments = [moment for moment, _ in frames]
     wanted = [
-        frame
-        for frame in frames
-        if (name := identification(frame)) != END_ID and (not options.ids or name in options.ids)
+        (max(0.0, moment - sooner), frame)
+        for place, ((moment, frame), sooner) in enumerate(
+            zip(frames, [0.0, *moments], strict=False)
+        )
+        if not options.only or place in options.only
     ]
+    end = [(END_GAP_S * (place == 0), frame) for place, frame in enumerate(ends)]
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as sock:  # protocol 0: receives nothing
         try:
             sock.bind((options.interface, 0))
         except OSError as error:
             raise Unusable(f"cannot send on {options.interface}: {error.strerror}") from error
         started = time.monotonic()
-        send_paced(sock, wanted, BURST, BURST / options.rate)
-        time.sleep(END_GAP_S)
-        send_paced(sock, ends * END_TIMES, max(1, len(ends)), END_GAP_S)
+        send_paced(sock, wanted)
+        send_paced(sock, end * options.end_times)
     say(f"{len(wanted)} frames and {len(ends)} end markers in {time.monotonic() - started:.3f} s")
     return OK
 
 
-def send_paced(sock: socket.socket, frames: list[bytes], burst: int, gap_s: float) -> None:
-    """Send bursts with one gap between them; who is late is not made up for, so none is longer."""
+def send_paced(sock: socket.socket, frames: list[tuple[float, bytes]]) -> None:
+    """Send frames, each after its gap; who is late is not made up for, so no gap is shorter."""
     due = time.monotonic()
-    for start in range(0, len(frames), burst):
+    for gap_s, frame in frames:
+        due = max(due + gap_s, time.monotonic())
         if (early := due - time.monotonic()) > 0:
             time.sleep(early)
-        for frame in frames[start : start + burst]:
-            send_one(sock, frame)
-        due = max(due + gap_s, time.monotonic())
+        send_one(sock, frame)
 
 
 def send_one(sock: socket.socket, frame: bytes) -> None:
@@ -107,12 +104,12 @@ def capture(options: argparse.Namespace) -> int:
     source = socket.inet_aton(options.source)
     with (folder / "running").open("w") as running:
         fcntl.flock(running, fcntl.LOCK_EX)
-        root = Place(source, [raw_socket(socket.IPPROTO_UDP), raw_socket(socket.IPPROTO_TCP)])
+        root = Place(source, options.marker, [raw_socket(kind) for kind in options.protocols])
         try:
             Namespace(options.namespace).enter()
         except OSError as error:
             raise Unusable(f"namespace {options.namespace}: {error.strerror}") from error
-        inner = Place(source, [packet_socket(options.inner_interface)])
+        inner = Place(source, options.marker, [packet_socket(options.inner_interface)])
         # Only so that the kernel does not answer "port unreachable"; when full it drops silently.
         receiver = open_socket(host, port, 4096)
         whole = True
@@ -123,6 +120,10 @@ def capture(options: argparse.Namespace) -> int:
         receiver.close()
         for place in (root, inner):
             place.drain_all()
+        drops = [place.drops() for place in (root, inner)]
+        write_record(
+            folder / "capture.json", {"drops": None if None in drops else sum(filter(None, drops))}
+        )
         files = {"namespace.pcap": inner.packets, "root.pcap": root.packets}
         for name, packets in files.items():
             write_packets(folder / f".{name}", packets)
@@ -149,6 +150,17 @@ def numbers(text: str) -> frozenset[int]:
         raise argparse.ArgumentTypeError(f"{text!r} are not numbers, separated by commas") from None
 
 
+def marker(text: str) -> bytes:
+    """An argparse type: bytes in hexadecimal, at least one."""
+    try:
+        found = bytes.fromhex(text)
+    except ValueError:
+        found = b""
+    if not found:
+        raise argparse.ArgumentTypeError(f"{text!r} are no bytes in hexadecimal")
+    return found
+
+
 def parse_options(arguments: list[str] | None) -> argparse.Namespace:
     """The options; a wrong one ends the program with one line."""
     parser = OptionParser(
@@ -158,13 +170,15 @@ def parse_options(arguments: list[str] | None) -> argparse.Namespace:
     sender = verbs.add_parser("send", help="send frames as they are")
     sender.option("--interface", "lab0", str, "interface to send on")
     sender.option("--frames", "frames.pcap", Path, "Ethernet frames, a pcap file")
-    sender.option("--rate", 3500.0, number(float, 1, 1e6, "frames a second"), "frames a second")
-    sender.option("--ids", frozenset(), numbers, "only frames with these IP identifications")
+    sender.option("--only", frozenset(), numbers, "only the frames at these places, from 0 on")
+    sender.option("--end-times", 20, number(int, 1, 1000, "times"), "how often to send the ends")
     taker = verbs.add_parser("capture", help="capture where packets come out")
     taker.option("--namespace", "sslab-ns", str, "network namespace behind the server")
     taker.option("--inner-interface", "sslab-app", str, "interface in it to capture on")
     taker.option("--source", "192.168.64.7", str, "the client's address")
     taker.option("--bind", ("10.0.1.2", 8083), address_and_port, "what takes packets there")
+    taker.option("--protocols", numbers("6,17"), numbers, "whose packets to take outside of it")
+    taker.option("--marker", b"the end", marker, "what an end marker's UDP payload begins with")
     taker.option("--directory", Path(), Path, "where the files are written")
     limit = "longest wait for the end markers"
     taker.option("--timeout-s", 60.0, number(float, 0.1, 3600, "seconds"), limit)

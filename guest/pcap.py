@@ -14,8 +14,8 @@ PCAP_MAGIC = 0xA1B2C3D4
 ETHERNET, RAW_IP = 1, 101  # link types
 
 
-def read_frames(path: Path) -> list[bytes]:
-    """The frames of a pcap file, compressed or not."""
+def read_frames(path: Path) -> list[tuple[float, bytes]]:
+    """The frames of a pcap file, compressed or not, each with its time in seconds."""
     try:
         content = path.read_bytes()
         if content[:2] == b"\x1f\x8b":
@@ -30,14 +30,14 @@ def read_frames(path: Path) -> list[bytes]:
         raise Unusable(f"{path} is cut off or damaged: {error}") from error
 
 
-def _records(content: bytes) -> Iterator[bytes]:
+def _records(content: bytes) -> Iterator[tuple[float, bytes]]:
     place = FILE_HEAD.size
     while place < len(content):
-        length = RECORD_HEAD.unpack_from(content, place)[2]
+        seconds, microseconds, length, _ = RECORD_HEAD.unpack_from(content, place)
         place += RECORD_HEAD.size + length
         if place > len(content):
             raise struct.error("the last frame is not whole")
-        yield content[place - length : place]
+        yield seconds + microseconds / 1e6, content[place - length : place]
 
 
 def write_packets(path: Path, packets: list[tuple[float, bytes]]) -> None:

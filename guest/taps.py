@@ -1,21 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sockets that see whole IP packets where they come out, and waiting until all of them are there.
 
-Crafted packets end with a marker, known by its IP identification, at each place.
+Crafted packets end with a marker at each place, known by what its UDP payload begins with.
 """
 
 import selectors
 import socket
+import struct
 import time
 from dataclasses import dataclass, field
 from typing import Any
 
 from command import Unusable
-from udp_socket import SO_RCVBUFFORCE
+from udp_socket import SO_RCVBUFFORCE, socket_drops
 
 ETH_P_IP = 0x0800
 PACKET_HOST = 0  # <linux/if_packet.h>: to us, and coming in
-END_ID = 0xFFFF
+SOL_PACKET, PACKET_STATISTICS = 263, 6  # <linux/socket.h>, <linux/if_packet.h>
 BUFFER_BYTES = 64 << 20
 #: Capturing ends after so long a silence behind the end markers. Nothing overtakes those: it is for
 #: the copies that go on to the other place.
@@ -27,6 +28,7 @@ class Place:
     """Where packets come out, and what came so far."""
 
     source: bytes
+    marker: bytes
     sockets: list[socket.socket]
     packets: list[tuple[float, bytes]] = field(default_factory=list)
     ended: bool = False
@@ -47,14 +49,29 @@ class Place:
             if self.wants(packet, address):
                 self.packets.append((time.time(), packet))
                 kept = True
-                marked = int.from_bytes(packet[4:6], "big") == END_ID
-                self.ended = self.ended or (marked and packet[12:16] == self.source)
+                marked = packet.startswith(self.marker, 28) and packet[12:16] == self.source
+                self.ended = self.ended or marked
 
     def wants(self, packet: bytes, address: Any) -> bool:
         """Of the raw sockets what the client sent; of the packet socket what comes in."""
         if len(address) > 2:
             return bool(address[2] == PACKET_HOST)
         return packet[12:16] == self.source
+
+    def drops(self) -> int | None:
+        """Packets for which the sockets had no room; None where one does not say."""
+        found = [drops_of(sock) for sock in self.sockets]
+        return None if None in found else sum(filter(None, found))
+
+
+def drops_of(sock: socket.socket) -> int | None:
+    """Packets that this socket had no room for, since it was opened or last asked."""
+    if sock.family != socket.AF_PACKET:
+        return socket_drops(sock)
+    try:
+        return int(struct.unpack("II", sock.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8))[1])
+    except (OSError, struct.error):
+        return None
 
 
 def raw_socket(protocol: int) -> socket.socket:

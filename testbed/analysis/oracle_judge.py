@@ -5,13 +5,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-from testbed.analysis.oracle_records import CaseOutcome, Result
+from testbed.analysis.oracle_arrivals import Arrivals
+from testbed.analysis.oracle_records import Came, CaseOutcome, Result
 from testbed.model.config import NetworkConfig
-from testbed.packets.case import Case
+from testbed.packets.case import MUST_COME_OUT, Case
 from testbed.packets.reference import (
     UDP,
     expected,
     header_bytes,
+    packet_of,
     udp_checksum_valid,
 )
 
@@ -25,28 +27,23 @@ class Difference:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Arrivals:
-    """Every packet with a case's identification, by where it came out."""
-
-    namespace: Sequence[bytes] = ()
-    root: Sequence[bytes] = ()
-
-
-def judge(case: Case, arrived: Arrivals, network: NetworkConfig, *, lost: bool) -> CaseOutcome:
-    """Return what became of a case.
+def judge(
+    case: Case, rounds: Sequence[Arrivals], network: NetworkConfig, *, lost: bool, once: bool
+) -> CaseOutcome:
+    """Return what became of a case, of which that came out in each round.
 
     `lost` says that a case of which nothing came out may have been lost on the link. Every copy
-    that came out must be right, and none may come out at another place.
+    that came out must be right, and none may come out at another place; with `once`, no round may
+    have two.
     """
-    found = _difference(case, arrived, network)
+    found = _difference(case, rounds, network, once=once)
     result = Result.SAME
     if found is not None:
         unknown = found.field == "missing" and lost
         result = Result.NOT_SEEN if unknown else Result.MISMATCH
     is_wrong = found is not None and result is Result.MISMATCH
     return CaseOutcome(
-        id=case.id,
+        number=case.number,
         group=case.group,
         title=case.title,
         fate=case.fate,
@@ -55,24 +52,40 @@ def judge(case: Case, arrived: Arrivals, network: NetworkConfig, *, lost: bool) 
         field=found.field if found and is_wrong else "",
         fault=found.fault if found and is_wrong else "",
         detail=found.detail if found and is_wrong else "",
+        came=_came(rounds),
     )
 
 
-def _difference(case: Case, arrived: Arrivals, network: NetworkConfig) -> Difference | None:
+def _came(rounds: Sequence[Arrivals]) -> Came:
+    if any(one.namespace for one in rounds):
+        return Came.NAMESPACE
+    return Came.SERVER if any(one.root for one in rounds) else Came.NOWHERE
+
+
+def _difference(
+    case: Case, rounds: Sequence[Arrivals], network: NetworkConfig, *, once: bool
+) -> Difference | None:
     wanted = expected(case, network)
-    right, wrong = arrived.namespace, arrived.root
-    if case.fate == "local":
-        right, wrong = wrong, right
-    if wanted is None:
-        right, wrong = (), [*right, *wrong]
-    for packet in wrong:
-        return _astray(case, packet, inside=packet in arrived.namespace)
-    if wanted is None:
+    inside = [packet for one in rounds for packet in one.namespace]
+    outside = [packet for one in rounds for packet in one.root]
+    right = {"namespace": wanted, "root": None}
+    if case.fate in ("local", "elsewhere"):
+        right = {"namespace": None, "root": wanted}
+    if case.fate == "untagged":
+        right["root"] = packet_of(case.frames[0])
+    for packet in [*(inside if right["namespace"] is None else ()),
+                   *(outside if right["root"] is None else ())]:  # fmt: skip
+        return _astray(case, packet, inside=packet in inside)
+    for packets, form in ((inside, right["namespace"]), (outside, right["root"])):
+        for packet in packets:
+            if form is not None and packet != form:
+                return first_difference(form, packet)
+    most = max((len(one.namespace) + len(one.root) for one in rounds), default=0)
+    if once and most > 1:
+        return Difference("copies", f"came out {most} times", "it was sent once")
+    if inside or outside or case.fate not in MUST_COME_OUT:
         return None
-    for packet in right:
-        if packet != wanted:
-            return first_difference(wanted, packet)
-    return None if right else Difference("missing", "missing", "nothing came out anywhere")
+    return Difference("missing", "missing", "nothing came out anywhere")
 
 
 def _astray(case: Case, packet: bytes, *, inside: bool) -> Difference:

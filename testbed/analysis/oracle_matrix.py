@@ -5,35 +5,93 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from testbed.analysis.oracle_records import CaseOutcome, GroupOutcome, OracleOutcome
+from testbed.analysis.oracle_records import Came, CaseOutcome, GroupOutcome, OracleOutcome
 from testbed.packets.case import GROUPS
 
 SAME = "same"
+LOST = "lost behind the server's NIC"
+DROPPED = "dropped by Linux, counted"
+TAGGED, UNTAGGED = "vlan", "priority"
 MOSTLY = 0.9
 """From this share of wrong lengths on, beyond the first wrong one, all of them are "from … on"."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the matrix; a cell an arm, "" where the arm has no such cases."""
+    """One line of the matrix; a cell an arm, "" where the arm has no such cases.
+
+    `wrong` says which cells tell of something wrong, or not seen.
+    """
 
     label: str
     cells: tuple[str, ...]
+    wrong: tuple[bool, ...] = ()
 
 
 def matrix(outcomes: Mapping[str, OracleOutcome]) -> tuple[Row, ...]:
-    """Return a row for each group of cases, and one for the hits."""
-    by_arm = [{group.group: group for group in o.groups} for o in outcomes.values()]
+    """Return a row for each group of cases, one for losses, one for hits, one for what is dropped.
+
+    The last says what a hook counted though Linux drops it behind some hooks: it depends on the
+    hook's place, and is no fault.
+    """
+    arms = list(outcomes.values())
+    by_arm = [{group.group: group for group in o.groups} for o in arms]
     names = dict.fromkeys([*GROUPS, *(name for groups in by_arm for name in groups)])
     rows = [
         Row(
             GROUPS.get(name, name),
-            tuple(in_words(groups[name]) if name in groups else "" for groups in by_arm),
+            tuple(_cell(groups[name], o) if name in groups else ""
+                  for groups, o in zip(by_arm, arms, strict=True)),
+            tuple(name in groups and in_words(groups[name]) != SAME for groups in by_arm),
         )
         for name in names
         if any(name in groups for groups in by_arm)
-    ]
-    return (*rows, Row("hits of the hook", tuple(_hits(o) for o in outcomes.values())))
+    ]  # fmt: skip
+    rows.append(Row(LOST, tuple(map(_lost, arms)), tuple(bool(o.loss_fault) for o in arms)))
+    for label, counts in (
+        ("came out, was not sent", [o.unsent for o in arms]),
+        ("came out behind later ones", [o.displaced for o in arms]),
+    ):
+        if any(counts):
+            cells = tuple(f"{count:,}" if count else "none" for count in counts)
+            rows.append(Row(label, cells, tuple(count > 0 for count in counts)))
+    rows.append(
+        Row("hits of the hook", tuple(map(_hits, arms)), tuple(bool(o.hits.fault) for o in arms))
+    )
+    rows.append(Row(DROPPED, tuple(map(_dropped, arms)), (False,) * len(arms)))
+    return tuple(rows)
+
+
+def _cell(group: GroupOutcome, outcome: OracleOutcome) -> str:
+    """Return what became of a group; of tagged frames, what NIC and hook made of them."""
+    words = in_words(group)
+    if words != SAME or group.group not in (TAGGED, UNTAGGED) or not outcome.losses:
+        return words
+    if group.group == TAGGED:
+        behind = outcome.counted_behind or ()
+        counted = [case.title for case in group.cases if case.title in behind]
+        return f"dropped; {', '.join(counted)}: counted before" if counted else "dropped"
+    names = {
+        Came.NAMESPACE: "forwarded" if outcome.direct else "rewritten",
+        Came.SERVER: "unchanged",
+        Came.NOWHERE: "nowhere",
+    }
+    return ", ".join(dict.fromkeys(names[case.came] for case in group.cases))
+
+
+def _lost(outcome: OracleOutcome) -> str:
+    lost = outcome.lost
+    if lost is None:
+        return "not recorded"
+    return "none" if lost == 0 else outcome.loss_fault.partition(": ")[2]
+
+
+def _dropped(outcome: OracleOutcome) -> str:
+    if outcome.hits.counted is None:
+        return "no hook" if outcome.direct else "not counted"
+    if outcome.counted_behind is None:
+        return "not known" if outcome.losses else "not recorded"
+    return ", ".join(outcome.counted_behind) or "none"
 
 
 def in_words(group: GroupOutcome) -> str:
@@ -70,13 +128,13 @@ def _hits(outcome: OracleOutcome) -> str:
 
 
 def reasons(outcome: OracleOutcome) -> tuple[str, ...]:
-    """Return a line for each group in which something is wrong or unknown, then the hits'."""
+    """Return a line for each group in which something is wrong or unknown, then the rest's."""
     lines = [
         f"{GROUPS.get(group.group, group.group)}: {words}"
         for group in outcome.groups
         if (words := in_words(group)) != SAME
     ]
-    return (*lines, *filter(None, [outcome.hits.fault]))
+    return (*lines, *outcome.faults)
 
 
 def plain_text(outcomes: Mapping[str, OracleOutcome], columns: int = 100) -> str:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import Enum
 from itertools import groupby
 
+from testbed.analysis.oracle_rounds import RoundLoss
+
 
 class Result(Enum):
     """NOT_SEEN: the frame may have been lost on the link; nothing is known."""
@@ -13,6 +15,14 @@ class Result(Enum):
     SAME = "same"
     MISMATCH = "mismatch"
     NOT_SEEN = "not seen"
+
+
+class Came(Enum):
+    """Where a case came out."""
+
+    NAMESPACE = "in the namespace"
+    SERVER = "at the server"
+    NOWHERE = "nowhere"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +33,7 @@ class CaseOutcome:
     words, `detail` with the values; all are empty unless the result is MISMATCH.
     """
 
-    id: int
+    number: int
     group: str
     title: str
     fate: str
@@ -32,6 +42,7 @@ class CaseOutcome:
     field: str = ""
     fault: str = ""
     detail: str = ""
+    came: Came = Came.NOWHERE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +92,12 @@ class GroupOutcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OracleOutcome:
-    """One arm's outcome. `direct`: the frames went to the target, no hook was to match."""
+    """One arm's outcome. `direct`: the frames went to the target, no hook was to match.
+
+    `losses` are empty, and `lost_on_link` None, where nothing was counted. `unsent` packets came
+    out that are nobody's, `displaced` ones behind later ones. `counted_behind` names what the hook
+    counted and Linux drops behind it; None when that cannot be told.
+    """
 
     arm: str
     direct: bool
@@ -89,6 +105,12 @@ class OracleOutcome:
     took_s: float
     cases: tuple[CaseOutcome, ...]
     hits: HitsOutcome
+    seed: int | None = None
+    losses: tuple[RoundLoss, ...] = ()
+    lost_on_link: int | None = None
+    unsent: int = 0
+    displaced: int = 0
+    counted_behind: tuple[str, ...] | None = None
 
     @property
     def groups(self) -> tuple[GroupOutcome, ...]:
@@ -115,6 +137,47 @@ class OracleOutcome:
         return sum(case.result is Result.NOT_SEEN for case in self.cases)
 
     @property
+    def lost(self) -> int | None:
+        """Packets that reached the server's NIC and were lost behind it; None: not counted.
+
+        Each time of sending counts: a packet that came out when it was sent again was lost before.
+        """
+        if not self.losses or all(one.elsewhere is None for one in self.losses):
+            return None
+        return sum(one.behind_nic for one in self.losses)
+
+    @property
+    def unexplained(self) -> int:
+        """Packets that did not come out in a round whose counters are not known."""
+        return sum(one.missing for one in self.losses if one.elsewhere is None)
+
+    @property
+    def loss_fault(self) -> str:
+        """What was lost behind the server's NIC, in a few words; empty when nothing was."""
+        rounds = [
+            f"{one.behind_nic:,} of {one.due:,} packets in round {number}"
+            for number, one in enumerate(self.losses, start=1)
+            if one.behind_nic
+        ]
+        return f"lost behind the server's NIC: {', '.join(rounds)}" if rounds else ""
+
+    @property
+    def unsent_fault(self) -> str:
+        """What came out that was not sent, in a few words; empty when nothing did."""
+        return f"{self.unsent:,} packets came out that were not sent" if self.unsent else ""
+
+    @property
+    def order_fault(self) -> str:
+        """How many packets came out too late, in a few words; empty when chance explains them."""
+        return f"{self.displaced:,} packets came out behind later ones" if self.displaced else ""
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """What is wrong beside the cases."""
+        faults = (self.loss_fault, self.unsent_fault, self.order_fault, self.hits.fault)
+        return tuple(filter(None, faults))
+
+    @property
     def same_work(self) -> bool:
-        """Whether nothing came out wrong, hits included; what was not seen is not wrong."""
-        return self.mismatches == 0 and not self.hits.fault
+        """Whether nothing came out wrong or was lost; what was not seen is not wrong."""
+        return self.mismatches == 0 and not self.faults

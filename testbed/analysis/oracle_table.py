@@ -3,7 +3,7 @@
 
 from typing import Any
 
-from testbed.analysis.oracle_matrix import SAME, matrix
+from testbed.analysis.oracle_matrix import matrix
 from testbed.analysis.plots.comparison import ordered
 from testbed.analysis.records import Run
 
@@ -13,7 +13,6 @@ def oracle_table(run: Run) -> dict[str, Any]:
     arms = [arm for arm in ordered(run) if arm.name in run.oracle]
     outcomes = {arm.name: run.oracle[arm.name] for arm in arms}
     rows = matrix(outcomes) if outcomes else ()
-    faulty = [bool(outcome.hits.fault) for outcome in outcomes.values()]
     return {
         "arms": arms,
         "cases": max((len(outcome.cases) for outcome in outcomes.values()), default=0),
@@ -21,8 +20,8 @@ def oracle_table(run: Run) -> dict[str, Any]:
             {
                 "label": row.label,
                 "cells": [
-                    {"text": cell, "wrong": fault if row is rows[-1] else cell not in (SAME, "")}
-                    for cell, fault in zip(row.cells, faulty, strict=True)
+                    {"text": cell, "wrong": wrong}
+                    for cell, wrong in zip(row.cells, row.wrong, strict=True)
                 ],
             }
             for row in rows

@@ -178,12 +178,13 @@ def check(
             help="These, separated by commas; else the fair ones.", autocompletion=completing.arms
         ),
     ] = "",
+    seed: Annotated[int | None, typer.Option(help="The frames of an earlier check again.")] = None,
     json: JsonOption = False,
 ) -> None:
     """Send crafted frames through the arms and compare what comes out with a reference."""
     from testbed import verbs
 
-    raise typer.Exit(verbs.check(the_lab(), _names(arms), as_json=json))
+    raise typer.Exit(verbs.check(the_lab(), _names(arms), seed=seed, as_json=json))
 
 
 @app.command()

@@ -21,9 +21,11 @@ from testbed.model.arm import EXHIBITS, Arm
 from testbed.model.config import Config
 from testbed.model.errors import ConfigError, ExitCode
 from testbed.packets.case import GROUPS
-from testbed.packets.cases import LONGEST, cases_for
+from testbed.packets.cases import cases_for
+from testbed.packets.craft import Wire
+from testbed.packets.drawing import LONGEST, Draws, TrialSpace
 
-ANY_MAC = "02:00:00:00:00:01"  # the number of cases does not depend on it
+ANY_SEED, ANY_MAC = 1, "02:00:00:00:00:01"  # the number of cases does not depend on them
 DAY_S = 86_400
 BACK = "`git checkout guest/arms/` brings back what was there"
 _WORDS = re.compile(r"^#define PAYLOAD_WORDS (\d+)\b", re.MULTILINE)
@@ -84,7 +86,8 @@ def _load(config: Config) -> dict[str, str]:
 
 
 def _gate(config: Config) -> dict[str, str]:
-    cases = cases_for(config.network, ANY_MAC, ANY_MAC, direct=False)
+    draws = Draws(ANY_SEED, config.network, TrialSpace.of(config.bench))
+    cases = cases_for(draws, Wire(ANY_MAC, ANY_MAC), direct=False)
     return {
         "cases": f"{len(cases):,}",
         "case_groups": str(len(GROUPS)),

@@ -5,13 +5,11 @@ Nothing is judged here. What was sent and what came out goes to oracle/<arm>/ of
 `testbed.analysis.oracle` says what it means.
 """
 
-import hashlib
+import json
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 from testbed.edge.agent import Job
@@ -22,51 +20,37 @@ from testbed.lab import instruments
 from testbed.lab.arms import Hook
 from testbed.lab.cleanup import clean, uninterrupted
 from testbed.lab.instruments import ORACLE, SCRATCH
-from testbed.lab.settings import LAB_MACS
+from testbed.lab.oracle_frames import FrameSet, frame_set
+from testbed.lab.oracle_round import (
+    END_TIMES,
+    RECEIVED,
+    SENT,
+    Came,
+    Counters,
+    Round,
+    counters,
+)
 from testbed.model.arm import Arm
 from testbed.model.config import Config, NetworkConfig
 from testbed.model.errors import GuestError
 from testbed.packets import capture
-from testbed.packets.case import END_ID, Case
-from testbed.packets.cases import cases_for, end_markers
-from testbed.packets.reference import identification
+from testbed.packets.case import MUST_COME_OUT, Case
+from testbed.packets.cases import CAPTURED
+from testbed.packets.drawing import TrialSpace
+from testbed.packets.schedule import Schedule
 
 OUTPUT = f"{SCRATCH}/oracle.txt"
 ROUNDS = 4
-"""So often a frame is sent at most; what then is still missing was not lost by chance."""
-RATE_PPS = 3500
-"""Two emulated cores carry 10,000 a second; the receiver holds some 90 frames."""
+"""So often a frame is sent at most."""
 CAPTURE_LIMIT_S, SEND_LIMIT_S = 120, 60
 NAMES = ("namespace.pcap", "root.pcap")
 
 
-@dataclass(frozen=True)
-class FrameSet:
-    """All frames of one variant, as a file that each session's client gets once."""
-
-    cases: tuple[Case, ...]
-    content: bytes
-
-    @property
-    def path(self) -> str:
-        """Where the file is in the client; another content has another name."""
-        return f"/run/testbed/oracle-{hashlib.sha256(self.content).hexdigest()[:16]}.pcap.gz"
-
-
-@cache
-def frame_set(network: NetworkConfig, direct: bool) -> FrameSet:
-    """Craft the frames for an arm that rewrites, or that gets what is addressed to the target."""
-    macs = LAB_MACS["client"], LAB_MACS["server"]
-    cases = cases_for(network, *macs, direct=direct)
-    frames = [frame for case in cases for frame in case.frames]
-    return FrameSet(cases, capture.write([*frames, *end_markers(network, *macs)], capture.ETHERNET))
-
-
 def run_gate(
     guests: Mapping[str, Guest], arms: Sequence[Arm], config: Config, run_dir: RunDir,
-    terminal: Terminal,
+    terminal: Terminal, seed: int,
 ) -> None:  # fmt: skip
-    """Put arms through the gate, one after the other.
+    """Put arms through the gate, one after the other, with the frames that `seed` draws.
 
     Raises ArmError or GuestError at the first step that fails; then, as after Ctrl-C, nothing
     runs in the guests and no hook is loaded.
@@ -74,119 +58,107 @@ def run_gate(
     for arm in arms:
         hook = Hook(arm, guests["server"], config.network)
         with terminal.step(f"same work as the reference? {arm.name}", expect_s=6):
-            examine(hook, guests, config, run_dir)
+            examine(hook, guests, config, run_dir, seed)
 
 
 def examine(
-    hook: Hook, guests: Mapping[str, Guest], config: Config, run_dir: RunDir,
+    hook: Hook, guests: Mapping[str, Guest], config: Config, run_dir: RunDir, seed: int,
     label: Arm | None = None,
 ) -> None:  # fmt: skip
     """Send every frame through one arm until all were seen, and keep what came out.
 
-    It is kept under the name of `label`, where that is given.
+    It is kept under the name of `label`, where that is given. The client's counter is read before
+    and after the server's, so that nothing reaches the server uncounted.
     """
     name = (label or hook.arm).name
     server, client = guests["server"], guests["client"]
     network, started = config.network, time.monotonic()
     target = (network.target_address, network.target_port)
     direct = hook.arm.destination(hook.values) == target
-    frames = frame_set(network, direct)
+    frames = frame_set(network, TrialSpace.of(config.bench), seed, direct)
     rounds: list[Round] = []
 
     with ThreadPoolExecutor(2) as beside, ExitStack() as undo:
         begun: list[Future[Any]] = []
         undo.callback(clean, server, client, hook, begun)
         with uninterrupted():  # none begins that the undoing does not know
-            begun.append(capturing := beside.submit(_start_capture, server, network))
+            begun.append(capturing := beside.submit(_start_capture, server, network, frames))
             begun.append(giving := beside.submit(_give, client, frames))
         hook.load()
         verified = hook.verify()
         before = hook.hits()
-        for step in (capturing, giving):
-            step.result()
-        missing = [case.id for case in frames.cases]
+        capturing.result()
+        sent = giving.result()
+        received = counters(server, "cat", *RECEIVED)
+        missing = [case.number for case in frames.cases]
         while missing and len(rounds) < ROUNDS:
             if rounds:
-                _start_capture(server, network)
+                _start_capture(server, network, frames)
             wanted = _wanted(frames.cases, missing, everything=not rounds)
-            _send(client, frames, [case.id for case in wanted] if rounds else [])
-            rounds.append(Round(wanted, *_collect(server)))
+            _send(client, frames, wanted if rounds else [])
+            came = _collect(server)
+            sent_now = counters(client, "cat", *SENT)
+            rounds.append(Round(wanted, frames, came, (sent, sent_now), (received, came.received)))
+            sent, received = sent_now, came.received
             seen = {number for one in rounds for number in one.seen}
-            missing = [c.id for c in frames.cases if c.fate != "nowhere" and c.id not in seen]
+            missing = [
+                c.number for c in frames.cases
+                if c.fate in MUST_COME_OUT and c.number not in seen
+            ]  # fmt: skip
         after = hook.hits()
     hook.prove_gone()
 
     folder = f"oracle/{name}"
     run_dir.write(f"{folder}/sent.pcap.gz", frames.content)
     for place in ("namespace", "root"):
-        packets = [packet for one in rounds for packet in getattr(one, place)]
+        packets = [packet for one in rounds for packet in getattr(one.came, place)]
         run_dir.write(f"{folder}/{place}.pcap.gz", capture.write(packets, capture.RAW_IP))
     record = {
-        "schema": 1,
+        "schema": 2,
         "arm": name,
         "direct": direct,
+        "seed": seed,
         "network": network.model_dump(mode="json"),
+        "marker": frames.marker.hex(),
         "hits_before": before,
         "hits_after": after,
         "verify": verified,
         "rounds": [one.as_json() for one in rounds],
         "missing": missing,
         "took_s": round(time.monotonic() - started, 3),
-        "cases": [_as_json(case) for case in frames.cases],
+        "cases": [_as_json(case, frames.sending) for case in frames.cases],
     }
     run_dir.write_json(f"{folder}/oracle.json", record)  # last: what it names is there
-
-
-@dataclass(frozen=True)
-class Round:
-    """One time of sending: what was sent, and what came out where."""
-
-    cases: Sequence[Case]
-    namespace: tuple[bytes, ...]
-    root: tuple[bytes, ...]
-
-    @property
-    def seen(self) -> set[int]:
-        """The identifications of what came out."""
-        return {identification(packet) for packet in (*self.namespace, *self.root)}
-
-    def as_json(self) -> dict[str, Any]:
-        """Return what oracle.json tells of it."""
-        inside = {identification(packet) for packet in self.namespace}
-        outside = {identification(packet) for packet in self.root}
-        return {
-            "cases": len(self.cases),
-            "rewritten": sum(len(c.frames) for c in self.cases if c.fate == "rewritten"),
-            "nowhere": sum(len(c.frames) for c in self.cases if c.fate == "nowhere"),
-            "ended": END_ID in inside and END_ID in outside,
-        }
 
 
 def _wanted(cases: Sequence[Case], missing: Sequence[int], *, everything: bool) -> list[Case]:
     """Return what to send: what is missing, and what must not come out once more with it."""
     again = set(missing)
-    return [c for c in cases if everything or c.id in again or c.fate == "nowhere"]
+    return [c for c in cases if everything or c.number in again or c.fate == "nowhere"]
 
 
-def _as_json(case: Case) -> dict[str, Any]:
-    names = ("id", "group", "title", "fate", "payload_bytes")
-    return {name: getattr(case, name) for name in names}
+def _as_json(case: Case, sending: Schedule) -> dict[str, Any]:
+    names = ("number", "group", "title", "fate", "payload_bytes", "countable")
+    places = {"frames": list(sending.places[case.number])}
+    return {name: getattr(case, name) for name in names} | places
 
 
-def _give(client: Guest, frames: FrameSet) -> None:
-    """Let the client have the file of frames, unless it has it from an earlier arm."""
+def _give(client: Guest, frames: FrameSet) -> Counters:
+    """Let the client have the file of frames, unless it has it; return what it sent until now."""
     client.scratch(SCRATCH)
     if client.run(["test", "-f", frames.path], check=False).status != 0:
         client.put(frames.path, frames.content)
+    return counters(client, "cat", *SENT)
 
 
-def _start_capture(server: Guest, network: NetworkConfig) -> None:
+def _start_capture(server: Guest, network: NetworkConfig, frames: FrameSet) -> None:
     """Start capturing; returns when every socket is open."""
     arguments = (
         "capture",
         "--namespace", network.namespace, "--inner-interface", "sslab-app",
         "--source", network.client_address,
         "--bind", f"{network.target_address}:{network.target_port}",
+        "--protocols", ",".join(map(str, CAPTURED)), "--marker", frames.marker.hex(),
         "--directory", SCRATCH, "--timeout-s", str(CAPTURE_LIMIT_S),
     )  # fmt: skip
     server.scratch(SCRATCH)
@@ -202,11 +174,13 @@ def _start_capture(server: Guest, network: NetworkConfig) -> None:
         )
 
 
-def _send(client: Guest, frames: FrameSet, ids: Sequence[int]) -> None:
-    """Send the frames with these identifications, all where there are none; returns when sent."""
-    arguments = ["send", "--interface", "lab0", "--frames", frames.path, "--rate", str(RATE_PPS)]
-    if ids:
-        arguments += ["--ids", ",".join(map(str, ids))]
+def _send(client: Guest, frames: FrameSet, cases: Sequence[Case]) -> None:
+    """Send the frames of these cases, all where there are none; returns when they are sent."""
+    places = sorted(place for case in cases for place in frames.sending.places[case.number])
+    arguments = ["send", "--interface", "lab0", "--frames", frames.path]
+    arguments += ["--end-times", str(END_TIMES)]
+    if places:
+        arguments += ["--only", ",".join(map(str, places))]
     job = Job(ORACLE, "oracle", arguments, limit_s=SEND_LIMIT_S, until="end", output=OUTPUT)
     sent = client.begin(job)
     if sent["status"] != 0:
@@ -217,20 +191,22 @@ def _send(client: Guest, frames: FrameSet, ids: Sequence[int]) -> None:
         )
 
 
-def _collect(server: Guest) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
+def _collect(server: Guest) -> Came:
     """Return what came out in the namespace and outside of it, once the capture has ended.
 
-    It ends by itself when the end markers came; it holds a lock until then. Else it is ended.
+    It ends by itself when the end markers came; it holds a lock until then. Else it is ended, and
+    no counter is read: nobody knows what is still on its way.
     """
-    server.run(["flock", "--timeout", "5", f"{SCRATCH}/running", "true"], check=False)
+    received = counters(server, "flock", "--timeout", "5", f"{SCRATCH}/running", "cat", *RECEIVED)
     server.stop([ORACLE])
     files = server.fetch(SCRATCH)
     try:
         inside, outside = (capture.read(files[name], capture.RAW_IP) for name in NAMES)
-    except (KeyError, ValueError) as error:
+        drops = json.loads(files["capture.json"])["drops"]
+    except (KeyError, TypeError, ValueError) as error:
         raise GuestError(
             f"the capture of the crafted frames is missing or damaged ({error})",
             hint="`testbed check` again; if it repeats, its last words are above",
             detail=instruments.end_of(ORACLE, server),
         ) from error
-    return inside, outside
+    return Came(inside, outside, drops if isinstance(drops, int) else None, received)

@@ -9,7 +9,8 @@ import gzip
 import io
 import struct
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import repeat
 
 ETHERNET = 1
 """Link type of frames that were sent (LINKTYPE_ETHERNET)."""
@@ -23,14 +24,15 @@ RECORD = struct.Struct("<8xI4x")
 """A record's head: how many bytes of the packet are kept."""
 
 
-def write(packets: Iterable[bytes], link_type: int) -> bytes:
-    """Return a compressed pcap file of these packets, without times."""
+def write(packets: Iterable[bytes], link_type: int, due_us: Sequence[int] | None = None) -> bytes:
+    """Return a compressed pcap file of these packets, with the times of `due_us`, else without."""
     from dpkt.pcap import Writer
 
     plain, packed = io.BytesIO(), io.BytesIO()
     writer = Writer(plain, snaplen=65535, linktype=link_type)
-    for packet in packets:
-        writer.writepkt_time(packet, 0)
+    moments: Iterable[int] = repeat(0) if due_us is None else due_us
+    for packet, moment in zip(packets, moments, strict=due_us is not None):
+        writer.writepkt_time(packet, moment / 1e6)
     with gzip.GzipFile(fileobj=packed, mode="wb", filename="", mtime=0) as file:
         file.write(plain.getvalue())
     return packed.getvalue()

@@ -14,12 +14,16 @@ from testbed.model.config import NetworkConfig
 from testbed.packets.case import Case
 
 ETHERNET_BYTES, TAG_BYTES = 14, 4
+TAGS = (b"\x81\x00", b"\x88\xa8")
 UDP = 17
 
 
 def tag_bytes(frame: bytes) -> int:
-    """Return 4 for a frame with a VLAN tag, else 0."""
-    return TAG_BYTES if frame[12:14] == b"\x81\x00" else 0
+    """Return 4 for each VLAN tag that a frame has."""
+    found = 0
+    while frame[12 + found : 14 + found] in TAGS:
+        found += TAG_BYTES
+    return found
 
 
 def packet_of(frame: bytes) -> bytes:
@@ -82,9 +86,9 @@ def redirected(packet: bytes, network: NetworkConfig) -> bytes:
 
 def redirected_frame(frame: bytes, network: NetworkConfig) -> bytes:
     """Return the frame that a client would send to the target itself."""
-    packet = packet_of(frame)
-    behind = frame[ETHERNET_BYTES + len(packet) :]
-    return frame[:ETHERNET_BYTES] + redirected(packet, network) + behind
+    packet, start = packet_of(frame), ETHERNET_BYTES + tag_bytes(frame)
+    behind = frame[start + len(packet) :]
+    return frame[:start] + redirected(packet, network) + behind
 
 
 def routed(packet: bytes) -> bytes:
@@ -107,17 +111,18 @@ def reassembled(packets: Sequence[bytes]) -> bytes:
 
 
 def expected(case: Case, network: NetworkConfig) -> bytes | None:
-    """Return the IP packet that must come out, byte for byte; None when nothing must.
+    """Return the IP packet that must, or may, come out, byte for byte; None when none must.
 
     Case frames that go to the target already (the arm without a hook) are only routed.
     """
-    packets = [packet_of(frame) for frame in case.frames]
     if case.fate == "nowhere":
         return None
-    if case.fate == "local":
+    packets = [packet_of(frame) for frame in case.frames]
+    if case.fate in ("local", "elsewhere"):
         return reassembled(packets)
     (packet,) = packets
-    if case.fate == "rewritten" and packet[16:20] == packed(network.server_address):
+    hooked = case.fate in ("rewritten", "untagged")
+    if hooked and packet[16:20] == packed(network.server_address):
         packet = redirected(packet, network)
     return routed(packet)
 

@@ -149,7 +149,8 @@ def _measure(lab: Lab, request: Request, recording: Recording, blocks_done: int 
         if not request.original:
             oracle = recording.run_dir.path / "oracle"
             left = [arm for arm in arms if not (oracle / arm.name / "oracle.json").exists()]
-            run_gate(guests, left, lab.config, recording.run_dir, lab.terminal)
+            seed = recording.plan.seed
+            run_gate(guests, left, lab.config, recording.run_dir, lab.terminal, seed)
             if blocks_done:  # the rate is that of the blocks before
                 warm_up(experiment.at_a_fixed_rate())
             else:

@@ -143,7 +143,8 @@ def _run(
     )  # fmt: skip
     with recording.whole(), injection.around():
         if fault.gate:
-            examine(Hook(loaded, guests["server"], config.network), guests, config, run_dir, label)
+            hook = Hook(loaded, guests["server"], config.network)
+            examine(hook, guests, config, run_dir, SEED, label)
         experiment.run()
     return run_dir.path
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`testbed check`: do the arms do the same work? Crafted frames instead of a measurement."""
 
+import secrets
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,24 +19,26 @@ if TYPE_CHECKING:
     from testbed.analysis.oracle_records import OracleOutcome
 
 
-def check(lab: Lab, names: Sequence[str], *, as_json: bool) -> int:
+def check(lab: Lab, names: Sequence[str], *, seed: int | None, as_json: bool) -> int:
     """Put the named arms, by default the fair ones, through the same-work gate on running machines.
 
-    Prints what came out and returns the exit code: 7 when any arm does other work. Raises
-    MachineError when the machines are not up, ArmError, GuestError.
+    The packets are drawn by `seed`, by a fresh one where it is None. Prints what came out and
+    returns the exit code: 7 when any arm does other work. Raises MachineError when the machines are
+    not up, ArmError, GuestError.
     """
     from testbed.analysis.oracle import outcomes_of
 
     arms = arm_manifest.choose(lab.arms_dir, names or [BASELINE, *FAIR])
+    drawn = secrets.randbelow(2**31) if seed is None else seed
     with ready_guests(lab, "check", arms) as (_, guests):
         run_dir = RunDir(_scratch(lab))
-        run_gate(guests, arms, lab.config, run_dir, lab.terminal)
+        run_gate(guests, arms, lab.config, run_dir, lab.terminal, drawn)
     outcomes = outcomes_of(run_dir.path, [arm.name for arm in arms])
     if as_json:
-        print_json({"arms": [_as_json(outcome) for outcome in outcomes.values()]})
+        print_json({"seed": drawn, "arms": [_as_json(outcome) for outcome in outcomes.values()]})
     else:
         _print(outcomes)
-        lab.terminal.say(f"frames and captures: {run_dir.path / 'oracle'}")
+        lab.terminal.say(f"frames and captures: {run_dir.path / 'oracle'}, seed {drawn}")
     same = all(outcome.same_work for outcome in outcomes.values())
     return int(ExitCode.OK if same else ExitCode.INVALID)
 
@@ -59,7 +62,7 @@ def _print(outcomes: Mapping[str, "OracleOutcome"]) -> None:
         lines = reasons(outcome)
         if not outcome.same_work:
             print(f"{arm}: OTHER WORK ({count})")
-        elif lines:
+        elif lines or outcome.unexplained:
             print(f"{arm}: what was seen is the same, but not all was seen ({count})")
         else:
             print(f"{arm}: same work as the reference ({count})")
@@ -77,12 +80,15 @@ def _as_json(outcome: "OracleOutcome") -> dict[str, Any]:
         "cases": len(outcome.cases),
         "mismatches": outcome.mismatches,
         "not_seen": outcome.unseen,
+        "lost_behind_nic": outcome.lost,
+        "lost_on_link": outcome.lost_on_link,
+        "counted_and_dropped": outcome.counted_behind,
         "rounds": outcome.rounds,
         "took_s": outcome.took_s,
         "hits": {"counted": hits.counted, "at_least": hits.at_least, "at_most": hits.at_most},
         "groups": {group.group: in_words(group) for group in outcome.groups},
         "wrong": [
-            {"id": case.id, "group": case.group, "title": case.title, "field": case.field,
+            {"number": case.number, "group": case.group, "title": case.title, "field": case.field,
              "fault": case.fault, "detail": case.detail}
             for group in outcome.groups
             for case in group.mismatches

@@ -1,28 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Arms in plain Python, good and bad, in front of what a network stack does with a packet.
+"""Arms in plain Python, good and bad; `oracle_stack` puts them in front of a network stack.
 
 An arm gets a packet from the IP header on, and what follows it in the frame; it returns the
-packet. `gate` leaves a run directory as the gate on real machines does.
+packet, or None for one that it drops, or a list of them.
 """
 
-import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from ipaddress import IPv4Address
-from pathlib import Path
-from typing import Any
 
-from testbed.model.config import NetworkConfig
-from testbed.packets import capture
-from testbed.packets.case import Case
+from testbed.lab.oracle_frames import FrameSet, frame_set
+from testbed.model.config import BenchConfig, NetworkConfig
+from testbed.packets.drawing import TrialSpace
 from testbed.packets.reference import (
-    identification,
-    ip_checksum_valid,
     ones_complement_sum,
-    reassembled,
     redirected,
-    routed,
-    tag_bytes,
     updated,
     with_ip_checksum,
 )
@@ -30,7 +21,14 @@ from testbed.packets.reference import (
 NETWORK = NetworkConfig()
 SERVER = IPv4Address(NETWORK.server_address).packed
 TARGET = IPv4Address(NETWORK.target_address).packed
-Arm = Callable[[bytes], bytes]
+SPACE = TrialSpace.of(BenchConfig())
+SEED = 20261128
+Arm = Callable[[bytes], bytes | list[bytes] | None]
+
+
+def sent(*, direct: bool = False, network: NetworkConfig = NETWORK, seed: int = SEED) -> FrameSet:
+    """What the gate sends."""
+    return frame_set(network, SPACE, seed, direct)
 
 
 def number(packet: bytes, place: int) -> int:
@@ -100,83 +98,3 @@ def wrong_ip_checksum(packet: bytes) -> bytes:
     """Wrong by as much as only the last hop shows: a real stack would drop it before."""
     moved = correct(packet)
     return packet if moved == packet else moved[:10] + b"\x12\x34" + moved[12:]
-
-
-@dataclass
-class Stack:
-    """What the server does with a packet after the hook."""
-
-    arm: Arm
-    checks: bool = True  # a hook behind ip_rcv() can forward what it has damaged
-    hits: int = 0
-    namespace: list[bytes] = field(default_factory=list)
-    root: list[bytes] = field(default_factory=list)
-    pieces: dict[int, list[bytes]] = field(default_factory=dict)
-
-    def receive(self, frame: bytes) -> None:
-        if tag_bytes(frame):
-            return
-        seen = frame[14:].ljust(46, b"\0")
-        packet = self.arm(seen)
-        self.hits += packet != seen
-        if packet[0] >> 4 != 4 or number(packet, 2) > len(packet):
-            return
-        packet = packet[: number(packet, 2)]
-        if self.checks and not ip_checksum_valid(packet):
-            return
-        if packet[16:20] == TARGET:
-            way_on = routed(packet)
-            self.namespace.append(way_on if self.checks else way_on[:10] + packet[10:12]
-                                  + way_on[12:])  # fmt: skip
-        elif packet[16:20] == SERVER:
-            self._local(packet)
-
-    def _local(self, packet: bytes) -> None:
-        if number(packet, 6) & 0x3FFF == 0:
-            self.root.append(packet)
-            return
-        pieces = self.pieces.setdefault(identification(packet), [])
-        pieces.append(packet)
-        lengths = {(number(p, 6) & 0x1FFF) * 8: len(p) - 20 for p in pieces}
-        last = next((p for p in pieces if not number(p, 6) & 0x2000), None)
-        end = 0
-        while end in lengths:
-            end += lengths[end]
-        if last is not None and end == (number(last, 6) & 0x1FFF) * 8 + len(last) - 20:
-            self.root.append(reassembled(pieces))
-
-
-def gate(
-    path: Path, name: str, cases: Sequence[Case], arm: Arm, *, direct: bool = False,
-    lost: frozenset[int] = frozenset(), rounds: int = 1, ended: bool = True, more_hits: int = 0,
-    checks: bool = True,
-) -> Stack:  # fmt: skip
-    """Send all cases once through an arm and leave the files; of `lost` nothing arrives."""
-    stack = Stack(arm, checks)
-    for case in cases:
-        for frame in case.frames if case.id not in lost else ():
-            stack.receive(frame)
-    folder = path / "oracle" / name
-    folder.mkdir(parents=True)
-    frames = [frame for case in cases for frame in case.frames]
-    (folder / "sent.pcap.gz").write_bytes(capture.write(frames, capture.ETHERNET))
-    for place in ("namespace", "root"):
-        content = capture.write(getattr(stack, place), capture.RAW_IP)
-        (folder / f"{place}.pcap.gz").write_bytes(content)
-    first = {
-        "cases": len(cases),
-        "rewritten": sum(case.fate == "rewritten" for case in cases),
-        "nowhere": sum(case.fate == "nowhere" for case in cases),
-        "ended": ended,
-    }
-    again = {**first, "rewritten": len(lost)}
-    record: dict[str, Any] = {
-        "schema": 1, "arm": name, "direct": direct, "network": NETWORK.model_dump(mode="json"),
-        "hits_before": None if direct else [5, 0],
-        "hits_after": None if direct else [5 + stack.hits + more_hits, 0], "verify": {},
-        "rounds": [first, *[again] * (rounds - 1)], "took_s": 4.5,
-        "cases": [{key: getattr(case, key) for key in
-                   ("id", "group", "title", "fate", "payload_bytes")} for case in cases],
-    }  # fmt: skip
-    (folder / "oracle.json").write_text(json.dumps(record))
-    return stack

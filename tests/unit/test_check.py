@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import oracle_arms
+import oracle_stack
 import pytest
-from test_oracle_cases import crafted
 
 from testbed.edge.store import RunDir
 from testbed.model.arm import Arm
 
+seeds: list[int] = []
 SIMULATED = {
     "none": oracle_arms.nothing,
     "netfilter": oracle_arms.correct,
@@ -33,11 +34,13 @@ def scratch(monkeypatch: pytest.MonkeyPatch, checkout: Path) -> Path:
         assert (name, bool(arms)) == ("check", True)
         yield None, None
 
-    def gate(_: object, arms: Sequence[Arm], _config: Any, run_dir: RunDir, _say: Any) -> None:
+    def gate(
+        _: object, arms: Sequence[Arm], _config: Any, run_dir: RunDir, _say: Any, seed: int
+    ) -> None:
+        seeds.append(seed)
         for arm in arms:
             direct = arm.name == "none"
-            cases = crafted(direct=direct)
-            oracle_arms.gate(run_dir.path, arm.name, cases, SIMULATED[arm.name], direct=direct)
+            oracle_stack.gate(run_dir.path, arm.name, SIMULATED[arm.name], direct=direct)
 
     monkeypatch.setattr(module, "ready_guests", ready)
     monkeypatch.setattr(module, "run_gate", gate)
@@ -50,9 +53,20 @@ def test_the_fair_arms_by_default(testbed: Callable[..., Any], scratch: Path) ->
     assert said.status == 0
     heading, *_ = said.out.splitlines()
     assert heading.split()[-3:] == ["none", "netfilter", "xdp"]
-    assert "xdp: same work as the reference (1,675 cases, 1 round, 4.5 s)" in said.out
+    cases = len(oracle_arms.sent().cases)
+    assert f"xdp: same work as the reference ({cases:,} cases, 1 round, 4.5 s)" in said.out
     assert max(map(len, said.out.splitlines())) <= 100
     assert not (scratch / "oracle/old").exists()
+
+
+def test_every_check_draws_other_frames_unless_asked_for_the_same(
+    testbed: Callable[..., Any], scratch: Path
+) -> None:
+    seeds.clear()
+    for options in ([], [], ["--seed", "7"]):
+        said = testbed("check", "--arms", "none", *options)
+        assert f", seed {seeds[-1]}\n" in said.err
+    assert seeds[2] == 7 and len(set(seeds)) == 3
 
 
 def test_an_arm_that_does_other_work(testbed: Callable[..., Any], scratch: Path) -> None:
@@ -66,9 +80,12 @@ def test_as_json(testbed: Callable[..., Any], scratch: Path) -> None:
     said = testbed("check", "--arms", "none,xdp-bounded-csum", "--json")
     assert said.status == 7
     value = json.loads(said.out)
-    assert value["schema"] == 1
+    assert value["schema"] == 1 and value["seed"] == seeds[-1]
     none, bounded = value["arms"]
     assert (none["same_work"], none["mismatches"], none["wrong"]) == (True, 0, [])
     assert bounded["same_work"] is False and len(bounded["wrong"]) == bounded["mismatches"]
-    assert bounded["wrong"][0]["title"] == "514 bytes, random"
+    lengths = [wrong for wrong in bounded["wrong"] if wrong["group"] == "length-random"]
+    assert lengths[0]["title"] == "514 bytes, random"
+    assert (none["lost_behind_nic"], none["lost_on_link"]) == (0, 0)
+    assert none["counted_and_dropped"] is None
     assert bounded["groups"]["length-zeros"] == "same"

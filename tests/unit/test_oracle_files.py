@@ -6,18 +6,21 @@ import shutil
 from pathlib import Path
 
 import oracle_arms as arms
+import oracle_stack as stack
 import pytest
-from test_oracle_cases import crafted
 
 from testbed.analysis.oracle import outcomes_of
 from testbed.model.errors import ParseError, RunError
+
+CASE = {"number": 1, "group": "x", "title": "y", "fate": "local", "frames": [0]}
+ROUND = {"cases": None, "frames": 1, "came": {"namespace": 0, "root": 0}, "ended": True}
 
 
 @pytest.fixture(scope="module")
 def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What a correct arm leaves."""
     path = tmp_path_factory.mktemp("good")
-    arms.gate(path, "xdp", crafted(), arms.correct)
+    stack.gate(path, "xdp", arms.correct)
     return path
 
 
@@ -37,12 +40,23 @@ def test_a_file_that_is_missing_or_cut_off(good: Path, tmp_path: Path, name: str
 @pytest.mark.parametrize(
     ("key", "value", "error", "text"),
     [
-        ("schema", 2, RunError, "schema 2"),
+        ("schema", 3, RunError, "schema 3"),
         ("network", {"match_port": 0}, ParseError, "network: no network"),
-        ("cases", [{"id": 60000}], ParseError, "missing"),
-        ("cases", [{"id": 60000, "fate": "x"}], ParseError, "no frame with identification 60000"),
-        ("cases", [{"id": 1, "fate": "x"}], ParseError, "unknown fate 'x'"),
+        ("cases", [{"number": 1}], ParseError, "missing"),
+        ("cases", [{**CASE, "frames": [60000]}], ParseError, r"frames: no such frames in the"),
+        ("cases", [{**CASE, "frames": [-1]}], ParseError, r"frames: no such frames in the"),
+        ("cases", [{**CASE, "frames": []}], ParseError, r"frames: no such frames in the"),
+        ("cases", [{**CASE, "fate": "x"}], ParseError, "unknown fate 'x'"),
+        ("marker", "x", ParseError, "marker: no bytes"),
         ("rounds", [{}], ParseError, r"rounds\[0\]"),
+        (
+            "rounds",
+            [{**ROUND, "came": {"namespace": 9999, "root": 0}}],
+            ParseError,
+            r"came.namespace: [0-9]+ packets were captured",
+        ),
+        ("rounds", [{**ROUND, "client_sent": [2, 1]}], ParseError, "client_sent: expected a"),
+        ("rounds", [{**ROUND, "client_sent": [1]}], ParseError, "client_sent: expected a"),
         ("took_s", None, ParseError, "took_s: missing"),
     ],
 )

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """oracle.py for real: crafted frames through a chain of network namespaces of the test's own."""
 
+import json
 import os
 import signal
 import socket
@@ -10,14 +11,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from test_oracle_cases import MACS, NETWORK, crafted
+from test_oracle_cases import MACS, NETWORK, WIRE, crafted, draws
 
-from testbed.analysis.oracle_judge import Arrivals, judge
-from testbed.analysis.oracle_records import Result
+from testbed.analysis.oracle_arrivals import Arrived, arrived
+from testbed.analysis.oracle_judge import judge
+from testbed.analysis.oracle_records import Came, Result
+from testbed.analysis.oracle_rounds import Round
 from testbed.packets import capture
-from testbed.packets.case import END_ID
-from testbed.packets.cases import end_markers
-from testbed.packets.reference import identification
+from testbed.packets.case import MUST_COME_OUT
+from testbed.packets.cases import CAPTURED, end_markers
+from testbed.packets.recognition import Recognition
+from testbed.packets.reference import packed
+from testbed.packets.schedule import schedule
 
 GUEST = Path(__file__).resolve().parents[2] / "guest"
 ORACLE = [sys.executable, str(GUEST / "oracle.py")]
@@ -63,6 +68,10 @@ def chain() -> Iterator[list[str]]:
     child.communicate("\n")
 
 
+MARKER, ENDS = end_markers(draws(), WIRE)
+SENDING = schedule(crafted(direct=True), draws())
+
+
 class Capture:
     """oracle.py capture in the chain's server, ready."""
 
@@ -72,22 +81,29 @@ class Capture:
             notified.settimeout(10)
             self.process = subprocess.Popen(
                 [*chain, "server", *ORACLE, "capture", "--namespace", "inner",
-                 "--directory", str(folder), "--timeout-s", str(timeout_s)],
+                 "--directory", str(folder), "--timeout-s", str(timeout_s),
+                 "--protocols", ",".join(map(str, CAPTURED)), "--marker", MARKER.hex()],
                 env={**os.environ, "NOTIFY_SOCKET": str(folder / "notify")},
                 stderr=subprocess.PIPE, text=True,
             )  # fmt: skip
             assert notified.recv(100) == b"READY=1"
         self.folder = folder
 
-    def end(self) -> tuple[int, str, dict[str, dict[int, list[bytes]]]]:
-        """Wait for it; return exit code, words and packets by place and identification."""
+    def end(self) -> tuple[int, str, Round]:
+        """Wait for it; return exit code, words and what came out."""
         _, words = self.process.communicate(timeout=15)
-        found: dict[str, dict[int, list[bytes]]] = {}
-        for name in ("namespace", "root"):
-            content = (self.folder / f"{name}.pcap").read_bytes()
-            for packet in capture.read(content, capture.RAW_IP):
-                found.setdefault(name, {}).setdefault(identification(packet), []).append(packet)
-        return self.process.returncode, words, found
+        inside, outside = (
+            capture.read((self.folder / f"{name}.pcap").read_bytes(), capture.RAW_IP)
+            for name in ("namespace", "root")
+        )
+        drops = json.loads((self.folder / "capture.json").read_text())["drops"]
+        one = Round(None, True, inside, outside, capture_drops=drops)
+        return self.process.returncode, words, one
+
+
+def sorted_out(one: Round) -> Arrived:
+    recognition = Recognition.of(crafted(direct=True), NETWORK)
+    return arrived(one, recognition, MARKER, packed(NETWORK.client_address))
 
 
 def send(chain: list[str], path: Path, *options: str) -> str:
@@ -100,8 +116,8 @@ def send(chain: list[str], path: Path, *options: str) -> str:
 def frames(tmp_path: Path) -> Path:
     """The file for the arm without a hook."""
     path = tmp_path / "frames.pcap.gz"
-    every = [frame for case in crafted(direct=True) for frame in case.frames]
-    path.write_bytes(capture.write([*every, *end_markers(NETWORK, *MACS)], capture.ETHERNET))
+    due_us = [*SENDING.due_us, *(SENDING.due_us[-1] for _ in ENDS)]
+    path.write_bytes(capture.write([*SENDING.frames, *ENDS], capture.ETHERNET, due_us))
     return path
 
 
@@ -109,36 +125,44 @@ def test_without_a_hook_linux_does_with_every_case_what_is_expected(
     chain: list[str], frames: Path, tmp_path: Path
 ) -> None:
     capturing = Capture(chain, tmp_path)
-    assert " frames and 2 end markers in " in send(chain, frames)
-    status, words, found = capturing.end()
+    assert f"{len(SENDING.frames)} frames and 2 end markers in " in send(chain, frames)
+    status, words, one = capturing.end()
     assert (status, words) == (0, "")
-    inside, outside = found["namespace"], found["root"]
-    assert END_ID in inside and END_ID in outside
+    assert one.capture_drops == 0
+    for packets in (one.namespace, one.root):
+        assert any(packet.startswith(MARKER, 28) for packet in packets)
+    found = sorted_out(one)
+    assert found.nobodys == []
     outcomes = [
-        judge(case, Arrivals(inside.get(case.id, ()), outside.get(case.id, ())), NETWORK, lost=True)
+        judge(case, [found.of(case.number)], NETWORK, lost=False, once=True)
         for case in crafted(direct=True)
     ]
     assert [o for o in outcomes if o.result is not Result.SAME] == []
+    due = {case.number for case in crafted() if case.fate in MUST_COME_OUT}
+    assert due <= {o.number for o in outcomes if o.came is not Came.NOWHERE}
+    assert {o.came for o in outcomes if o.group == "priority"} == {Came.NAMESPACE}
 
 
 def test_only_some_and_ended_from_outside(chain: list[str], frames: Path, tmp_path: Path) -> None:
     """A retry sends what is missing; SIGTERM ends a capture that no marker ended."""
     plain = capture.read(frames.read_bytes(), capture.ETHERNET)[:-2]
-    frames.write_bytes(capture.write(plain, capture.ETHERNET))
+    frames.write_bytes(capture.write([*plain, *plain[:2]], capture.ETHERNET))
+    numbers = [c.number for c in crafted() if c.title in ("7 bytes, random", "TTL 128")]
+    places = [SENDING.places[number][0] for number in numbers]
     capturing = Capture(chain, tmp_path)
-    send(chain, frames, "--ids", "7,1000")
+    send(chain, frames, "--only", ",".join(map(str, places)))
     is_free = ["flock", "--nonblock", str(tmp_path / "running"), "true"]
     assert subprocess.run(is_free, check=False).returncode == 1
     capturing.process.send_signal(signal.SIGTERM)  # nsenter and ip have become the program
-    status, _, found = capturing.end()
+    status, _, one = capturing.end()
     assert status == 0
-    assert {number: len(p) for number, p in found["namespace"].items()} == {7: 1, 1000: 1}
+    assert all(sorted_out(one).of(number).namespace for number in numbers)
     assert subprocess.run(is_free, check=False).returncode == 0
 
 
 def test_no_end_marker_in_time(chain: list[str], tmp_path: Path) -> None:
-    status, words, found = Capture(chain, tmp_path, timeout_s=0.2).end()
-    assert (status, found) == (1, {})
+    status, words, one = Capture(chain, tmp_path, timeout_s=0.2).end()
+    assert (status, one.namespace, one.root) == (1, (), ())
     assert words == "oracle.py: no end marker within 0.2 s\n"
 
 
@@ -148,7 +172,9 @@ def test_no_end_marker_in_time(chain: list[str], tmp_path: Path) -> None:
         (["send", "--frames", "/no/such"], "cannot read /no/such: No such file"),
         (["send", "--frames", __file__], "is no little-endian pcap file"),
         (["send", "--frames", os.devnull], "is cut off or damaged"),
-        (["send", "--ids", "1,x"], "'1,x' are not numbers"),
+        (["send", "--only", "1,x"], "'1,x' are not numbers"),
+        (["capture", "--marker", "1,x"], "'1,x' are no bytes in hexadecimal"),
+        (["capture", "--marker", ""], "'' are no bytes in hexadecimal"),
         (["capture", "--bind", "10.0.1.2"], "'10.0.1.2' is not ADDRESS:PORT"),
         ([], "required: verb"),
     ],

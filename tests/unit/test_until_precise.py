@@ -133,12 +133,19 @@ def test_a_sound_run_may_go_on(tmp_path: Path, arms: tuple[str, ...]) -> None:
     assert hopeless(make_run(tmp_path / "none", quiet(5, trials_done=0))) == ""
 
 
-@pytest.mark.parametrize("cost_us", [-5.0, -400.0])
-def test_a_cost_below_zero_ends_it(tmp_path: Path, cost_us: float) -> None:
-    root = make_run(tmp_path, quiet(8, cost_us={"xdp": cost_us}))
+def test_a_cost_below_zero_ends_it(tmp_path: Path) -> None:
+    root = make_run(tmp_path, quiet(8, cost_us={"xdp": -0.5}))
     assert reached(root, TARGET)[0] is False
     assert hopeless(root).startswith("“XDP program, generic mode” cost -")
     assert hopeless(root).endswith("in block 1, so it has no ratio to anything")
+
+
+@pytest.mark.parametrize("cost_us", [-5.0, -400.0])
+def test_so_does_a_counter_that_ran_backwards(tmp_path: Path, cost_us: float) -> None:
+    root = make_run(tmp_path, quiet(8, cost_us={"xdp": cost_us}))
+    assert reached(root, TARGET)[0] is False
+    assert hopeless(root).startswith("“XDP program, generic mode” has no cost in block 1 (")
+    assert "ran backwards" in hopeless(root)
 
 
 def test_so_does_a_trial_without_a_cost(tmp_path: Path) -> None:

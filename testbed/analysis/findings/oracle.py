@@ -21,6 +21,8 @@ def same_work(run: Run) -> list[Finding]:
             found.append(_wrong(outcome))
         elif outcome.unseen:
             found.append(_unseen(outcome))
+        elif outcome.unexplained:
+            found.append(_unexplained(outcome))
     return found
 
 
@@ -43,7 +45,7 @@ def _wrong(outcome: OracleOutcome) -> Finding:
         verdict=Verdict.INVALID,
         scope=Scope(arm=outcome.arm),
         statement="; ".join(lines[:SHOWN]) + more,
-        evidence=(_count(outcome), *_lengths(outcome), _hits(outcome)),
+        evidence=(_count(outcome), *_lengths(outcome), *_losses(outcome), _hits(outcome)),
         advice="It does other work than the reference, so its cost is no answer to the same "
         "question: compare the captures in oracle/ with sent.pcap.gz, and mend the arm.",
     )
@@ -62,6 +64,34 @@ def _unseen(outcome: OracleOutcome) -> Finding:
         ),
         advice="What was seen is right: run it again, on a host that is less busy.",
         degree=outcome.unseen,
+    )
+
+
+def _unexplained(outcome: OracleOutcome) -> Finding:
+    return Finding(
+        code="same-work",
+        verdict=Verdict.SUSPECT,
+        scope=Scope(arm=outcome.arm),
+        statement=f"{outcome.unexplained:,} crafted packets came out only when they were sent "
+        "again, and what the link lost is not known",
+        evidence=_losses(outcome),
+        advice="The hook may have lost them: run it again, on a host that is less busy.",
+        degree=outcome.unexplained,
+    )
+
+
+def _losses(outcome: OracleOutcome) -> tuple[Evidence, ...]:
+    """What was lost, and where; nothing for runs in which that was not counted."""
+    if not outcome.losses:
+        return ()
+    return (
+        Evidence(
+            quantity="crafted packets lost behind the server's NIC",
+            observed=outcome.lost,
+            unit="packets",
+            bound="0",
+        ),
+        Evidence(quantity="frames lost on the link", observed=outcome.lost_on_link, unit="frames"),
     )
 
 
@@ -104,9 +134,11 @@ ORACLE_CHECKS = (
         what="Crafted packets, byte for byte against a reference rewrite, before the first trial.",
         why="Arrival proves nothing: a wrong checksum, a fragment torn apart or traffic of others "
         "redirected makes a hook cheaper, and no counter shows it.",
-        threshold="INVALID on any packet that came out wrong, or hits beyond what was sent and "
-        "arrived; SUSPECT when not run, or when packets were never seen",
-        source="captures in the namespace and at the server (oracle/<arm>/), RFC 1624, RFC 1071",
+        threshold="INVALID on any packet that came out wrong, twice, behind later ones (0.5 %) or "
+        "unsent, or reached the server's NIC and was lost behind it; hits beyond what was sent and "
+        "arrived. SUSPECT when not run, or when packets were never seen",
+        source="captures in the namespace and at the server, counters of both NICs "
+        "(oracle/<arm>/), RFC 1624, RFC 1071",
         look=same_work,
     ),
 )
