@@ -40,6 +40,9 @@ _REASONS = {
     "clock": "the server's clock was wrong",
 }
 
+THE_HOST = ("quiet", "contention")
+FOLLOWS_FROM_THE_HOST = ("generator", "device", "receiver", "window", "batch", "replication")
+"""Checks that find what a busy host, or a busy server, does to the load."""
 MOST_ANSWERS = 6
 """Sentences at the top of a page: those of four hooks."""
 
@@ -79,7 +82,7 @@ def opening(
     status = worst(findings)
     excluded = excluded_arms(run, findings)
     reasons = _of_the_run(findings)
-    reasons += _why_excluded(run, excluded)
+    reasons += _why_excluded(run, excluded, findings)
     if status is Verdict.INVALID:
         lossy = sum(_is_short(trial) for trial in run.trials)
         named = ", ".join(run.arm(name).title for name in excluded)
@@ -148,18 +151,28 @@ def _notes(run: Run, comparisons: tuple[Comparison, ...]) -> tuple[str, ...]:
     return tuple(note for note in notes if note)
 
 
-def _why_excluded(run: Run, excluded: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
+def _why_excluded(
+    run: Run, excluded: dict[str, tuple[str, ...]], findings: tuple[Finding, ...]
+) -> tuple[str, ...]:
     """A line for each set of reasons, causes first, with the arms that have them."""
     titles: dict[str, list[str]] = {}
     for name, codes in excluded.items():
         parts = [
             _delivered(run, run.arm(name))
             if code == "delivery"
-            else _REASONS.get(code, f"check “{code}” failed")
+            else _REASONS.get(code, f"check “{code}” failed") + _at_worst(code, findings)
             for code in sorted(codes, key=rank)
         ]
         titles.setdefault("; ".join(parts), []).append(run.arm(name).title)
     return tuple(f"{', '.join(arms)}: {why}." for why, arms in titles.items())
+
+
+def _at_worst(code: str, findings: tuple[Finding, ...]) -> str:
+    """Of a reason that is the host's, not an arm's: the reading that was worst in any trial."""
+    grave = [f for f in findings if f.code == code and f.verdict is Verdict.INVALID]
+    if code not in THE_HOST or not grave:
+        return ""
+    return f" (at worst: {max(grave, key=lambda finding: finding.degree).statement})"
 
 
 def _is_short(trial: Trial) -> bool:
@@ -186,6 +199,9 @@ def _suspicions(run: Run, findings: tuple[Finding, ...]) -> tuple[str, ...]:
 
 
 def _first_of_all(run: Run, findings: tuple[Finding, ...]) -> tuple[str, ...]:
-    """What to do about the first of the gravest matters, for the others may follow from it."""
+    """What to do about the first of the gravest matters, for the others may follow from it; where
+    that is one of the load, about what kept the machines from carrying it, however grave."""
     groups = grouped(run, about_comparison(findings))
+    if groups and groups[0].code in FOLLOWS_FROM_THE_HOST:
+        groups = tuple(group for group in groups if group.code in THE_HOST) or groups
     return tuple(f"What to do first: {group.advice}" for group in groups[:1] if group.advice)

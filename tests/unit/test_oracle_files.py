@@ -44,7 +44,7 @@ def test_a_file_that_is_missing_or_cut_off(good: Path, tmp_path: Path, name: str
         ("network", {"match_port": 0}, ParseError, "network: no network"),
         ("cases", [{"number": 1}], ParseError, "missing"),
         ("cases", [{**CASE, "frames": [60000]}], ParseError, r"frames: no such frames in the"),
-        ("cases", [{**CASE, "frames": [-1]}], ParseError, r"frames: no such frames in the"),
+        ("cases", [{**CASE, "frames": [-1]}], ParseError, r"frames.0.: -1 is negative"),
         ("cases", [{**CASE, "frames": []}], ParseError, r"frames: no such frames in the"),
         ("cases", [{**CASE, "fate": "x"}], ParseError, "unknown fate 'x'"),
         ("marker", "x", ParseError, "marker: no bytes"),

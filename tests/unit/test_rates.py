@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from run_changes import found_by, of_client, plain, trials
+from run_changes import found_by, of_client, of_end, plain, trials
 from run_factory import RunRecipe, make_run
 
 from testbed.analysis.comparison import NO_ANSWER, compare
@@ -16,6 +16,7 @@ from testbed.analysis.rates import bias, cost_follows_rate, lower_rate, mean_rat
 from testbed.analysis.records import Run, Trial
 from testbed.analysis.report import render_report
 from testbed.analysis.run import load_run
+from testbed.analysis.trial_records import HostReading
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +125,38 @@ def test_a_lower_rate_is_below_what_the_slowest_trial_kept(run: Run) -> None:
     assert lower_rate(of_client(achieved_pps=3_169.0)(run)) == 1_900
     assert lower_rate(replace(run, trials=())) is None
     assert lower_rate(of_client(achieved_pps=0.4)(replace(run, trials=run.trials[:0]))) is None
+
+
+def test_what_to_do_first_is_about_the_cause(run: Run) -> None:
+    """A rate that was not kept is INVALID; that the host was full is only SUSPECT, and why."""
+    slow = of_client(achieved_pps=5_000.0)(run)
+    assert judge(slow).opening.reasons[-1].startswith("What to do first: Arms that are sent")
+
+    def waits(reading: HostReading) -> HostReading:
+        waited = {**reading.vcpu_wait_ns}
+        waited["server"] += 4_000_000_000
+        return replace(reading, vcpu_wait_ns=waited)
+
+    full = judge(of_end(waits)(slow)).opening
+    assert full.status == "INVALID"
+    assert full.reasons[-1].startswith("What to do first: The two machines themselves fill")
+
+
+def test_a_host_that_was_taken_away_is_one_bullet_with_the_worst_reading(run: Run) -> None:
+    def waits(reading: HostReading) -> HostReading:
+        waited = {**reading.vcpu_wait_ns}
+        waited["server"] += 6_000_000_000
+        return replace(reading, vcpu_wait_ns=waited)
+
+    full = run
+    for arm in ("none", "netfilter", "xdp"):
+        full = of_end(waits, arm)(full)
+    said, first = (plain(line) for line in judge(full).opening.reasons)
+    assert said.startswith(
+        "No hook, Netfilter kernel module, XDP program, generic mode: the machines did not have "
+        "the host's CPUs (at worst: the server’s virtual CPUs were ready to run but had no host "
+    )
+    assert first.startswith("What to do first: The two machines")
 
 
 def test_no_ratio_means_no_advice_for_more_blocks(tmp_path: Path) -> None:
