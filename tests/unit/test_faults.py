@@ -35,7 +35,7 @@ def lines(world: World) -> list[str]:
 
 def test_every_fault_has_a_check_and_an_arm_that_exist() -> None:
     codes = {check.code for check in CHECKS}
-    assert len(BY_NAME) == len(FAULTS) == 16
+    assert len(BY_NAME) == len(FAULTS) == 18
     for fault in FAULTS:
         assert fault.caught_by in codes, fault.name
         for name in filter(None, (fault.arm, fault.loads)):
