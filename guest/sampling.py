@@ -20,7 +20,7 @@ import struct
 from pathlib import Path
 from typing import Any
 
-from command import Unusable
+from command import Unusable, complain
 from pcap import write_packets
 from udp_socket import set_receive_buffer
 
@@ -77,7 +77,7 @@ class Sampler:
             raise Unusable(f"cannot sample packets on {interface}: {error.strerror}") from error
         self.inode = os.fstat(self.sock.fileno()).st_ino
 
-    def finish(self, path: Path | None) -> dict[str, Any]:
+    def finish(self, path: Path) -> dict[str, Any]:
         """Read what was drawn, write it to a file, close the socket; return what to record."""
         packets: list[tuple[float, bytes]] = []
         with contextlib.suppress(BlockingIOError):
@@ -86,8 +86,11 @@ class Sampler:
         numbers = self.sock.getsockopt(SOL_PACKET, PACKET_STATISTICS, STATISTICS.size)
         drawn, dropped = STATISTICS.unpack(numbers)  # the first one counts the dropped ones too
         self.sock.close()
-        if path is not None:
+        try:
             write_packets(path, packets)
+        except OSError as error:  # a full disk, mostly; what was measured is more than the sample
+            complain(f"cannot write the sample: {error.strerror}")
+            packets = []
         return {
             "one_in": self.one_in,
             "inode": self.inode,

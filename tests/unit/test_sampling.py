@@ -107,6 +107,19 @@ def test_the_server_samples_the_trial(tmp_path: Path) -> None:
     assert (tmp_path / "sample.pcap").stat().st_size > 100 * 340
 
 
+FULL = """
+import json
+from pathlib import Path
+from sampling import Sampler
+print(json.dumps(Sampler("lo", 1).finish(Path("no-such-folder/sample.pcap"))))
+"""
+
+
+def test_a_sample_that_cannot_be_written_costs_nothing_else(tmp_path: Path) -> None:
+    record = json.loads(in_a_network("ip link set lo up", python(FULL), folder=tmp_path))
+    assert (record["one_in"], record["kept"]) == (1, 0)
+
+
 def test_what_cannot_be_sampled_is_one_line() -> None:
     with pytest.raises(Unusable, match="cannot sample packets"):
         sampling.Sampler("no-such-nic", 10)
