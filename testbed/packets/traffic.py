@@ -2,7 +2,8 @@
 """The trial's own packets as they must come out: made again from what the client recorded.
 
 `guest/pacing.py` draws the payload from a seed, `guest/protocol.py` puts the trial's header in
-front, Linux adds IP and UDP. A test holds this module against both programs.
+front, Linux adds IP and UDP. A test holds this module against both programs. A report makes these
+packets, so dpkt, which crafts the gate's, is not loaded for them.
 """
 
 import random
@@ -11,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from testbed.packets.craft import DONT_FRAGMENT, Datagram
+from testbed.packets.reference import UDP, ones_complement_sum, packed, with_ip_checksum
 
 HEADER = struct.Struct("!2sBBIQQ")
 """Magic, version, kind, trial, token, sequence (guest/protocol.py)."""
@@ -19,6 +20,9 @@ MAGIC, VERSION = b"PH", 1
 DATA, START, END, CLOSE = 0, 1, 3, 5
 POOL_BYTES, MOST_SLOTS, FEWEST_SLOTS = 1 << 18, 64, 2
 """How guest/pacing.py cuts its random bytes into payloads."""
+IP_HEADER, UDP_HEADER = struct.Struct("!BBHHHBBH"), struct.Struct("!4H")
+"""IPv4 without its addresses, 12 bytes; UDP."""
+DONT_FRAGMENT = 0x4000
 HEAD_BYTES = 28 + HEADER.size
 """Headers of IP and UDP, and the trial's own."""
 TTL = 63
@@ -67,16 +71,18 @@ def payload(sent: Sent, kind: int, sequence: int) -> bytes:
 
 def arriving(sent: Sent, kind: int, sequence: int, path: Path, identification: int) -> bytes:
     """Return the whole IP packet as it comes out in the namespace, with valid checksums."""
-    return Datagram(
-        id=identification,
-        source=path.client_address,
-        destination=path.target_address,
-        source_port=sent.source_port,
-        port=path.target_port,
-        payload=payload(sent, kind, sequence),
-        ttl=TTL,
-        flags=DONT_FRAGMENT,
-    ).packet()
+    data = payload(sent, kind, sequence)
+    addresses = packed(path.client_address) + packed(path.target_address)
+    length = UDP_HEADER.size + len(data)
+    ports = sent.source_port, path.target_port
+    pseudo = addresses + struct.pack("!BBH", 0, UDP, length)
+    total = ones_complement_sum(pseudo + UDP_HEADER.pack(*ports, length, 0) + data)
+    check = ~total & 0xFFFF or 0xFFFF  # a computed 0 is sent as its other form (RFC 768)
+    head = IP_HEADER.pack(
+        0x45, 0, IP_HEADER.size + 8 + length, identification, DONT_FRAGMENT, TTL, UDP, 0
+    )
+    datagram = UDP_HEADER.pack(*ports, length, check) + data
+    return with_ip_checksum(head + addresses + datagram)
 
 
 def reference(head: bytes, trials: Sequence[Sent], path: Path) -> bytes | None:
