@@ -7,6 +7,7 @@ has everything imported, does small things itself and forks for the rest. Reques
 one JSON object a line:
 
     {"id": 1, "do": "clock"}                                          seconds since boot
+    {"id": 8, "do": "memory"}                                         /proc/meminfo
     {"id": 2, "do": "scratch", "folder": "/run/testbed/trial"}        emptied, but for a pipe, `go`
     {"id": 3, "do": "go"}                                             a word into that pipe
     {"id": 4, "do": "fetch", "folder": "/run/testbed/trial"}          its plain files
@@ -92,6 +93,8 @@ class Agent:
                 match request["do"]:
                     case "clock":
                         self.answer(number, uptime_s=time.clock_gettime(time.CLOCK_BOOTTIME))
+                    case "memory":
+                        self.answer(number, meminfo=Path("/proc/meminfo").read_text())
                     case "scratch":
                         self.scratch(Path(request["folder"]))
                         self.answer(number, status=0)

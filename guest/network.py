@@ -57,13 +57,13 @@ def links(unavailable: dict[str, str]) -> list[dict[str, Any]] | None:
 TAPPING = ("0003", "0800")
 
 
-def packet_sockets() -> int | None:
-    """Open packet sockets (tcpdump's kind) that see, and so slow, every packet."""
+def packet_taps() -> list[int] | None:
+    """Inodes of open packet sockets (tcpdump's kind) that see, and so slow, every packet."""
     text = read_text("/proc/net/packet")
     if text is None:
         return None
     rows = (line.split() for line in text.splitlines()[1:])
-    return sum(len(row) > 3 and row[3] in TAPPING for row in rows)
+    return sorted(int(row[-1]) for row in rows if len(row) > 3 and row[3] in TAPPING)
 
 
 def ethtool_counters(interface: str, unavailable: dict[str, str]) -> dict[str, int] | None:

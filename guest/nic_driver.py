@@ -43,9 +43,9 @@ def counters(interface: str) -> dict[str, int]:
     if not count:
         return {}
     asked = STRINGS_HEAD.pack(ETHTOOL_GSTRINGS, ETH_SS_STATS, count) + bytes(count * NAME_BYTES)
-    names = _ask(interface, asked)[STRINGS_HEAD.size :]
+    names = ask(interface, asked)[STRINGS_HEAD.size :]
     asked = STATS_HEAD.pack(ETHTOOL_GSTATS, count) + bytes(count * 8)
-    values = struct.unpack(f"={count}Q", _ask(interface, asked)[STATS_HEAD.size :])
+    values = struct.unpack(f"={count}Q", ask(interface, asked)[STATS_HEAD.size :])
     keys = (names[at : at + NAME_BYTES] for at in range(0, count * NAME_BYTES, NAME_BYTES))
     return {_text(key).strip(): value for key, value in zip(keys, values, strict=True)}
 
@@ -55,20 +55,19 @@ def gro(interface: str) -> bool:
 
     Raises OSError for a NIC that is not there.
     """
-    answer = _ask(interface, VALUE.pack(ETHTOOL_GGRO, 0))
+    answer = ask(interface, VALUE.pack(ETHTOOL_GGRO, 0))
     return bool(VALUE.unpack(answer)[1])
 
 
 def _driver_info(interface: str) -> tuple[list[str], tuple[int, ...]]:
     """The texts, then n_priv_flags, n_stats, testinfo_len, eedump_len and regdump_len."""
     asked = DRIVER_INFO.pack(ETHTOOL_GDRVINFO, *(b"",) * 6, *(0,) * 5)
-    _, *texts, _, flags, stats, tests, eeprom, registers = DRIVER_INFO.unpack(
-        _ask(interface, asked)
-    )
+    _, *texts, _, flags, stats, tests, eeprom, registers = DRIVER_INFO.unpack(ask(interface, asked))
     return [_text(text) for text in texts], (flags, stats, tests, eeprom, registers)
 
 
-def _ask(interface: str, request: bytes) -> bytes:
+def ask(interface: str, request: bytes) -> bytes:
+    """The request's structure as the driver filled it in. Raises OSError."""
     name = interface.encode()
     if len(name) > 15:  # IFNAMSIZ, with its final zero
         raise OSError(f"{interface}: longer than a name of an interface")

@@ -43,6 +43,7 @@ from command import (
 from procfs import cpu_counters, stack_counters
 from protocol import MAX_PLANNED, Kind, Message, unpack_message
 from reception import Event, Trial, receive
+from sampling import Sampler
 from udp_socket import answer, open_socket, set_receive_timeout, socket_drops
 
 #: The receive time-out, after which the loops look at the clock (and Python at its signals).
@@ -211,6 +212,9 @@ def parse_options(arguments: list[str] | None) -> argparse.Namespace:
     option("--rcvbuf", 4 << 20, number(int, 2048, 1 << 30, "bytes"), "receive buffer, bytes")
     limit = f"longest wait for a START and longest silence in a trial (for ever, {SILENCE_S:g} s)"
     option("--timeout-s", None, number(float, 0.1, 86_400, "seconds"), limit)
+    option("--sample", None, record_path, "file for a random sample of the packets (needs root)")
+    option("--sample-interface", "sslab-app", str, "interface on which they are sampled")
+    option("--sample-one-in", 128, number(int, 1, 1 << 24, "packets"), "keep one packet in so many")
     linger = "keep answering so long after the last END"
     option("--linger-s", 0.5, number(float, 0, 60, "seconds"), linger)
     return parser.parse_args(arguments)
@@ -221,6 +225,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse_options(arguments)
     try:
         sock = open_socket(options.host, options.port, options.rcvbuf)
+        sampler = None
+        if options.sample:
+            sampler = Sampler(options.sample_interface, options.sample_one_in)
     except (Unusable, OSError) as error:
         complain(str(error))
         return UNUSABLE
@@ -252,6 +259,7 @@ def main(arguments: list[str] | None = None) -> int:
         stopped = caught
     ignore_signals()
     sock.close()
+    record["sample"] = sampler.finish(options.sample) if sampler else None
     record["complete"] = server.ended >= options.trials
     record["trials"] = [trial.record() for trial in server.trials]
     write_record(options.json, record)

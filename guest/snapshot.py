@@ -17,25 +17,44 @@ import time
 from typing import Any
 
 from kernel_log import last_sequence, records_after
-from network import Namespace, ethtool_counters, gro, links, packet_sockets, protocol_counters
+from network import Namespace, ethtool_counters, gro, links, packet_taps, protocol_counters
+from nic_settings import interrupts, settings
 from procfs import cpu_counters, read_number_or_text, read_text, uptime_s
+from watching import TRACEFS, attached, watching
 
 SYSCTLS = (
     "kernel/bpf_stats_enabled",
+    "kernel/nmi_watchdog",
     "kernel/printk",
+    "kernel/sched_rt_runtime_us",
+    "kernel/timer_migration",
     "net/core/bpf_jit_enable",
+    "net/core/bpf_jit_harden",
+    "net/core/busy_poll",
+    "net/core/busy_read",
+    "net/core/default_qdisc",
+    "net/core/dev_weight",
+    "net/core/gro_normal_batch",
     "net/core/netdev_budget",
+    "net/core/netdev_budget_usecs",
     "net/core/netdev_max_backlog",
+    "net/core/netdev_tstamp_prequeue",
+    "net/core/rps_sock_flow_entries",
+    "net/core/skb_defer_max",
+    "net/ipv4/conf/all/log_martians",
     "net/ipv4/conf/all/rp_filter",
+    "net/ipv4/conf/lab0/rp_filter",
+    "net/ipv4/ip_early_demux",
     "net/ipv4/ip_forward",
+    "net/ipv4/udp_early_demux",
 )
-TRACEFS = "/sys/kernel/tracing"
 
 
 def snapshot(namespace: str | None, interfaces: list[str]) -> dict[str, Any]:
     """Counters and states now: the CPUs' first, then the network's, then what changes slowly."""
     unavailable: dict[str, str] = {}
     counters = cpu_counters()
+    loaded = modules()
     started_ns = counters.pop("monotonic_ns")[0]
     record: dict[str, Any] = {
         "schema": 1,
@@ -50,11 +69,15 @@ def snapshot(namespace: str | None, interfaces: list[str]) -> dict[str, Any]:
         "kmsg_sequence": last_sequence(unavailable),
         "uptime_s": uptime_s(),
         "sysctls": {name: read_number_or_text(f"/proc/sys/{name}") for name in SYSCTLS},
-        "modules": modules(),
+        "modules": loaded,
         "tracer": read_number_or_text(f"{TRACEFS}/current_tracer"),
         "trace_events": read_number_or_text(f"{TRACEFS}/events/enable"),
-        "packet_sockets": packet_sockets(),
-        "namespace_packet_sockets": None,
+        "packet_taps": {"root": packet_taps(), "namespace": None},
+        "settings": {name: settings(name) for name in interfaces},
+        "nic_interrupts": {name: interrupts(name) for name in interfaces},
+        "meminfo": read_text("/proc/meminfo"),
+        **watching(unavailable),
+        "attached": {"root": attached(loaded, unavailable), "namespace": None},
         "unavailable": unavailable,
     }
     if namespace is not None:  # last, because there is no way back from it
@@ -66,7 +89,8 @@ def snapshot(namespace: str | None, interfaces: list[str]) -> dict[str, Any]:
             record["snmp"]["namespace"] = protocol_counters("snmp")
             record["netstat"]["namespace"] = protocol_counters("netstat")
             record["links"]["namespace"] = links(unavailable)
-            record["namespace_packet_sockets"] = packet_sockets()
+            record["packet_taps"]["namespace"] = packet_taps()
+            record["attached"]["namespace"] = attached(loaded, unavailable)
     record["took_ms"] = (time.monotonic_ns() - started_ns) / 1e6
     return record
 

@@ -33,7 +33,7 @@ def open_socket(host: str, port: int, rcvbuf_bytes: int | None = None) -> socket
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     try:
         if rcvbuf_bytes is not None:
-            _set_receive_buffer(sock, rcvbuf_bytes)
+            set_receive_buffer(sock, rcvbuf_bytes)
         sock.bind((host, port))
     except OSError as error:
         sock.close()
@@ -42,7 +42,8 @@ def open_socket(host: str, port: int, rcvbuf_bytes: int | None = None) -> socket
     return sock
 
 
-def _set_receive_buffer(sock: socket.socket, size_bytes: int) -> None:
+def set_receive_buffer(sock: socket.socket, size_bytes: int) -> None:
+    """Ask for a receive buffer of this size; who is not root gets as much as is allowed."""
     try:
         sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, size_bytes)  # may exceed rmem_max
     except PermissionError:

@@ -14,10 +14,11 @@ START to END by some tenths of a second; the idle rate takes off what passed the
 from dataclasses import dataclass
 
 from testbed.analysis.cost import cost_of
+from testbed.analysis.counters import Interrupt
 from testbed.analysis.frames import moved
 from testbed.analysis.hops import NIC
 from testbed.analysis.records import Trial
-from testbed.analysis.trial_records import HostReading
+from testbed.analysis.trial_records import HostReading, Snap
 from testbed.analysis.window import percent_in_traffic
 
 
@@ -86,19 +87,31 @@ def _per_interrupt(trial: Trial) -> float | None:
     server, received = trial.server, _received(trial)
     if server is None or received is None:
         return None
-    counts = []
-    for snap in (server.before, server.after):
-        # A NIC with several queues has several rows, named lab0-rx-0 and so on.
-        rows = [
-            row.count
-            for row in snap.interrupts.values()
-            if any(word.split("-")[0] == NIC for word in row.words.replace(",", " ").split())
-        ]
-        if not rows:
-            return None
-        counts.append(sum(rows))
+    counts = [_raised(trial, snap) for snap in (server.before, server.after)]
+    if counts[0] is None or counts[1] is None:
+        return None
     raised = counts[1] - counts[0]
     return received / raised if raised > 0 else None
+
+
+def _raised(trial: Trial, snap: Snap) -> int | None:
+    """Interrupts of the server's NIC so far, of all its rows.
+
+    By the numbers that the server found for the NIC: a row's name is the driver's choice, and
+    virtio's does not hold the interface. An older run has no numbers; its rows go by name, and a
+    NIC with several queues has several, named lab0-rx-0 and so on.
+    """
+    numbers = trial.before.interrupts.get(NIC) if trial.before else None
+    counts = [
+        row.count
+        for number, row in snap.interrupts.items()
+        if (number in numbers if numbers else _is_named(row))
+    ]
+    return sum(counts) if counts else None
+
+
+def _is_named(row: Interrupt) -> bool:
+    return any(word.split("-")[0] == NIC for word in row.words.replace(",", " ").split())
 
 
 def _received(trial: Trial) -> int | None:

@@ -153,6 +153,19 @@ def parse_snmp(text: str, name: str) -> dict[str, int]:
     return counters
 
 
+def parse_meminfo(text: str, name: str) -> dict[str, int]:
+    """/proc/meminfo: bytes by name; the few rows without a unit (counts of pages) are left out."""
+    found = {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        key, colon, rest = line.partition(":")
+        words = rest.split()
+        if not colon or not words:
+            raise ParseError(f"{name}: line {number}: no name and number")
+        if words[1:] == ["kB"]:
+            found[key] = 1024 * _integers(words[:1], name, number)[0]
+    return found
+
+
 def difference(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, int | None]:
     """after - before for every name of either side; None where a side lacks it."""
     names = sorted(set(before) | set(after))

@@ -2,6 +2,7 @@
 """How the trials were run, as rows of name and value: traffic, pacing, windows, order."""
 
 from testbed.analysis import environment
+from testbed.analysis.findings.own_packets import missed_share
 from testbed.analysis.records import LoadTry, Run
 from testbed.analysis.trial_records import ClientTrial
 from testbed.analysis.wording import share, significant
@@ -10,7 +11,7 @@ from testbed.analysis.wording import share, significant
 def method(run: Run) -> list[tuple[str, str]]:
     """Of the traffic what the client was asked for; of pacing and windows what became of it."""
     clients = [trial.client for trial in run.trials if trial.client]
-    rows = [*_traffic(run, clients), *_pacing(clients), *_windows(run)]
+    rows = [*_traffic(run, clients), *_pacing(clients), *_windows(run), *_sample(run)]
     seed = "" if run.seed is None else f"drawn with seed {run.seed}, "
     rows.append(("Order", f"{seed}{len(run.blocks)} blocks, in pairs of an order and its mirror"))
     rows += [("Cut off", f"and resumed with block {at.block}, {at.utc}") for at in run.resumed]
@@ -96,6 +97,29 @@ def _tried(one: LoadTry) -> str:
         said += f", the server waiting for a host CPU {one.waiting_share * 100:.0f}\u00a0%"
         said += " of the time"
     return said
+
+
+def _sample(run: Run) -> list[tuple[str, str]]:
+    """How many of the trials' own packets were looked at, and what such a sample can miss."""
+    by_arm: dict[str, int] = {}
+    for trial in run.trials:
+        if trial.sample is not None and not trial.problems:
+            by_arm[trial.arm] = by_arm.get(trial.arm, 0) + len(trial.sample)
+    if not by_arm:
+        return []
+    fewest = min(by_arm.values())
+    drawings = [t.server.drawing.one_in for t in run.trials if t.server and t.server.drawing]
+    chance = f"one packet in {max(drawings):,}" if drawings else "a part"
+    return [
+        (
+            "Sample",
+            f"{chance} of each trial was drawn at random where it came out, and compared with what "
+            f"was sent: {sum(by_arm.values()):,} packets, {fewest:,} or more of each arm. Their "
+            "socket is there in every trial of every arm and sees every packet. An arm that "
+            f"treats less than {significant(100 * missed_share(fewest))}\u00a0% of its packets "
+            "otherwise can have been missed (95\u00a0% confidence)",
+        )
+    ]
 
 
 def _range(values: list[float], form: str = "") -> str:

@@ -14,9 +14,17 @@ from testbed.analysis.counters import (
     parse_softnet_drops,
     parse_stat,
 )
-from testbed.analysis.trial_records import ClientTrial, ServerTrial, Snap, Stack, Stacks
+from testbed.analysis.trial_records import (
+    ClientTrial,
+    Drawing,
+    ServerTrial,
+    Snap,
+    Stack,
+    Stacks,
+)
 from testbed.model.json_node import Node
 from testbed.model.numbers import whole
+from testbed.packets.traffic import Sent
 
 GAPS = ("mean", "sd", "p50", "p99", "max")
 
@@ -53,6 +61,7 @@ def client_of(node: Node) -> ClientTrial:
         before=_own_stack(first, "before"),
         after=_own_stack(trials[-1], "after"),
         durations_ms=tuple(trial.number("duration_ms") for trial in trials),
+        sent=_sent(trials),
     )  # fmt: skip
 
 
@@ -61,6 +70,31 @@ def _tick_lock(lock: Node) -> dict[int, float]:
         return {whole(hz): lock.number(hz) for hz in lock.mapping() if lock.find(hz) is not None}
     except ValueError as error:
         raise lock.fault(f"a tick rate that is none: {error}") from None
+
+
+def _sent(trials: tuple[Node, ...]) -> tuple[Sent, ...]:
+    """Empty where a trial lacks its seed or its number: its packets cannot be made again."""
+    found = []
+    for trial in trials:
+        number, seed = trial.optional_integer("trial"), trial.optional_integer("seed")
+        try:
+            token = int(trial.text("token"), 16)
+        except ValueError:
+            raise trial.fault("not a hexadecimal number", "token") from None
+        if number is None or seed is None:
+            return ()
+        found.append(
+            Sent(
+                trial=number,
+                token=token,
+                source_port=trial.integer("source_port"),
+                seed=seed,
+                payload_bytes=trial.integer("payload_bytes"),
+                planned=trial.integer("planned"),
+                offered=trial.integer("offered"),
+            )
+        )
+    return tuple(found)
 
 
 def _errors(trial: Node) -> int:
@@ -125,6 +159,21 @@ def server_of(node: Node, token: str | None) -> ServerTrial:
         stacks=_stacks(first, last),
         uniques=tuple(trial.integer("unique") for trial in trials),
         traffic_s=sum(known) / 1e3 if len(known) == len(durations) else None,
+        drawing=_drawing(node.find("sample")),
+    )
+
+
+def _drawing(node: Node | None) -> Drawing | None:
+    if node is None:
+        return None
+    if (one_in := node.integer("one_in")) < 1:
+        raise node.fault("expected 1 or more", "one_in")
+    return Drawing(
+        one_in=one_in,
+        inode=node.integer("inode"),
+        drawn=node.integer("drawn"),
+        dropped=node.integer("dropped"),
+        kept=node.integer("kept"),
     )
 
 

@@ -3,13 +3,14 @@
 
 from typing import Any
 
-from testbed.analysis.counters import parse_snmp, parse_stat
+from testbed.analysis.counters import parse_meminfo, parse_snmp, parse_stat
 from testbed.analysis.trial_records import ClockReading, HookState, HostReading, Network
 from testbed.model.json_node import Node
 
 STATE = (
     "sysctls", "modules", "links", "tracer", "trace_events", "packet_sockets",
-    "namespace_packet_sockets", "gro",
+    "namespace_packet_sockets", "gro", "packet_taps", "settings", "trace_ring", "programs",
+    "kprobes", "traced_functions", "kthreads", "attached",
 )  # fmt: skip
 
 
@@ -24,12 +25,15 @@ def network_of(node: Node) -> Network:
             if (text := group.find(space)) is not None
         }
 
+    memory = node.find("meminfo")
     return Network(
         snmp=by_namespace("snmp"),
         netstat=by_namespace("netstat"),
         kmsg_sequence=node.optional_integer("kmsg_sequence"),
         monotonic_ns=node.optional_integer("monotonic_ns"),
         device=_device(node),
+        interrupts=_interrupts(node),
+        memory={} if memory is None else parse_meminfo(memory.as_text(), f"{node.file}: meminfo"),
         state={key: node.mapping()[key] for key in STATE if key in node.mapping()},
     )
 
@@ -44,6 +48,14 @@ def _device(node: Node) -> dict[str, dict[str, int]]:
         for name, counters in found.items()
         if counters is not None
     }
+
+
+def _interrupts(node: Node) -> dict[str, tuple[str, ...]]:
+    group = node.find("nic_interrupts")
+    if group is None:
+        return {}
+    numbers = {name: group.integers(name) for name in group.mapping()}
+    return {name: tuple(map(str, known)) for name, known in numbers.items() if known}
 
 
 def hook_of(node: Node) -> HookState:

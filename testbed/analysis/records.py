@@ -16,6 +16,7 @@ from testbed.analysis.trial_records import (
     Network,
     ServerTrial,
 )
+from testbed.packets.sampled import Sampled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +48,10 @@ class Trial:
     started_ns: int | None = None
     ended_ns: int | None = None
     """The host's monotonic clock when the trial began and ended."""
+    sample: tuple[Sampled, ...] | None = None
+    """The trial's own packets that were drawn at random, as they came out."""
+    memory: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """The server's /proc/meminfo in bytes: at `load`, before the hook is, and when it is `gone`."""
 
     @property
     def mode(self) -> str | None:

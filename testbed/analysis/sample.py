@@ -46,6 +46,9 @@ def _trial(folder: Path, target: Path) -> None:
         if source.exists():
             document = json.loads(source.read_text(encoding="utf-8"))
             _write(target / source.name, thinned(name, document))
+    for name in ("sample.pcap.gz", "sample.json"):
+        if (folder / name).exists():
+            shutil.copyfile(folder / name, target / name)
     lines = (folder / "kernel-log.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
     (target / "kernel-log.jsonl").write_text("".join(lines[-LOG_LINES:]), encoding="utf-8")
 

@@ -12,11 +12,15 @@ SNAP = ("monotonic_ns", "stat_monotonic_ns", "utc_ns")
 SNMP, NETSTAT = ("Ip:", "Udp:"), ("IpExt:",)
 DEV_WORDS = ("|", "lab0:", "sslab-")
 IRQ_WORDS = ("CPU", "lab0", "-input.", "-output.")
-"""Of /proc/interrupts: its heading, and the rows of the link's NIC (virtio's have no lab0)."""
+"""Words of the rows of /proc/interrupts that are kept: the heading, and the link's NIC.
+
+A row that is left out never counted a packet: virtio's `config`."""
 SOFTIRQ_WORDS = ("CPU", "NET_RX:")
 DEVICE_WORDS = ("miss", "drop", "no_buffer", "packets")
 STATE = (
     "sysctls", "modules", "tracer", "trace_events", "packet_sockets", "namespace_packet_sockets",
+    "packet_taps", "settings", "nic_interrupts", "trace_ring", "programs", "kprobes",
+    "traced_functions", "kthreads", "attached", "meminfo",
 )  # fmt: skip
 LINK = ("ifname", "flags", "mtu", "qdisc", "xdp", "parentdev")
 

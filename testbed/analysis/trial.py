@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from testbed.analysis import backwards
 from testbed.analysis.backwards import ran_backwards
+from testbed.analysis.counters import parse_meminfo
 from testbed.analysis.document import read_json, read_text
 from testbed.analysis.kernel_log import LogLine, parse_kernel_log
 from testbed.analysis.mpstat import Recording, mpstat_of
@@ -21,6 +22,7 @@ from testbed.analysis.readings import hook_of, host_of, network_of
 from testbed.analysis.records import Arm, Trial
 from testbed.model.errors import ParseError
 from testbed.model.json_node import Node
+from testbed.packets.sampled import Sampled, from_files
 
 T = TypeVar("T")
 
@@ -49,6 +51,11 @@ def load_trial(root: Path, *, block: int, position: int, arm: Arm, number: int) 
     except ParseError as error:
         problems.append(error.message)
         log = None
+    try:
+        sample = _sample(root, folder)
+    except ParseError as error:
+        problems.append(error.message)
+        sample = None
     before, after = attempt("before", network_of), attempt("after", network_of)
     hook_before, hook_after = attempt("hook-before", hook_of), attempt("hook-after", hook_of)
     read = (
@@ -84,6 +91,8 @@ def load_trial(root: Path, *, block: int, position: int, arm: Arm, number: int) 
         clocks=host[1] if host else {},
         started_ns=about.times_ns[0] if about and about.times_ns else None,
         ended_ns=about.times_ns[-1] if about and about.times_ns else None,
+        sample=sample,
+        memory=about.memory if about else {},
     )
 
 
@@ -100,6 +109,15 @@ class _About:
         timeline = node.find("timeline")
         steps = timeline.items() if timeline is not None else ()
         self.times_ns = [step.integer("host_monotonic_ns") for step in steps]
+        memory = node.find("meminfo")
+        self.memory = (
+            {}
+            if memory is None
+            else {
+                moment: parse_meminfo(memory.text(moment), f"{node.file}: meminfo.{moment}")
+                for moment in memory.mapping()
+            }
+        )
         error = node.find("error")
         self.error = "" if error is None else _error_text(error)
 
@@ -115,6 +133,20 @@ def _mpstat(node: Node) -> Recording:
     if not recording.samples:
         raise ParseError(f"{node.file}: sysstat.hosts[0].statistics: no sample")
     return recording
+
+
+def _sample(root: Path, folder: str) -> tuple[Sampled, ...] | None:
+    """The packets that the server drew; None when a version that drew none wrote the trial."""
+    name = f"{folder}/sample.pcap.gz"
+    if not (root / name).is_file():
+        return None
+    digests = read_json(root, f"{folder}/sample.json").get("sha256").items()
+    try:
+        return from_files((root / name).read_bytes(), [one.as_text() for one in digests])
+    except OSError as error:
+        raise ParseError(f"{name}: cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise ParseError(f"{name}: {error}") from None
 
 
 def _log(root: Path, name: str) -> tuple[LogLine, ...]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from testbed.analysis.counters import Interrupt, ProcStat
+from testbed.packets.traffic import Sent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +80,22 @@ class ClientTrial:
     after: Stack | None = None
     durations_ms: tuple[float, ...] = ()
     """Of each trial of the session; one as a rule."""
+    sent: tuple[Sent, ...] = ()
+    """The recipe of each trial's packets; empty when it was not recorded."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawing:
+    """The server's sample: one packet in `one_in` was drawn, `dropped` of those found no room.
+
+    `inode` is that of its packet socket, by which it is told from anybody else's.
+    """
+
+    one_in: int
+    inode: int
+    drawn: int
+    dropped: int
+    kept: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +121,7 @@ class ServerTrial:
     uniques: tuple[int, ...] = ()
     traffic_s: float | None = None
     """Time between START and END, of all trials of the session together."""
+    drawing: Drawing | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +137,10 @@ class Network:
     """`ethtool -S` by interface."""
     state: Mapping[str, Any] = field(default_factory=dict)
     """Sysctls, modules, links, packet sockets, tracing: what must not differ between trials."""
+    interrupts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Rows of /proc/interrupts that are a NIC's, by interface; without those of none."""
+    memory: Mapping[str, int] = field(default_factory=dict)
+    """/proc/meminfo in bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

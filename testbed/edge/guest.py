@@ -65,8 +65,7 @@ class Guest:
         That holds `started_utc_ns` for one that only has to start, `status` else, and `stdout` and
         `stderr` of one that has ended. Raises NoAnswer as `run` does.
         """
-        answer: dict[str, Any] = self._asked(job.name, job.limit_s, job.request())
-        return answer
+        return self._asked(job.name, job.limit_s, job.request())
 
     def program(
         self, name: str, arguments: Sequence[str], *, check: bool = True, timeout_s: float = 60
@@ -98,15 +97,18 @@ class Guest:
         """Return the guest's clock since its boot, seconds."""
         return float(self._asked("its clock", 15, {"do": "clock"})["uptime_s"])
 
+    def memory(self) -> str:
+        """Return the guest's /proc/meminfo."""
+        return str(self._asked("its memory", 15, {"do": "memory"})["meminfo"])
+
     def _asked(self, what: str, limit_s: float, words: Mapping[str, Any]) -> dict[str, Any]:
         """Ask the agent; raise NoAnswer when it, or the job's time limit, ended the job."""
         if self._agent is None:
             raise GuestError(f"{self.role}: no agent runs there to do: {what}")
         journal.to_agent(self.role, words)
-        answer: dict[str, Any] = self._agent.ask(what, limit_s=limit_s, **words)
-        if answer.get("late"):
-            raise self._no_end(what, limit_s)
-        return answer
+        if not (answer := self._agent.ask(what, limit_s=limit_s, **words)).get("late"):
+            return dict(answer)
+        raise self._no_end(what, limit_s)
 
     def _output(
         self, answer: Mapping[str, Any], argv: Sequence[str], *, check: bool = True

@@ -16,6 +16,11 @@ _NFT = (
     "add chain ip fault dropping { type filter hook forward priority 0; }; "
     "add rule ip fault dropping udp dport {target_port} numgen inc mod %d == 0 drop"
 )
+_NO_CHECKSUM = (
+    "add table ip fault; "
+    "add chain ip fault dropping { type filter hook forward priority 0; }; "
+    "add rule ip fault dropping udp dport {target_port} numgen inc mod 4 == 0 udp checksum set 0"
+)
 _NO_NFT: tuple[Argv, ...] = (("nft", "add table ip fault; delete table ip fault"),)
 
 # struct timex of <sys/timex.h>: ADJ_TICK (0x4000) sets the length of a tick in µs, 10,000 by
@@ -26,6 +31,15 @@ timex = (ctypes.c_long * 26)()
 ctypes.c_int.from_buffer(timex).value = 0x4000
 timex[11] = int(sys.argv[1])
 sys.exit(ctypes.CDLL(None).adjtimex(timex) < 0)
+"""
+
+
+# BPF_ENABLE_STATS (32) of <linux/bpf.h>: statistics are on for as long as the descriptor is held,
+# and kernel.bpf_stats_enabled stays 0. 321 is bpf() on x86-64.
+_STATISTICS = """
+import ctypes, time
+assert ctypes.CDLL(None).syscall(321, 32, ctypes.create_string_buffer(128), 128) >= 0
+time.sleep(60)
 """
 
 
@@ -57,9 +71,11 @@ class Fault:
     gate: bool = False
 
 
+_LIMITS = ("--property=RuntimeMaxSec=60", "--collect", "--quiet")
+
+
 def _hog(name: str) -> Argv:
-    limits = ("--property=RuntimeMaxSec=60", "--collect", "--quiet")
-    return ("systemd-run", *limits, f"--unit={name}", "python3", "-c", "while True: pass")
+    return ("systemd-run", *_LIMITS, f"--unit={name}", "python3", "-c", "while True: pass")
 
 
 FAULTS: tuple[Fault, ...] = (
@@ -77,6 +93,21 @@ FAULTS: tuple[Fault, ...] = (
         caught_by="same-work",
         loads="netfilter-broken-csum",
         gate=True,
+    ),
+    Fault(
+        name="checksum-off",
+        title="one packet in four loses its UDP checksum, in the trial alone",
+        caught_by="sample",
+        commands=(("nft", _NO_CHECKSUM),),
+        undo=_NO_NFT,
+    ),
+    Fault(
+        name="statistics",
+        title="a process holds BPF statistics on, which no sysctl shows",
+        caught_by="instruments",
+        arm="xdp",
+        commands=(("systemd-run", *_LIMITS, "--unit=testbed-hold", "python3", "-c", _STATISTICS),),
+        undo=(("systemctl", "stop", "testbed-hold"),),
     ),
     Fault(
         name="lost-to-checksum",

@@ -37,6 +37,7 @@ class TrialRecord:
     timeline: list[dict[str, Any]] = field(default_factory=list)
     readings: dict[str, dict[str, Any]] = field(default_factory=dict)
     clocks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    meminfo: dict[str, str] = field(default_factory=dict)
     piped: Event = field(default_factory=Event)  # the client's `go` can be written to
     asleep_s: float = field(init=False)
 
@@ -66,6 +67,10 @@ class TrialRecord:
             "host_monotonic_ns": [start_ns, time.monotonic_ns()],
             "guest_uptime_s": uptime_s,
         }
+
+    def read_memory(self, moment: str, ask: Callable[[], str]) -> None:
+        """Note the server's /proc/meminfo: at `load`, before it, and when the hook is `gone`."""
+        self.meminfo[moment] = ask()
 
     def demand_awake(self) -> None:
         """Raise HostError when this computer was suspended meanwhile: nothing is comparable then.
@@ -99,5 +104,6 @@ class TrialRecord:
             "mpstat_started_utc_ns": self.mpstat_started_utc_ns,
             "windows_s": self.windows_s,
             "timeline": self.timeline,
+            "meminfo": self.meminfo,
             "error": None,
         }

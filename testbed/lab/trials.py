@@ -20,6 +20,7 @@ from testbed.lab import instruments
 from testbed.lab.arms import Hook
 from testbed.lab.cleanup import clean, uninterrupted
 from testbed.lab.host_readings import HostReadings
+from testbed.lab.own_packets import thinned
 from testbed.lab.trial_record import TrialRecord
 from testbed.model.arm import Arm
 from testbed.model.config import Config
@@ -110,6 +111,7 @@ class Experiment:
                 begun.append(receiving := beside.submit(self._prepare_server))
                 # Prepared now, begins at `go`.
                 begun.append(sending := beside.submit(self._send, record))
+            record.read_memory("load", server.memory)
             hook.load()
 
             record.mark("settle")  # what starts now, and the first look, are over before `idle`
@@ -140,8 +142,8 @@ class Experiment:
                 begun.append(asking := beside.submit(hook.state_after, probe=trial.block == PROBE))
             after, hook_after = self._look("after", record, asking)
             kernel_log = self._kernel_log(before["kmsg_sequence"], after["kmsg_sequence"])
-            hook.unload()  # the server has acknowledged the end: no packet comes after that
-            hook.prove_gone()
+            # The server has acknowledged the end: no packet comes after that.
+            self._unload(hook, record)
             time.sleep(max(0.0, drained - time.monotonic()))  # mpstat's last second ends
 
             record.mark("collect")
@@ -150,9 +152,16 @@ class Experiment:
             record.mark("undo")
         record.mark("end")
 
-        files |= {"kernel-log.jsonl": kernel_log.encode()}
+        files = thinned(files, self.config.network) | {"kernel-log.jsonl": kernel_log.encode()}
         hooks = {"hook-before": hook_before, "hook-after": hook_after}
         self._write(record, files, {"before": before, "after": after, **hooks})
+
+    @staticmethod
+    def _unload(hook: Hook, record: TrialRecord) -> None:
+        """Unload the hook and prove that it is gone; then see what memory it has left behind."""
+        hook.unload()
+        hook.prove_gone()
+        record.read_memory("gone", hook.server.memory)
 
     def _undo(
         self, hook: Hook, begun: Sequence[Future[Any]], _kind: object, failure: object, _at: object

@@ -29,6 +29,7 @@ KERNEL = "6.1.0-test"
 STARTED_NS = 1_700_000_000_000_000_000
 UPTIME_S = 61.25
 SNAPSHOT = {"schema": 1, "kmsg_sequence": 41}
+MEMINFO = "MemTotal: 980000 kB\n"
 
 
 @dataclass(frozen=True)
@@ -173,6 +174,8 @@ class Machine:
                 return {"status": 0, "files": packed}
             case {"do": "clock"}:
                 return {"uptime_s": UPTIME_S}
+            case {"do": "memory"}:
+                return {"meminfo": MEMINFO}
             case {"do": "program"}:
                 out = self._snapshot(words["arguments"])
             case _:

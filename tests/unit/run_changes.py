@@ -76,6 +76,20 @@ def of_state(arm: str = "xdp", after: bool = False, **values: Any) -> Change:
     return trials(change, arm)
 
 
+def lab0(**values: Any) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Sets members of a link's record; None takes one away."""
+
+    def change(links: dict[str, Any]) -> dict[str, Any]:
+        def changed(link: dict[str, Any]) -> dict[str, Any]:
+            if link["ifname"] != "lab0":
+                return link
+            return {k: v for k, v in {**link, **values}.items() if v is not None}
+
+        return {space: [changed(link) for link in found] for space, found in links.items()}
+
+    return change
+
+
 def of_facts(name: str, **values: Any) -> Change:
     """Sets members of a facts file."""
     return lambda run: replace(run, facts={**run.facts, name: {**run.facts[name], **values}})

@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from run_factory_sample import INODE
+from run_factory_state import attached, meminfo, programs
+
 COLUMNS = {
     "Ip": "Forwarding DefaultTTL InReceives InHdrErrors InAddrErrors ForwDatagrams "
     "InUnknownProtos InDiscards InDelivers OutRequests OutDiscards OutNoRoutes ReasmTimeout "
@@ -212,8 +215,16 @@ def snapshot(
         "modules": sorted({*MODULES, *more["modules"]}),
         "tracer": "nop",
         "trace_events": 0,
-        "packet_sockets": 0,
-        "namespace_packet_sockets": 0,
+        "packet_taps": {"root": [], "namespace": [INODE]},
+        "nic_interrupts": {"lab0": [11], "sslab-host": None},
+        "settings": {"lab0": {"ring": [4096, 0, 0, 4096, 4096, 0, 0, 256], "coalescing": None}},
+        "meminfo": meminfo(13_200),
+        "trace_ring": {"": 0},
+        "programs": programs(str(more["mode"])),
+        "kprobes": [],
+        "traced_functions": [],
+        "kthreads": ["kauditd", "kcompactd0", "ksoftirqd/0", "kthreadd"],
+        "attached": {"root": attached("lab0", "sslab-host"), "namespace": attached("sslab-app")},
         "unavailable": {},
         "took_ms": 240.0,
     }

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from run_factory_counters import PACKETS_PER_INTERRUPT, Passage, client_counters, network_at
 from run_factory_cpu import Snaps
+from run_factory_sample import drawing
 
 if TYPE_CHECKING:
     from run_factory import RunRecipe
@@ -131,7 +132,7 @@ def server_document(
     return {
         "schema": 1, "complete": True, "python": "3.11.2", "host": "10.0.1.2", "port": 8083,
         "idle_window": {"before": idle_before, "after": idle_after}, "rcvbuf_bytes": 33_554_432,
-        "trials": [trial],
+        "trials": [trial], "sample": drawing(p.inside, recipe.offered),
     }  # fmt: skip
 
 

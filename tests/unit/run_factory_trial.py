@@ -21,6 +21,8 @@ from run_factory_programs import (
     times_of,
     with_control,
 )
+from run_factory_sample import write_sample
+from run_factory_state import meminfo
 
 if TYPE_CHECKING:
     from run_factory import RunRecipe
@@ -52,6 +54,7 @@ def write_trial(root: Path, recipe: "RunRecipe", rng: random.Random, turn: Turn)
     for name, document in documents.items():
         text = json.dumps(document, indent=1) + "\n"
         (folder / f"{name}.json").write_text(text, encoding="utf-8")
+    write_sample(folder, documents["client"], passage.inside)
     log = _kernel_log(recipe, recipe.log_lines.get(turn.arm, 0), times.start)
     (folder / "kernel-log.jsonl").write_text(log, encoding="utf-8")
     words = "Succeed with" if passage.unique >= 0.99 * recipe.offered else "Failed:"
@@ -87,6 +90,7 @@ def _trial(turn: Turn, t: Times) -> dict[str, Any]:
             {"event": event, "utc_ns": BOOT_UTC_NS + ns, "host_monotonic_ns": HOST_AHEAD_NS + ns}
             for event, ns in moments.items()
         ],
+        "meminfo": {"load": meminfo(13_180), "gone": meminfo(13_240)},
         "error": None,
     }
 

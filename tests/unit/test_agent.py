@@ -97,7 +97,8 @@ def test_a_program_that_cannot_do_it(
     assert line(agent, "echo still here")["stdout"] == "still here\n"
 
 
-def test_its_clock_goes(agent: Agent) -> None:
+def test_its_clock_goes_and_its_memory_is_told(agent: Agent) -> None:
+    assert "\nSlab:" in agent.ask("memory", limit_s=5, do="memory")["meminfo"]
     first, second = (agent.ask("clock", limit_s=5, do="clock")["uptime_s"] for _ in range(2))
     assert 0 < first <= second <= time.clock_gettime(time.CLOCK_BOOTTIME)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from run_factory import RunRecipe, make_run
 from test_findings_charts import FAULTS as CHARTS
+from test_findings_kernel import FAULTS as KERNELS
 from test_findings_machine import FAULTS as MACHINES
 from test_findings_traffic import FAULTS as TRAFFIC
 from test_findings_windows import FAULTS as WINDOWS
@@ -129,9 +130,9 @@ def test_a_fault_trips_its_check(tmp_path: Path, fault: str) -> None:
 
 
 def test_every_check_has_a_fault_that_trips_it() -> None:
-    tables = (MACHINES, TRAFFIC, CHARTS, WINDOWS)
+    tables = (MACHINES, KERNELS, TRAFFIC, CHARTS, WINDOWS)
     changed = {fault.code for faults in tables for fault in faults.values()}
-    elsewhere = {"ledger", "device", "merging", "same-work", "aa"}  # tests of their own
+    elsewhere = {"ledger", "device", "merging", "same-work", "sample", "aa"}  # tests of their own
     recipes = {code for _, code, _, _ in FAULTS.values()}
     assert recipes | changed | elsewhere == {check.code for check in CHECKS}
 
@@ -196,8 +197,19 @@ def test_log_lines_are_counted_where_the_ring_buffer_forgot_them(tmp_path: Path)
     assert [e.observed for e in found.evidence] == [28_000, 5]
 
 
-def test_ten_log_lines_a_trial_are_let_pass(tmp_path: Path) -> None:
-    assert troubles(tmp_path, RunRecipe(log_lines={"netfilter": 10})) == []
+def test_ten_log_lines_a_trial_are_let_pass_where_every_arm_has_them(tmp_path: Path) -> None:
+    everywhere = dict.fromkeys(("none", "netfilter", "xdp"), 10)
+    assert troubles(tmp_path, RunRecipe(log_lines=everywhere)) == []
+
+
+def test_a_line_for_every_so_many_packets_is_by_design(tmp_path: Path) -> None:
+    (found,) = troubles(tmp_path, RunRecipe(log_lines={"netfilter": 4}, offered=4000))
+    assert (found.code, found.verdict, found.scope.arm) == ("logging", Verdict.SUSPECT, "netfilter")
+    assert found.statement == "20 kernel log lines in 20,000 packets: one in 1,000"
+
+
+def test_two_lines_are_chance(tmp_path: Path) -> None:
+    assert troubles(tmp_path, RunRecipe(log_lines={"netfilter": 1}, trials=5)) == []
 
 
 def test_an_invalid_arm_is_in_no_comparison(tmp_path: Path) -> None:

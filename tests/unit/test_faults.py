@@ -40,7 +40,7 @@ def lines(world: World) -> list[str]:
 
 def test_every_fault_has_a_check_and_an_arm_that_exist() -> None:
     codes = {check.code for check in CHECKS}
-    assert len(BY_NAME) == len(FAULTS) == 17
+    assert len(BY_NAME) == len(FAULTS) == 19
     for fault in FAULTS:
         assert fault.caught_by in codes, fault.name
         for name in filter(None, (fault.arm, fault.loads)):

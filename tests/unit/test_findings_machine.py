@@ -11,6 +11,7 @@ from run_changes import (
     RunFault,
     all_arms,
     found_by,
+    lab0,
     of_facts,
     of_state,
     resumed,
@@ -18,6 +19,7 @@ from run_changes import (
     trip,
 )
 from run_factory import RunRecipe, make_run
+from run_factory_sample import INODE
 
 from testbed.analysis.findings import Verdict
 from testbed.analysis.records import Run, Trial
@@ -30,20 +32,6 @@ S = 1_000_000_000
 
 def sysctl(name: str, value: object) -> Callable[[dict[str, Any]], dict[str, Any]]:
     return lambda known: {**known, name: value}
-
-
-def lab0(**values: Any) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """Sets members of a link's record; None takes one away."""
-
-    def change(links: dict[str, Any]) -> dict[str, Any]:
-        def changed(link: dict[str, Any]) -> dict[str, Any]:
-            if link["ifname"] != "lab0":
-                return link
-            return {k: v for k, v in {**link, **values}.items() if v is not None}
-
-        return {space: [changed(link) for link in found] for space, found in links.items()}
-
-    return change
 
 
 def after(**values: Any) -> Change:
@@ -87,7 +75,7 @@ FAULTS = {
         follows=frozenset({"hits", "ledger"}),
     ),
     "another NIC": RunFault(
-        change=lambda run: replace(run, config={"machines": {"nic_model": "virtio"}}),
+        change=lambda run: replace(run, config={**run.config, "machines": {"nic_model": "virtio"}}),
         code="mode", verdict=INVALID, arm=None, said="ran with the driver e1000",
     ),
     "an interpreter": RunFault(
@@ -135,16 +123,16 @@ FAULTS = {
         said="trace events",
     ),
     "tcpdump": RunFault(
-        change=of_state(after=True, packet_sockets=1), code="instruments", verdict=INVALID,
-        said="packet sockets",
+        change=of_state(after=True, packet_taps={"root": [99], "namespace": []}),
+        code="instruments", verdict=INVALID, said="while it was timed: packet sockets",
     ),
-    "tcpdump in the namespace": RunFault(
-        change=of_state(after=True, namespace_packet_sockets=1), code="instruments",
-        verdict=INVALID, said="namespace packet sockets",
+    "tcpdump in the namespace, beside the server's sample": RunFault(
+        change=of_state(after=True, packet_taps={"root": [], "namespace": [INODE, 99]}),
+        code="instruments", verdict=INVALID, said="namespace packet sockets",
     ),
     "unknown sockets": RunFault(
-        change=of_state(after=True, packet_sockets=None), code="instruments", verdict=SUSPECT,
-        said="not recorded",
+        change=of_state(after=True, packet_taps={"root": None, "namespace": []}),
+        code="instruments", verdict=SUSPECT, said="not recorded",
     ),
     "one arm after the other": RunFault(
         change=times("xdp", 86_400), code="interleaved", verdict=INVALID, arm=None,

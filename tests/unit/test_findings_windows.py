@@ -51,6 +51,11 @@ def hog(cpus: float, where: Callable[[Trial], bool] = lambda trial: True) -> Cha
     return change
 
 
+def hog_of(arm: str, cpus: float) -> Change:
+    ticks = idle_ticks(round(100 * cpus))
+    return of_server(arm, idle_window=lambda window: (window[0], ticks(window[1])))
+
+
 def every_other_hog(run: Run) -> Run:
     """Two CPUs busy in the idle window of every second block."""
     return hog(2.0, lambda trial: trial.block % 2 == 0)(run)
@@ -146,7 +151,7 @@ def test_a_fault_trips_its_check(run: Run, name: str) -> None:
 
 @pytest.mark.parametrize(
     ("change", "code"),
-    [(of_server(first_data_ns=lambda ns: ns + 25 * MS), "window"), (hog(0.2), "quiet")],
+    [(of_server(first_data_ns=lambda ns: ns + 25 * MS), "window"), (hog(0.13), "quiet")],
 )
 def test_real_processors_are_held_to_more(
     tmp_path: Path, run: Run, change: Change, code: str
@@ -187,6 +192,17 @@ def test_idle_windows_that_differ_hide_the_traffic(run: Run) -> None:
     found = found_by(every_other_hog(run), "floor")
     assert {(f.verdict, f.scope.kind) for f in found} == {(INVALID, "trial")}
     assert "CPU-s more than idling, whose noise is" in found[0].statement
+
+
+def test_what_works_while_nothing_is_sent_would_seem_cheap(run: Run) -> None:
+    (found,) = found_by(hog(0.22)(run), "quiet")
+    assert (found.verdict, found.scope.arm, found.scope.block) == (SUSPECT, "xdp", None)
+    assert plain(found.statement) == (
+        "its idle windows were busier than those without a hook by 0.22 CPUs: "
+        "7% of its cost are taken off"
+    )
+    everywhere = all_arms(*(hog_of(arm, 0.22) for arm in ("none", "netfilter", "xdp")))
+    assert not found_by(everywhere(run), "quiet")
 
 
 def test_a_clock_may_stand_still_where_a_run_was_cut_off(run: Run) -> None:

@@ -27,7 +27,8 @@ import snapshot  # noqa: E402
 KEYS = {
     "schema", "monotonic_ns", "utc_ns", "stat", "softirqs", "interrupts", "softnet_stat", "snmp",
     "netstat", "ethtool", "links", "gro", "kmsg_sequence", "uptime_s", "sysctls", "modules",
-    "packet_sockets",
+    "packet_taps", "attached", "settings", "nic_interrupts", "meminfo", "trace_ring", "programs",
+    "kprobes", "traced_functions", "kthreads",
 }  # fmt: skip
 
 
@@ -76,7 +77,7 @@ def test_unreadable_files_are_null(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     found = snapshot.snapshot(None, [])
     for name in ("stat", "interrupts", "softnet_stat", "kmsg_sequence", "modules", "uptime_s"):
         assert found[name] is None, name
-    assert found["packet_sockets"] is None
+    assert found["packet_taps"] == {"root": None, "namespace": None}
     assert set(found["sysctls"].values()) == {None}
     assert "kmsg" in found["unavailable"]["kmsg_sequence"]
 
@@ -110,7 +111,9 @@ def test_the_namespace_is_read_in_the_namespace(other_network: str) -> None:
         assert word in found[table]["namespace"]
     udp = [line for line in found["snmp"]["namespace"].splitlines() if line.startswith("Udp: ")]
     assert udp[1].startswith("Udp: 0 0 ")  # nothing was ever received there
-    assert found["namespace_packet_sockets"] == 0
+    assert found["packet_taps"]["namespace"] == []
+    assert found["attached"]["namespace"]["qdiscs"] in ([], ["lo noqueue ffffffff"])
+    assert found["attached"]["namespace"]["features"].keys() == {"lo"}
     if found["links"]["root"] is not None:
         assert "lo" in {link["ifname"] for link in found["links"]["namespace"]}
         assert len(found["links"]["namespace"]) <= len(found["links"]["root"])

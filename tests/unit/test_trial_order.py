@@ -42,6 +42,7 @@ MPSTAT = "<testbed-mpstat> exec mpstat -P ALL -o JSON 1"
 # a lane beside, so that only BEFORE tells of an order there.
 XDP = {
     "server": [
+        "its memory",
         f"{XDP_LOADER} load --interface lab0 --mode generic --match-address 192.168.64.2 "
         "--match-port 8080 --target-address 10.0.1.2 --target-port 8083",
         MPSTAT,
@@ -52,6 +53,7 @@ XDP = {
         SNAPSHOT,
         f"{XDP_LOADER} unload --interface lab0",
         f"{XDP_LOADER} verify --interface lab0 --mode generic",
+        "its memory",
         "stop testbed-mpstat testbed-server",
     ],
     "server, beside": [
@@ -175,6 +177,7 @@ def test_the_servers_and_the_clients_words(tmp_path: Path) -> None:
         "--trials": "1", "--go": "/run/testbed/trial/go", "--host": "10.0.1.2", "--port": "8083",
         "--rcvbuf": str(16 << 20), "--idle-s": "0.2", "--timeout-s": "31.4",
         "--json": "/run/testbed/trial/server.json",
+        "--sample": "/run/testbed/trial/sample.pcap", "--sample-one-in": "125",
     }  # fmt: skip
     (client,) = (s.line for s in world.steps if s.line.startswith("<testbed-client>"))
     words = shlex.split(client)
@@ -247,6 +250,7 @@ def test_the_files_of_a_trial(tmp_path: Path) -> None:
         "destination": "192.168.64.2:8080", "warm_up": False, "probe": False,
         "client_status": 0, "mpstat_started_utc_ns": 1700000000000000000,
         "windows_s": {"settle": 0.0, "idle": 0.2, "drain": 0.0}, "error": None,
+        "meminfo": {"load": "MemTotal: 980000 kB\n", "gone": "MemTotal: 980000 kB\n"},
     }  # fmt: skip
     assert [mark["event"] for mark in timeline] == [
         "load", "settle", "idle", "traffic", "counters after", "collect",

@@ -59,7 +59,7 @@ def test_every_fault_is_caught_by_its_check(testbed: Testbed) -> None:
     """The clean trial may meet real contention; a fault must show beyond it."""
     done = testbed.run("selftest", "--json", timeout_s=2000)
     rows = json.loads(done.stdout)["selftest"]
-    assert len(rows) == 17
+    assert len(rows) == 19
     missed = [f"{row['fault']}: {row['found']}" for row in rows[1:] if not row["caught"]]
     assert missed == []
     assert testbed.left_over() == []
@@ -83,7 +83,7 @@ def test_the_published_protocol(testbed: Testbed) -> None:
         assert [trial["source_port"] for trial in sent] == [10000, 10001, 10002]
     findings = read_json(run / "derived/findings.json")
     found = {f["code"] for f in findings["findings"] if f["verdict"] == "INVALID"}
-    assert {"delivery", "ledger", "checksum", "logging", "interleaved", "replication",
+    assert {"delivery", "ledger", "checksum", "sample", "logging", "interleaved", "replication",
             "window", "exhibit"} <= found  # fmt: skip
     assert findings["comparisons"] == []
     page = (run / "report.html").read_text()

@@ -20,23 +20,26 @@ from testbed.analysis.findings.finding import (
     worst,
 )
 from testbed.analysis.findings.generator import GENERATOR_CHECKS
+from testbed.analysis.findings.instruments import INSTRUMENTS_CHECKS
 from testbed.analysis.findings.ledger import LEDGER_CHECKS
 from testbed.analysis.findings.loss import counted
 from testbed.analysis.findings.machine import MACHINE_CHECKS
+from testbed.analysis.findings.memory import MEMORY_CHECKS
 from testbed.analysis.findings.mode import MODE_CHECKS
 from testbed.analysis.findings.mpstat import MPSTAT_CHECKS
 from testbed.analysis.findings.oracle import ORACLE_CHECKS
 from testbed.analysis.findings.order import ORDER_CHECKS
+from testbed.analysis.findings.own_packets import OWN_PACKETS_CHECKS
 from testbed.analysis.findings.programs import PROGRAM_CHECKS
 from testbed.analysis.findings.same_work import SAME_WORK_CHECKS
 from testbed.analysis.findings.windows import WINDOW_CHECKS
 from testbed.analysis.records import Run
 
 ORDER = (
-    "complete", "edited", "delivery", "ledger", "checksum", "same-work", "hits", "mode", "logging",
-    "exhibit", "baseline", "closure", "ticks", "lock", "window", "cost", "floor", "quiet",
-    "contention", "generator", "receiver", "device", "merging", "batch", "state", "interleaved",
-    "replication", "aa", "instruments", "clock",
+    "complete", "edited", "delivery", "ledger", "checksum", "same-work", "sample", "hits", "mode",
+    "logging", "exhibit", "baseline", "closure", "ticks", "lock", "window", "cost", "floor",
+    "quiet", "contention", "generator", "receiver", "device", "merging", "batch", "state", "memory",
+    "interleaved", "replication", "aa", "instruments", "clock",
 )  # fmt: skip
 CHECKS: tuple[Check, ...] = tuple(
     sorted(
@@ -44,6 +47,7 @@ CHECKS: tuple[Check, ...] = tuple(
             *ARRIVAL_CHECKS,
             *LEDGER_CHECKS,
             *ORACLE_CHECKS,
+            *OWN_PACKETS_CHECKS,
             *SAME_WORK_CHECKS,
             *MODE_CHECKS,
             *MPSTAT_CHECKS,
@@ -53,6 +57,8 @@ CHECKS: tuple[Check, ...] = tuple(
             *PROGRAM_CHECKS,
             *BATCH_CHECKS,
             *MACHINE_CHECKS,
+            *MEMORY_CHECKS,
+            *INSTRUMENTS_CHECKS,
             *ORDER_CHECKS,
             *CLOCK_CHECKS,
         ),

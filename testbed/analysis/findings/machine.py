@@ -1,15 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checks that the server was the same machine in every trial, and that nothing watched it."""
+"""The check that the server was the same machine in every trial, but for the arm's own hook."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from testbed.analysis.findings.finding import Check, Evidence, Finding, Verdict, of
+from testbed.analysis.findings.finding import WHOLE_RUN, Check, Evidence, Finding, Verdict, of
+from testbed.analysis.hops import NIC
 from testbed.analysis.records import Run, Trial
 from testbed.analysis.trial_records import Network
+from testbed.analysis.watching import Attachment, attachments, taps
 
-XDP_MODES = ("generic", "native")
+XDP_MODES = ("generic", "native", "offload")
+OWN = {
+    "none": (),
+    "netfilter": (),
+    "xdp": ("xdp program", "ext program"),
+    "tc": ("sched_cls program", "sched_act program", "ingress qdisc"),
+    "nftables": ("nft table",),
+    "iptables": ("iptables table", "nft table"),
+}
+"""Kinds of things that a hook may attach, by the start of `hook`; any, if it is not listed."""
+THREAD = "kernel thread"
 NAMED_KEYS = 3
 """So many differences a statement names."""
 
@@ -19,22 +31,26 @@ def state(run: Run) -> list[Finding]:
     own = {trial.folder: _module(trial) for trial in run.trials}
     modules = {name for name in own.values() if name}
     prints = {
-        trial.folder: dict(_fingerprint(trial.before.state, modules))
+        trial.folder: dict(_fingerprint(trial, trial.before.state, modules))
         for trial in run.trials
         if trial.before is not None and trial.before.state
     }
     usual = _usual(list(prints.values()))
+    besides = _besides(run)
     found = []
+    if prints and not besides:
+        found.append(WHOLE_RUN.unknown("state", "what was attached besides the hooks"))
     for trial in run.trials:
         mark = prints.get(trial.folder)
         if mark is None or trial.before is None:
             if not trial.problems:
                 found.append(of(trial).unknown("state", "the server's state before the trial"))
             continue
-        odd = [key for key in usual if mark.get(key) != usual[key]]
+        odd = [k for k in usual if mark.get(k) != usual[k] and not _is_the_drivers(trial, k)]
         said = [f"{key} is {mark.get(key)}, elsewhere {usual[key]}" for key in odd[:NAMED_KEYS]]
         said += [f"and {len(odd) - NAMED_KEYS} more"] if len(odd) > NAMED_KEYS else []
         left = list(_residue(trial, trial.before, modules - {own[trial.folder] or ""}))
+        left += besides.get(trial.folder, [])
         if not odd and not left:
             continue
         found.append(
@@ -59,8 +75,51 @@ def _module(trial: Trial) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def _fingerprint(state: Mapping[str, Any], modules: set[str]) -> Iterator[tuple[str, str]]:
+def _besides(run: Run) -> dict[str, list[str]]:
+    """By trial, what is attached that not every trial has, and that is not what its hook is.
+
+    A kernel thread counts where all trials of an arm have it and no other trial has.
+    """
+    found = {
+        trial.folder: known
+        for trial in run.trials
+        if trial.before is not None and (known := attachments(trial.before.state)) is not None
+    }
+    if not found:
+        return {}
+    everywhere = frozenset.intersection(*found.values())
+    besides = {}
+    for trial in run.trials:
+        more = found.get(trial.folder, everywhere) - everywhere
+        besides[trial.folder] = [
+            f"attached besides the hook: {one}"
+            for one in sorted(more)
+            if (_is_of(run, trial.arm, one, found) if one.kind == THREAD
+                else not _is_own(run.arm(trial.arm).hook, one))
+        ]  # fmt: skip
+    return besides
+
+
+def _is_own(hook: str, one: Attachment) -> bool:
+    """Return True if a hook may consist of this; an unknown word may consist of anything."""
+    kinds = next((kinds for word, kinds in OWN.items() if hook.startswith(word)), None)
+    return kinds is None or one.kind in kinds
+
+
+def _is_of(run: Run, arm: str, one: Attachment, found: Mapping[str, frozenset[Attachment]]) -> bool:
+    """Return True if all trials of an arm have it, and no trial of another arm."""
+    having = [run_trial for run_trial in run.trials if one in found.get(run_trial.folder, ())]
+    source = run.arm(arm).control_of or arm
+    names = {run.arm(trial.arm).control_of or trial.arm for trial in having}
+    return names == {source} and len(having) >= len(run.trials_of(arm))
+
+
+def _fingerprint(
+    trial: Trial, state: Mapping[str, Any], modules: set[str]
+) -> Iterator[tuple[str, str]]:
     """What must be the same in all trials; the arms' own modules and XDP programs are left out."""
+    for name, count in taps(state, trial.server).items():
+        yield name, str(count)
     for key, value in state.items():
         if key == "sysctls" and isinstance(value, Mapping):
             yield from ((f"sysctl {name}", str(setting)) for name, setting in value.items())
@@ -71,8 +130,27 @@ def _fingerprint(state: Mapping[str, Any], modules: set[str]) -> Iterator[tuple[
         elif key == "links" and isinstance(value, Mapping):
             for space, links in value.items():
                 yield from _links(space, links)
+        elif key == "settings" and isinstance(value, Mapping):
+            for nic, settings in value.items():
+                yield from ((f"{nic} {name}", str(of_it)) for name, of_it in settings.items())
+        elif key == "attached" and isinstance(value, Mapping):
+            yield from _features(value)
+        elif key.endswith("packet_sockets"):  # counted above
+            continue
         elif not isinstance(value, list | dict):
             yield key, str(value)
+
+
+def _features(attached: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Bits of what the links do themselves: offloads, GRO."""
+    for found in attached.values():
+        for name, bits in ((found or {}).get("features") or {}).items():
+            yield f"{name} features", str(bits)
+
+
+def _is_the_drivers(trial: Trial, key: str) -> bool:
+    """A driver that runs XDP itself may have to drop offloads for it."""
+    return trial.mode == "native" and key == f"{NIC} features"
 
 
 def _links(space: str, links: Any) -> Iterator[tuple[str, str]]:
@@ -104,75 +182,17 @@ def _residue(trial: Trial, before: Network, others: set[str]) -> Iterator[str]:
                 yield f"an XDP program is attached to {link.get('ifname')}"
 
 
-def instruments(run: Run) -> list[Finding]:
-    found = []
-    for trial in run.trials:
-        states = [n.state for n in (trial.before, trial.after) if n is not None and n.state]
-        if not states:
-            if not trial.problems:
-                found.append(of(trial).unknown("instruments", "what watched the server"))
-            continue
-        watching = dict(pair for state in states for pair in _watching(state))
-        unknown = any(_sysctl(state, "kernel/bpf_stats_enabled") is None for state in states)
-        unknown |= any(state.get("packet_sockets") is None for state in states)
-        if watching:
-            found.append(
-                of(trial).finding(
-                    "instruments",
-                    Verdict.INVALID,
-                    f"switched on while it was timed: {', '.join(watching)}",
-                    *(
-                        Evidence(quantity=name, observed=str(value), bound=bound)
-                        for name, (value, bound) in watching.items()
-                    ),
-                    advice="Each of them costs time for every packet or every program's run: "
-                    "switch it off, and measure again.",
-                )
-            )
-        elif unknown:
-            found.append(of(trial).unknown("instruments", "BPF statistics or packet sockets"))
-    return found
-
-
-def _sysctl(state: Mapping[str, Any], name: str) -> object:
-    sysctls = state.get("sysctls")
-    return sysctls.get(name) if isinstance(sysctls, Mapping) else None
-
-
-def _watching(state: Mapping[str, Any]) -> Iterator[tuple[str, tuple[object, str]]]:
-    """What is on, with its value and the bound; tracefs that is not mounted traces nothing."""
-    stats = _sysctl(state, "kernel/bpf_stats_enabled")
-    if stats not in (None, 0):
-        yield "BPF statistics", (stats, "0")
-    if state.get("tracer") not in (None, "nop"):
-        yield "a kernel tracer", (state["tracer"], "nop")
-    if state.get("trace_events") not in (None, 0):
-        yield "trace events", (state["trace_events"], "0")
-    for key in ("packet_sockets", "namespace_packet_sockets"):
-        count = state.get(key)
-        if isinstance(count, int) and count > 0:
-            yield key.replace("_", " "), (count, "0")
-
-
 MACHINE_CHECKS = (
     Check(
         code="state",
         what="Before every trial the server was the same but for the arm's own hook, and nothing "
-        "of another arm was left.",
+        "of another arm was left; an arm attaches what its hook is and nothing besides.",
         why="A setting, a module or a queue that differs between arms is measured with the hook.",
-        threshold="INVALID on any difference or residue; SUSPECT when not recorded",
-        source="sysctls, modules, links (MTU, queueing discipline, flags, XDP), packet sockets, "
-        "tracing (before.json)",
+        threshold="INVALID on any difference or residue, and for a BPF program, nft or iptables "
+        "table, ingress qdisc or kernel thread that is not the hook; SUSPECT when not recorded",
+        source="sysctls, modules, links (MTU, queueing discipline, flags, XDP), NIC features and "
+        "settings, BPF programs, tables, qdiscs, kernel threads, packet sockets, tracing "
+        "(before.json)",
         look=state,
-    ),
-    Check(
-        code="instruments",
-        what="No BPF statistics, no tracing, no packet taps in timed trials.",
-        why="Each of them takes time for every packet: BPF statistics read the clock twice a run.",
-        threshold="INVALID when one is on; SUSPECT when not recorded (tracefs that is not mounted "
-        "traces nothing, and packet sockets for another protocol see nothing)",
-        source="kernel.bpf_stats_enabled, current_tracer, events/enable, /proc/net/packet "
-        "(before.json, after.json)",
-        look=instruments,
     ),
 )

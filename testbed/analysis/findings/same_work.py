@@ -14,6 +14,10 @@ from testbed.analysis.records import Run, Trial
 
 HITS_TOLERANCE = 0.001
 LOG_LINES_PER_TRIAL = 10
+LOG_SHARE, LOG_LINES = 1e-4, 3
+"""Lines a packet, and lines, of an arm's trials together: fewer happen by chance."""
+OTHERS = 3
+"""An arm logs by design when it logs so many times as much as the trials of the others."""
 
 
 def hits(run: Run) -> list[Finding]:
@@ -100,6 +104,43 @@ def logging(run: Run) -> list[Finding]:
                 degree=count,
             )
         )
+    return found + _by_rate(run, {finding.scope.arm for finding in found})
+
+
+def _by_rate(run: Run, named: set[str | None]) -> list[Finding]:
+    """Few lines a trial, but a line for every so many packets: that is in the packet's path."""
+    counts = {}
+    for arm in run.arms:
+        trials = [t for t in run.trials_of(arm.name) if t.kernel_log_lines is not None]
+        lines = sum(trial.kernel_log_lines or 0 for trial in trials)
+        counts[arm.name] = lines, sum(t.server.unique for t in trials if t.server)
+    found = []
+    for arm in run.arms:
+        lines, packets = counts[arm.name]
+        others = [counts[other.name] for other in run.arms if other.name != arm.name]
+        elsewhere, of_packets = (
+            (sum(column) for column in zip(*others, strict=True)) if others else (0, 0)
+        )
+        usual = elsewhere / of_packets if of_packets else 0.0
+        if arm.name in named or arm.is_baseline or lines < LOG_LINES or packets <= 0:
+            continue
+        if lines / packets < max(LOG_SHARE, OTHERS * usual):
+            continue
+        found.append(
+            of_arm(arm.name).finding(
+                "logging",
+                Verdict.SUSPECT,
+                f"{lines:,} kernel log lines in {packets:,} packets: one in {packets / lines:,.0f}",
+                Evidence(
+                    quantity="kernel log lines a packet, in the arm's trials together",
+                    observed=round(lines / packets, 6),
+                    bound=f"< {LOG_SHARE:g}, or less than {OTHERS} times that of other arms",
+                ),
+                advice="So few lines cost little, but a line for every so many packets is "
+                "written by the hook: take the log calls out of the packet's path.",
+                degree=lines,
+            )
+        )
     return found
 
 
@@ -147,7 +188,9 @@ SAME_WORK_CHECKS = (
         code="logging",
         what="Kernel log lines written during the trial.",
         why="Two log lines a packet raised the CPU per packet by 30 % in this project's tests.",
-        threshold=f"INVALID > {LOG_LINES_PER_TRIAL} lines a trial; SUSPECT when not counted",
+        threshold=f"INVALID > {LOG_LINES_PER_TRIAL} lines a trial; SUSPECT when an arm's trials "
+        f"together have {LOG_LINES} lines or more, one in {1 / LOG_SHARE:,.0f} packets, and "
+        f"{OTHERS} times as many as the other arms'; or when not counted",
         source="numbers of the last /dev/kmsg record (before.json, after.json)",
         look=logging,
     ),

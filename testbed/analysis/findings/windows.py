@@ -14,6 +14,7 @@ from testbed.analysis.findings.finding import (
     graded,
     of,
 )
+from testbed.analysis.findings.idle import EFFECT, STANDARD_ERRORS, idle_unlike
 from testbed.analysis.records import Run, Trial
 from testbed.model.numbers import fault_of
 
@@ -173,7 +174,8 @@ def quiet(run: Run) -> list[Finding]:
                 degree=cost.idle.rate,
             )
         )
-    return found
+    named = {finding.scope.arm for finding in found}
+    return found + [one for one in idle_unlike(run) if one.scope.arm not in named]
 
 
 WINDOW_CHECKS = (
@@ -203,7 +205,9 @@ WINDOW_CHECKS = (
         threshold="; ".join(
             f"{name}: SUSPECT > {low:g} CPUs, INVALID > {high:g}"
             for name, (low, high) in QUIET_CPUS.items()
-        ),
+        )
+        + f"; SUSPECT when an arm's idle windows differ from those without a hook by what makes "
+        f"{EFFECT:.0%} of its cost, and by {STANDARD_ERRORS:g} standard errors",
         source="/proc/stat at the edges of the idle window (server.json)",
         look=quiet,
     ),
