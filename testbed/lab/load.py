@@ -10,6 +10,7 @@ to a part of what was carried and tried again. All arms then get the same.
 
 import json
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from testbed.lab.trials import Experiment
@@ -48,7 +49,7 @@ def warm_up(experiment: Experiment) -> tuple[Experiment, list[dict[str, Any]]]:
     """
     tries: list[Try] = []
     bench = experiment.config.bench
-    trials = experiment.plan.warming()
+    trials = experiment.plan.warming(after=_earlier(experiment.run_dir.path / "raw"))
     while len(tries) < max(bench.warm_up, TRIES) and bench.warm_up:
         brief = bench.model_copy(update={"settle_s": 0.0, "idle_s": 0.2, "drain_s": 0.0})
         config = experiment.config.model_copy(update={"bench": brief})
@@ -70,6 +71,12 @@ def warm_up(experiment: Experiment) -> tuple[Experiment, list[dict[str, Any]]]:
         )
     config = experiment.config.model_copy(update={"bench": bench})
     return replace(experiment, config=config), [_as_json(one) for one in tries]
+
+
+def _earlier(raw: Path) -> int:
+    """Return the number of the last warm-up trial that is there: a run may have been resumed."""
+    names = (path.name.removeprefix("warm-up-") for path in raw.glob("warm-up-*"))
+    return max((int(n) for name in names if (n := name.partition("-")[0]).isdecimal()), default=0)
 
 
 def lowered(bench: BenchConfig, last: Try) -> BenchConfig:
