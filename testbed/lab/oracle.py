@@ -115,6 +115,7 @@ def examine(
             missing = [c.id for c in frames.cases if c.fate != "nowhere" and c.id not in seen]
         after = hook.hits()
     hook.prove_gone()
+    hook.prove_untouched()
 
     folder = f"oracle/{name}"
     run_dir.write(f"{folder}/sent.pcap.gz", frames.content)

@@ -141,6 +141,7 @@ class Experiment:
             kernel_log = self._kernel_log(before["kmsg_sequence"], after["kmsg_sequence"])
             hook.unload()  # the server has acknowledged the end: no packet comes after that
             hook.prove_gone()
+            hook.prove_untouched()
             time.sleep(max(0.0, drained - time.monotonic()))  # mpstat's last second ends
 
             record.mark("collect")
