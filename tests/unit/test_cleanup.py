@@ -179,6 +179,12 @@ def test_a_sweep_goes_on_and_tells_what_is_left() -> None:
     assert left == [f"arm {stays} does not unload"]
 
 
+def test_an_arm_that_cannot_be_unloaded_and_is_not_loaded_is_not_left() -> None:
+    world = World(Fault("server, beside", 1, "refused"))
+    server, client = world.guests["server"], world.guests["client"]
+    assert cleanup.sweep(server, client, arms.choose(ARMS, ["xdp"]), NetworkConfig()) == []
+
+
 # The same through `testbed bench`, with everything that comes before and after the trials.
 
 
