@@ -11,37 +11,16 @@ from pathlib import Path
 import pytest
 from fakes import Machine, World, reached
 
-from testbed.edge.account import Account
 from testbed.edge.guest import SOURCES
-from testbed.edge.terminal import Terminal
 from testbed.lab import building, cleanup
 from testbed.lab.arms import Hook
-from testbed.lab.deploy import Wanted
 from testbed.model import arm as arms
-from testbed.model.config import Config, NetworkConfig
+from testbed.model.config import NetworkConfig
 from testbed.model.errors import ArmError, ExitCode, GuestError
-from testbed.verbs.lab import Lab
-from testbed.verbs.machines import prepare
 
 REWRITE = "arms/include/rewrite.h"
 ARMS = Path(__file__).parents[2] / "guest/arms"
 Prepared = Callable[..., str]
-
-
-@pytest.fixture
-def prepared(
-    checkout: Path, account: Account, quiet: Terminal, capsys: pytest.CaptureFixture[str]
-) -> Prepared:
-    """A function that prepares the server for arms, as every command does first; what it warned."""
-    lab = Lab(checkout, quiet, Config())
-
-    def run(world: World, *names: str) -> str:
-        wanted = Wanted.read(checkout, arms.choose(checkout / "guest/arms", names))
-        capsys.readouterr()
-        prepare(lab, world.guests["server"], wanted)
-        return capsys.readouterr().err
-
-    return run
 
 
 def built_lines(world: World) -> list[str]:
