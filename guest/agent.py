@@ -239,5 +239,6 @@ def plain_files(folder: Path) -> dict[str, str]:
 
 if __name__ == "__main__":
     os.environ["LC_ALL"] = "C"  # whatever a command prints is read by a program
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"  # beside an arm's script it would change the arm
     gc.freeze()  # a fork's own collections leave the shared pages alone
     Agent().serve()

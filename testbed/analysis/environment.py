@@ -143,6 +143,14 @@ def details(run: Run) -> list[tuple[str, list[tuple[str, str]]]]:
             rows = [row for row in rows if row not in known]
             title += ": what changed"
         groups.append((title, rows))
+    built = [
+        (f"{arm}/{name}", sha)
+        for arm, made in run.built.items()
+        for name, sha in made.items()
+        if not name.startswith(".")  # make's notes
+    ]
+    if built:
+        groups.append(("Built in the server, SHA-256", built))
     if run.config:
         groups.append(("Configuration", list(_flat("", run.config))))
     return groups

@@ -15,7 +15,28 @@ def method(run: Run) -> list[tuple[str, str]]:
     seed = "" if run.seed is None else f"drawn with seed {run.seed}, "
     rows.append(("Order", f"{seed}{len(run.blocks)} blocks, in pairs of an order and its mirror"))
     rows += [("Cut off", f"and resumed with block {at.block}, {at.utc}") for at in run.resumed]
-    return rows
+    return rows + _length(run)
+
+
+def _length(run: Run) -> list[tuple[str, str]]:
+    """How long the run took; of one that was resumed each stretch and their sum."""
+    if not run.complete or not run.parts:
+        return []
+    lengths = [part.length_s for part in run.parts]
+    known = [length for length in lengths if length is not None]
+    said = _minutes(sum(known)) if len(known) == len(lengths) else environment.UNKNOWN
+    if len(lengths) > 1:
+        each = "; ".join(
+            f"from {part.started_utc or environment.UNKNOWN} "
+            + (environment.UNKNOWN if part.length_s is None else _minutes(part.length_s))
+            for part in run.parts
+        )
+        said += f", in {len(lengths)} parts: {each}"
+    return [("Length", said)]
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
 
 
 def _traffic(run: Run, clients: list[ClientTrial]) -> list[tuple[str, str]]:

@@ -113,6 +113,18 @@ class Boot:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunPart:
+    """A stretch of a run: mostly the whole, else from a start or resumption to the next cut.
+
+    `length_s` is None where nobody wrote down when it ended.
+    """
+
+    block: int
+    started_utc: str
+    length_s: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
     """How often the arm's program ran in the probe pass, and for how long, by its own counters."""
 
@@ -163,6 +175,8 @@ class Run:
     facts: Mapping[str, Mapping[str, Any]]
     edited: tuple[str, ...] = ()
     """Files that are not as the manifest's checksums say: changed, or gone."""
+    added: tuple[str, ...] = ()
+    """Files among the measured ones that the manifest does not list."""
     oracle: Mapping[str, OracleOutcome] = field(default_factory=dict)
     """What the same-work gate found, by arm; those that were not put through it are missing."""
     problems: tuple[str, ...] = ()
@@ -172,6 +186,10 @@ class Run:
     probes: Mapping[str, Probe] = field(default_factory=dict)
     """What the probe pass timed, by arm."""
     resumed: tuple[Resumption, ...] = ()
+    parts: tuple[RunPart, ...] = ()
+    """Its stretches of time; empty where they were not recorded."""
+    built: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """What the arms' builds made, by arm: each file with its SHA-256; empty if not recorded."""
     boots: tuple[Boot, ...] = ()
     """Of a run that was to go over several (`bench --boots`), the first one included."""
 

@@ -14,11 +14,12 @@ from typing import Any
 from testbed.analysis.document import read_json
 from testbed.analysis.oracle import outcomes_of
 from testbed.analysis.oracle_records import OracleOutcome
-from testbed.analysis.records import Arm, Boot, LoadTry, Probe, Resumption, Run
+from testbed.analysis.records import Arm, Boot, LoadTry, Probe, Resumption, Run, RunPart
 from testbed.analysis.trial import load_trial
 from testbed.model.errors import ParseError, RunError
 from testbed.model.json_node import Node
 from testbed.model.plan import RUN_SCHEMA
+from testbed.model.run_files import MEASURED, is_measured
 
 
 def load_run(path: Path) -> Run:
@@ -72,12 +73,15 @@ def load_run(path: Path) -> Run:
         manifest=manifest,
         facts=_facts(path),
         edited=_edited(path, manifest),
+        added=_added(path, manifest),
         oracle=oracle,
         problems=problems,
         load=_load(plan),
         probes=_probes(path, arms),
         resumed=_resumed(plan),
         boots=_boots(plan),
+        parts=_parts(plan),
+        built=_built(plan),
     )
 
 
@@ -125,6 +129,26 @@ def _boots(plan: Node) -> tuple[Boot, ...]:
     )
 
 
+def _parts(plan: Node) -> tuple[RunPart, ...]:
+    parts = plan.find("parts")
+    return tuple(
+        RunPart(
+            block=one.integer("block"),
+            started_utc=one.optional_text("started_utc"),
+            length_s=one.optional_number("length_s"),
+        )
+        for one in (parts.items() if parts is not None else ())
+    )
+
+
+def _built(plan: Node) -> dict[str, dict[str, str]]:
+    built = plan.find("built")
+    if built is None:
+        return {}
+    arms = {name: built.get(name) for name in built.mapping()}
+    return {name: {file: made.text(file) for file in made.mapping()} for name, made in arms.items()}
+
+
 def _probes(path: Path, arms: tuple[Arm, ...]) -> dict[str, Probe]:
     """What the arms' own counters timed in the probe pass; an arm without any is left out."""
     found = {}
@@ -138,13 +162,29 @@ def _probes(path: Path, arms: tuple[Arm, ...]) -> dict[str, Probe]:
 
 
 def _edited(path: Path, manifest: dict[str, Any]) -> tuple[str, ...]:
-    """The measured files that are not what the manifest's checksums say."""
+    """The measured files that are not what the manifest's checksums say.
+
+    Manifests of earlier versions list pages and tables too, where a report was made before the run
+    ended; those may be made anew at any time.
+    """
     sums = manifest.get("files")
     if not isinstance(sums, dict):
         return ("manifest.json: no checksums",) if manifest else ()
     return tuple(
-        name for name, digest in sorted(sums.items()) if _sha256(path, str(name)) != digest
+        name
+        for name, digest in sorted(sums.items())
+        if is_measured(name) and _sha256(path, name) != digest
     )
+
+
+def _added(path: Path, manifest: dict[str, Any]) -> tuple[str, ...]:
+    """Files among the measured ones that the manifest does not know."""
+    sums = manifest.get("files")
+    if not isinstance(sums, dict):
+        return ()
+    found = (file for name in MEASURED for file in (path / name).rglob("*"))
+    names = (file.relative_to(path).as_posix() for file in found if not file.is_dir())
+    return tuple(sorted(name for name in names if name not in sums and not name.endswith(".new")))
 
 
 def _sha256(root: Path, name: str) -> str | None:

@@ -195,8 +195,7 @@ def selftest(
     """Put real faults into real trials, and see whether the checks find each of them."""
     from testbed import verbs
 
-    if not verbs.selftest(the_lab(), _names(faults), as_json=json):
-        raise typer.Exit(int(ExitCode.INVALID))
+    raise typer.Exit(int(verbs.selftest(the_lab(), _names(faults), as_json=json)))
 
 
 @app.command()

@@ -18,11 +18,12 @@ from typing import Any
 from testbed.edge import agent, journal
 from testbed.edge.agent import Agent, Job, Output, unpacked
 from testbed.edge.connection import broken, connect
-from testbed.edge.sources import tar_of
+from testbed.model.deployed import Deployed
 from testbed.model.errors import GuestError, NoAnswer, ParseError
 from testbed.model.json_node import parse_json
 
 SOURCES = "/opt/testbed/guest"
+PUSHED = "/run/testbed-push.tar.gz"
 
 
 @dataclass
@@ -32,6 +33,8 @@ class Guest:
     role: str
     port: int
     key: Path
+    deployed: Deployed | None = field(default=None, repr=False)
+    """What lies in it, once that was put there and looked at by this command."""
     _connection: Any = field(default=None, repr=False)
     _agent: Any = field(default=None, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -196,21 +199,14 @@ class Guest:
                 detail=output.stdout[-2000:],
             ) from error
 
-    def push(self, folder: Path, target: str) -> None:
-        """Put the sources of `folder` into the remote folder `target`, sent as one tar."""
-        with self._lock:
-            self._connection.put(io.BytesIO(tar_of(folder)), "/run/testbed-push.tar.gz")
-        new = shlex.quote(target)
-        self.shell(
-            f"mkdir -p {new} && tar -xzf /run/testbed-push.tar.gz -C {new} && "
-            f"rm /run/testbed-push.tar.gz",
-            ["push", target], check=True, timeout_s=120,
-        )  # fmt: skip
-
-    def write(self, path: str, text: str) -> None:
-        """Write a small remote file."""
-        line = f"printf %s {shlex.quote(text)} > {shlex.quote(path)}"
-        self.shell(line, ["write", path], check=True, timeout_s=30)
+    def push(self, tar: bytes, line: str) -> None:
+        """Send a compressed tar as PUSHED; `line`, whose every word is quoted, unpacks it."""
+        try:
+            with self._lock:
+                self._connection.put(io.BytesIO(tar), PUSHED)
+        except broken() as error:
+            raise GuestError(f"{self.role}: its sources could not be sent ({error})") from error
+        self.shell(line, ["push", SOURCES], check=True, timeout_s=120)
 
     def put(self, path: str, content: bytes) -> None:
         """Write one remote file of any size, whole or not at all; its folder must exist."""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The run directory: the one thing that measuring leaves for reading.
 
-`manifest.json` is written last and atomically, with a checksum of every raw file. A
+`manifest.json` is written last and atomically, with a checksum of every measured file. A
 directory without one is an incomplete run, and every reader says so.
 """
 
@@ -15,9 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from testbed.model.errors import HostError, RunError
-
-LOG = "testbed.log"
-"""In a run: all that was said and done. It is no data: nothing reads it, no checksum covers it."""
+from testbed.model.run_files import is_measured
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -76,12 +74,13 @@ class RunDir:
             ) from error
 
     def checksums(self) -> dict[str, str]:
-        """Return {name: SHA-256} of everything measured so far; the log goes on after that."""
+        """Return {name: SHA-256} of everything measured; not of pages made of it meanwhile."""
         files = sorted(p for p in self.path.rglob("*") if p.is_file() and not p.is_symlink())
+        names = {path.relative_to(self.path).as_posix(): path for path in files}
         return {
-            str(p.relative_to(self.path)): hashlib.sha256(p.read_bytes()).hexdigest()
-            for p in files
-            if p.suffix != ".new" and p != self.path / LOG
+            name: hashlib.sha256(path.read_bytes()).hexdigest()
+            for name, path in names.items()
+            if path.suffix != ".new" and is_measured(name)
         }
 
     def close(self, manifest: dict[str, Any]) -> None:

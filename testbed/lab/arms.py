@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from testbed.edge.guest import SOURCES, Guest
+from testbed.lab.deploy import look
 from testbed.model.arm import Arm, placeholders
 from testbed.model.config import NetworkConfig
+from testbed.model.deployed import changes, named
 from testbed.model.errors import ArmError, GuestError, NoAnswer, ParseError
 from testbed.model.json_node import Node, parse_json
 
@@ -109,6 +111,13 @@ class Hook:
                 hint="the next trial would measure it too; `testbed down --destroy` clears it",
             )
 
+    def prove_untouched(self) -> None:
+        """Raise ArmError when files below /opt/testbed are not as they were put and built.
+
+        The arm ran last: its commands run as root, and can change its own and all others.
+        """
+        demand_untouched(self.server, f"after arm {self.arm.name} ran")
+
     def _run(self, step: str, failure: str) -> str:
         commands = self.arm.resolve(getattr(self.arm.commands, step), self.values)
         if not commands:
@@ -152,3 +161,19 @@ def _probed(node: Node) -> dict[str, Any]:
     for key in PROBED:
         node.integer(key)
     return node.mapping()
+
+
+def demand_untouched(server: Guest, when: str) -> None:
+    """Raise ArmError that begins with `when` if what lies in the server is not what was put there.
+
+    Not looked at where nothing was put by this command.
+    """
+    if server.deployed is None:
+        return
+    changed = changes(server.deployed.lies, look(server).files)
+    if changed:
+        raise ArmError(
+            f"{when}, files are not as they were built and recorded: {named(changed)}",
+            hint="files are made by `build`; what `load` and the others need for the moment "
+            "belongs in /run. The next command replaces what was changed",
+        )

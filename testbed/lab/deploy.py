@@ -1,62 +1,143 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sources and addresses into the guests: pushed and applied again only when they changed."""
+"""Sources and addresses into the guests.
 
-import hashlib
-import shlex
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+What a guest has is listed with its checksums and held against the record of what was put and built
+there. A part that is not of today's sources, or is not as it was recorded, is replaced as a whole.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from testbed.edge.guest import SOURCES, Guest
-from testbed.edge.sources import is_source
-from testbed.model import arm as arm_manifest
-from testbed.model.arm import Arm, placeholders
+from testbed.edge.guest import PUSHED, SOURCES, Guest
+from testbed.edge.sources import Source, Sources, read_sources, stamp_of, tar_of
+from testbed.model.arm import Arm
 from testbed.model.config import Config, NetworkConfig
-from testbed.model.errors import ArmError, ConfigError, GuestError, MachineError, NoAnswer
+from testbed.model.deployed import PROGRAMS, SHARED, Deployed, Part, part_of
+from testbed.model.errors import MachineError
 
-BUILD_LIMIT_S = 600
-STAMP = ".testbed-stamp"
+STAGED = "/opt/testbed/staged"
+"""Where parts are unpacked, and arms built, before they take their places."""
 KERNEL = "/proc/sys/kernel/osrelease"
+CHECKSUM = re.compile(r"([0-9a-f]{64})  (?:\./)?(.*)", re.DOTALL)
+_LOOK = (
+    f"cd {SOURCES} 2>/dev/null && {{ find . -type f -exec sha256sum -z {{}} +; "
+    "find . ! -type f ! -type d -printf '%y>%l\\0%P\\0'; }; "
+    f"cat {KERNEL}; grep -s ^DRIVER= /sys/class/net/lab0/device/uevent"
+)
+# Folders of arms stay until the arm itself is replaced: it may be loaded, and is unloaded by them.
+_REPLACE_PROGRAMS = (
+    f'for arm in {SOURCES}/arms/*/; do name=$(basename "$arm"); '
+    f'if [ -d "$arm" ] && [ ! -e {STAGED}/programs/arms/"$name" ]; then '
+    f'mv "$arm" {STAGED}/programs/arms/; fi; done && '
+    f"rm -rf {SOURCES} && mv {STAGED}/programs {SOURCES} && python3 -m compileall -q -l {SOURCES}"
+)
 
 
 @dataclass(frozen=True)
 class Found:
-    """What a guest has: the stamps of its sources and of its built arms, its kernel and NIC."""
+    """What a guest has: its files by path with their SHA-256, its kernel and NIC.
 
-    sources: str
-    arms: Mapping[str, str]
+    In place of a checksum `l>TARGET` stands for a link, `p>` and the like for other things.
+    """
+
+    files: Mapping[str, str]
     kernel: str
     driver: str
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What the guests shall have, read once: programs, and arms by the names of their folders."""
+
+    programs: Sources
+    arms: Mapping[str, tuple[Arm, Sources]]
+
+    @classmethod
+    def read(cls, checkout: Path, arms: Sequence[Arm]) -> "Wanted":
+        """Read today's sources; raises HostError when a file cannot be read."""
+        guest = checkout / "guest"
+        programs = {
+            name: source
+            for name, source in read_sources(guest).items()
+            if part_of(name) == PROGRAMS and not name.startswith("box/")
+        }
+        folders = {arm.folder: arm for arm in arms}
+        return cls(programs, {
+            name: (arm, read_sources(arm.outside or guest / "arms" / name))
+            for name, arm in folders.items()
+        })  # fmt: skip
+
+    def stamps(self) -> dict[str, str]:
+        """Return a hash over what each part is made from; an arm's includes the shared sources."""
+        shared = {n: s for n, s in self.programs.items() if n.startswith(f"arms/{SHARED}/")}
+        arms = {
+            name: stamp_of({**shared, **placed(name, own)}) for name, (_, own) in self.arms.items()
+        }
+        return {PROGRAMS: stamp_of(self.programs), **arms}
+
+    def stamp(self) -> str:
+        """Return a hash over all of it."""
+        words = {name: Source(text.encode()) for name, text in self.stamps().items()}
+        return stamp_of(words)
+
+
 def look(guest: Guest) -> Found:
-    """Ask a guest what it has, in one round trip; what is not there is an empty text."""
-    here, kernel, nic = (
-        shlex.quote(path) for path in (SOURCES, KERNEL, "/sys/class/net/lab0/device/uevent")
-    )
-    line = f"grep -s '' {here}/{STAMP} {here}/arms/*/{STAMP} {kernel} {nic}"
-    said = guest.shell(line, ["stamps, kernel, NIC"], check=False, timeout_s=60).stdout
-    pairs = [(path, text) for path, _, text in (one.partition(":") for one in said.splitlines())]
-    texts = dict(reversed(pairs))  # of a file with several lines, the first
-    drivers = [text.removeprefix("DRIVER=") for _, text in pairs if text.startswith("DRIVER=")]
-    arms = {
-        path.split("/")[-2]: text
-        for path, text in texts.items()
-        if path.startswith(f"{SOURCES}/arms/")
+    """Ask a guest what it has, in one round trip (a quarter of a second, where it is emulated)."""
+    words = ["look", SOURCES]
+    *records, rest = guest.shell(_LOOK, words, check=False, timeout_s=60).stdout.split("\0")
+    files, left = {}, iter(records)
+    for record in left:
+        if found := CHECKSUM.fullmatch(record):
+            files[found[2]] = found[1]
+        else:  # no file: what it is, and then its path
+            files[next(left, "")] = record
+    kernel, _, driver = rest.partition("\n")
+    return Found(files, kernel, driver.strip().removeprefix("DRIVER="))
+
+
+def lacking(wanted: Wanted, known: Deployed, found: Found) -> set[str]:
+    """Return the parts that a guest does not have as they are today: never put, old or damaged."""
+    bad = known.tampered(found.files)
+    parts = {name: known.parts.get(name, Part()) for name in wanted.stamps()}
+    stamps = stamps_in(wanted, found.kernel)
+    return {
+        name for name, part in parts.items()
+        if part.stamp != stamps[name] or name in bad
+    }  # fmt: skip
+
+
+def push(guest: Guest, wanted: Wanted, parts: Iterable[str]) -> None:
+    """Send parts, in one tar: programs take their place, arms wait in STAGED to be built.
+
+    Raises GuestError when that fails.
+    """
+    names = set(parts)
+    files = {
+        path: source for name, (_, own) in wanted.arms.items() if name in names
+        for path, source in placed(name, own).items()
+    }  # fmt: skip
+    steps = [f"rm -rf {STAGED} && mkdir -p {STAGED}", f"tar -xzf {PUSHED} -C {STAGED}",
+             f"rm {PUSHED}"]  # fmt: skip
+    if PROGRAMS in names:
+        files |= {f"programs/{name}": source for name, source in wanted.programs.items()}
+        steps.append(_REPLACE_PROGRAMS)
+    if names:
+        guest.push(tar_of(files), " && ".join(steps))
+
+
+def stamps_in(wanted: Wanted, kernel: str) -> dict[str, str]:
+    """Return the stamps of the parts on a kernel, for which arms are built."""
+    return {
+        name: stamp if name == PROGRAMS else f"{kernel} {stamp}"
+        for name, stamp in wanted.stamps().items()
     }
-    return Found(
-        texts.get(f"{SOURCES}/{STAMP}", ""), arms, texts.get(KERNEL, ""), "".join(drivers[:1])
-    )
 
 
-def push_sources(guest: Guest, checkout: Path, found: Found) -> None:
-    """Give one guest today's sources, unless it has them; raises GuestError when that fails."""
-    sources = checkout / "guest"
-    stamp = source_stamp(sources)
-    if found.sources != stamp:
-        guest.push(sources, SOURCES)
-        guest.write(f"{SOURCES}/{STAMP}", stamp)
+def placed(name: str, own: Sources) -> dict[str, Source]:
+    """Return an arm's sources by their paths in a guest."""
+    return {f"arms/{name}/{path}": source for path, source in own.items()}
 
 
 def set_up(guest: Guest, config: Config, found: Found) -> None:
@@ -82,87 +163,3 @@ def setup_arguments(role: str, network: NetworkConfig) -> list[str]:
         return [own, network.gateway_address, network.target_address, network.namespace]
     own = f"{network.client_address}/{network.prefix_length}"
     return [own, network.server_address, network.target_address]
-
-
-def source_stamp(*folders: Path) -> str:
-    """Return a hash over the sources below `folders`, without the box's recipe."""
-    digest = hashlib.sha256()
-    for folder in folders:
-        for path in sorted(folder.rglob("*")):
-            relative = path.relative_to(folder)
-            if path.is_file() and relative.parts[0] != "box" and is_source(relative):
-                digest.update(str(relative).encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()
-
-
-def stamp_of(checkout: Path, arms: Sequence[Arm]) -> str:
-    """Return a hash over the guests' programs and the sources of arms, those from outside too."""
-    outside = [arm.outside for arm in arms if arm.outside is not None]
-    return source_stamp(checkout / "guest", *dict.fromkeys(outside))
-
-
-def build_arms(
-    server: Guest, arms: Sequence[Arm], checkout: Path, config: Config, found: Found
-) -> Found:
-    """Build arms in the server against its own kernel, side by side, unless that was done.
-
-    Those from outside of guest/arms/ are pushed first. Returns what the server has then. Raises
-    ArmError with the compiler's words.
-    """
-    needed = {arm.folder: arm for arm in arms if arm.commands.build or arm.outside}
-    wanted = {name: f"{found.kernel} {_stamp(arm, checkout)}" for name, arm in needed.items()}
-    todo = [arm for name, arm in needed.items() if found.arms.get(name) != wanted[name]]
-    for arm in todo:  # in turn: each push uses the same file in the server
-        if arm.outside is not None:
-            server.run(["rm", "-rf", _folder(arm)])
-            server.push(arm.outside, _folder(arm))
-    with ThreadPoolExecutor(len(todo) or 1) as pool:
-        list(pool.map(lambda arm: _build(server, arm, config, wanted[arm.folder]), todo))
-    return replace(found, arms={**found.arms, **wanted})
-
-
-def built(server: Guest, arms: Sequence[Arm], found: Found) -> list[Arm]:
-    """Return the arms that this server can ever have loaded.
-
-    Of `arms` those that are built, or need no build; and every arm that an earlier command brought
-    from outside, by the manifest that it left there.
-    """
-    mine = [arm for arm in arms if not arm.commands.build or arm.folder in found.arms]
-    others = set(found.arms) - {arm.folder for arm in arms}
-    return [*mine, *(arm for name in sorted(others) if (arm := _left_there(server, name)))]
-
-
-def _left_there(server: Guest, name: str) -> Arm | None:
-    """Return the arm of a folder in the server; None when its manifest says nothing any more."""
-    path = f"{SOURCES}/arms/{name}/arm.toml"
-    try:
-        return arm_manifest.parse(server.run(["cat", path], check=False).stdout, Path(path))
-    except ConfigError:
-        return None
-
-
-def _folder(arm: Arm) -> str:
-    return f"{SOURCES}/arms/{arm.folder}"
-
-
-def _stamp(arm: Arm, checkout: Path) -> str:
-    """Return a hash over what the arm is built from."""
-    sources = checkout / "guest/arms"
-    return source_stamp(sources / "include", arm.outside or sources / arm.folder)
-
-
-def _build(server: Guest, arm: Arm, config: Config, stamp: str) -> None:
-    folder = _folder(arm)
-    commands = arm.resolve(arm.commands.build, placeholders(config.network, folder))
-    try:
-        if commands:
-            server.run_all(commands, cwd=folder, timeout_s=BUILD_LIMIT_S)
-    except NoAnswer:
-        raise  # the compiler said nothing against the arm
-    except GuestError as error:
-        raise ArmError(
-            f"arm {arm.name} does not build",
-            hint=f"the compiler's words are above; sources: {arm.place}/",
-            detail=error.detail or error.message,
-        ) from error
-    server.write(f"{folder}/{STAMP}", stamp)

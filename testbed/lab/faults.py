@@ -70,6 +70,11 @@ class Fault:
     host_hogs: int = 0
     gate: bool = False
 
+    @property
+    def is_put_in(self) -> bool:
+        """Whether something has to be done in mid-trial, which can fail; else it is in as such."""
+        return bool(self.commands or self.unload_hook or self.host_hogs)
+
 
 _LIMITS = ("--property=RuntimeMaxSec=60", "--collect", "--quiet")
 

@@ -13,16 +13,22 @@ from testbed.edge import host
 from testbed.edge.guest import Guest
 from testbed.lab.arms import Hook
 from testbed.lab.faults import Argv, Fault
+from testbed.model.errors import NoAnswer, TestbedError
 from testbed.model.plan import Trial
 
 
 @dataclass
 class Injection:
-    """One fault and the place where it goes; `witness` belongs to an Experiment."""
+    """One fault and the place where it goes; `witness` belongs to an Experiment.
+
+    `problem` tells why the fault is not in, which no check can find then: its commands failed, or
+    their moment did not come. None once it is in.
+    """
 
     fault: Fault
     server: Guest
     hook: Hook
+    problem: str | None = "its moment did not come"
     _stack: ExitStack = field(default_factory=ExitStack)
     _over: Event = field(default_factory=Event)
     _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
@@ -53,15 +59,29 @@ class Injection:
             self._put_in()
 
     def _put_in(self) -> None:
-        for argv in self._filled(self.fault.commands):
-            self.server.run(argv)
-        if self.fault.unload_hook:
-            self.hook.unload()
-        for _ in range(self.fault.host_hogs):
-            hog = (sys.executable, "-c", "while True: pass")
-            self._stack.enter_context(host.beside(hog))
+        """Put the fault in; what fails is noted, and the trial goes on. A dead guest ends it."""
+        try:
+            for argv in self._filled(self.fault.commands):
+                self.server.run(argv)
+            if self.fault.unload_hook:
+                self.hook.unload()
+            for _ in range(self.fault.host_hogs):
+                hog = (sys.executable, "-c", "while True: pass")
+                self._stack.enter_context(host.beside(hog))
+        except NoAnswer:
+            raise
+        except (TestbedError, OSError) as error:
+            self.problem = _in_words(error)
+        else:
+            self.problem = None
 
     def _filled(self, commands: Sequence[Argv]) -> list[list[str]]:
         """Return commands with the target's port in them; other braces stay as they are."""
         port = self.hook.values["target_port"]
         return [[word.replace("{target_port}", port) for word in argv] for argv in commands]
+
+
+def _in_words(error: TestbedError | OSError) -> str:
+    """Return a failure with the last line of what the failing program said."""
+    said = error.detail.splitlines() if isinstance(error, TestbedError) else []
+    return ": ".join([str(error), *said[-1:]])

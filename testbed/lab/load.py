@@ -13,6 +13,7 @@ same.
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from testbed.lab.host_load import HostLoad
@@ -68,7 +69,7 @@ def warm_up(experiment: Experiment) -> tuple[Experiment, list[dict[str, Any]]]:
     """
     tries: list[Try] = []
     bench = experiment.config.bench
-    trials = experiment.plan.warming()
+    trials = experiment.plan.warming(after=_earlier(experiment.run_dir.path / "raw"))
     while len(tries) < max(bench.warm_up, TRIES) and bench.warm_up:
         longest_s = min(bench.duration_s, LONGEST_TRY_S) if tries else bench.duration_s
         once = {"settle_s": 0.0, "idle_s": 0.2, "drain_s": 0.0, "duration_s": longest_s}
@@ -132,6 +133,12 @@ def _host_words(host: HostLoad) -> str:
     if host.waiting_share is not None:
         parts.append(f"the server waited for a CPU {host.waiting_share * 100:.0f} % of the time")
     return " and ".join(parts)
+
+
+def _earlier(raw: Path) -> int:
+    """Return the number of the last warm-up trial that is there: a run may have been resumed."""
+    names = (path.name.removeprefix("warm-up-") for path in raw.glob("warm-up-*"))
+    return max((int(n) for name in names if (n := name.partition("-")[0]).isdecimal()), default=0)
 
 
 def lowered(bench: BenchConfig, last: Try) -> BenchConfig:

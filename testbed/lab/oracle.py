@@ -107,6 +107,7 @@ def examine(
             ]  # fmt: skip
         after = hook.hits()
     hook.prove_gone()
+    hook.prove_untouched()
 
     folder = f"oracle/{name}"
     run_dir.write(f"{folder}/sent.pcap.gz", frames.content)

@@ -13,6 +13,7 @@ from typing import Any
 from testbed.edge.account import Account
 from testbed.edge.identity import CARRIED, CLAIM, carried, carry, checkout_of
 from testbed.edge.libvirt import Domains
+from testbed.model.deployed import Deployed
 
 ROLES = ("client", "server")
 
@@ -92,6 +93,14 @@ class Project:
             (self.path / "prepared.json").unlink(missing_ok=True)
         else:
             self.account.write(self.path / "prepared.json", json.dumps(dict(stamp)) + "\n")
+
+    def deployed(self, role: str) -> Deployed:
+        """Return what was put and built in a guest."""
+        return Deployed.parse(self._read(f"deployed-{role}.json"))
+
+    def note_deployed(self, role: str, deployed: Deployed) -> None:
+        """Write down what was put and built in a guest."""
+        self.account.write(self.path / f"deployed-{role}.json", json.dumps(deployed.as_json()))
 
     def boots(self) -> dict[str, Any]:
         """Return when the machines were booted, and how often and when last resumed."""

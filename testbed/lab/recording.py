@@ -24,6 +24,16 @@ from testbed.model.errors import ExitCode
 from testbed.model.plan import RUN_SCHEMA, Plan
 
 
+def now() -> str:
+    """Return the time as the files of a run have it."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+def part_from(block: int) -> dict[str, Any]:
+    """Return a stretch of a run that begins now, with this block."""
+    return {"block": block, "started_utc": now(), "ended_utc": None, "length_s": None}
+
+
 @dataclass
 class Recording:
     """One run, as its directory shall tell of it; `arms` are the labels of what was loaded.
@@ -45,8 +55,12 @@ class Recording:
     request: Mapping[str, Any] = field(default_factory=dict)
     sources: str = ""
     """A hash over the guests' programs and the arms; with `request`, what resuming needs."""
+    built: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """What the arms' builds made: {folder: {file: SHA-256}}."""
     resumed: list[dict[str, Any]] = field(default_factory=list)
     """When the run went on after it had been cut off, and with which block."""
+    parts: list[dict[str, Any]] = field(default_factory=lambda: [part_from(1)])
+    """Its stretches of time, the last one being the present; most runs have one."""
 
     boots: list[dict[str, Any]] = field(default_factory=list)
     """Of a run over several boots: the block that each began with, and both kernels' boot ids."""
@@ -63,7 +77,7 @@ class Recording:
         """Frame the trials; only when the block ends well does the run get its manifest."""
         self.write_plan(self.plan)
         before = self.run_dir.path / "facts/host.json"
-        started, clock = datetime.now(timezone.utc), time.monotonic()
+        clock = time.monotonic()
         if not (self.resumed and before.exists()):
             with ThreadPoolExecutor(1) as beside:
                 host_facts = beside.submit(hostfacts.collect, self.machines)
@@ -73,15 +87,24 @@ class Recording:
         yield
         loop_s = time.monotonic() - loop
         self._facts("after")
-        manifest = self._manifest(started)
+        length_s = round(time.monotonic() - clock, 3)
+        self.parts = [
+            *self.parts[:-1],
+            {**self.parts[-1], "ended_utc": now(), "length_s": length_s},
+        ]
+        lengths = [part["length_s"] for part in self.parts]
+        whole = len(lengths) == 1
+        manifest = self._manifest()
         manifest["durations"] = {
-            "total_s": round(time.monotonic() - clock, 3),
-            "trials_s": round(loop_s, 3),
+            "total_s": None if None in lengths else round(sum(lengths), 3),
+            "trials_s": round(loop_s, 3) if whole else None,
         }
+        self.write_plan(self.plan)
         self.run_dir.close(manifest)
 
     def write_plan(self, plan: Plan) -> None:
         """Write plan.json: what is going to be done; again when a plan grows."""
+        self.plan = plan
         document = {
             "schema": RUN_SCHEMA,
             "profile": self.profile,
@@ -95,8 +118,10 @@ class Recording:
             "load": self.load,
             "request": dict(self.request),
             "sources": self.sources,
+            "built": {name: dict(made) for name, made in self.built.items()},
             "resumed": self.resumed,
             "boots": self.boots,
+            "parts": self.parts,
         }
         self.run_dir.write_json("plan.json", document)
 
@@ -106,7 +131,7 @@ class Recording:
             for role, said in zip(self.guests, facts, strict=True):
                 self.run_dir.write_json(f"facts/{role}-{when}.json", said)
 
-    def _manifest(self, started: datetime) -> dict[str, Any]:
+    def _manifest(self) -> dict[str, Any]:
         bench = self.config.bench
         windows = ("settle_s", "idle_s", "duration_s", "drain_s")
         return {
@@ -114,8 +139,8 @@ class Recording:
             "run_id": self.run_dir.path.name,
             "status": "complete",
             "command": list(self.command),
-            "started_utc": started.isoformat(timespec="seconds"),
-            "ended_utc": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            "started_utc": self.parts[0]["started_utc"],
+            "ended_utc": self.parts[-1]["ended_utc"],
             "versions": {"testbed": testbed.__version__, "python": sys.version.split()[0]},
             "git": _git(self.machines.checkout),
             "profile": self.profile,
@@ -123,6 +148,7 @@ class Recording:
             "warm_up": list(self.plan.warm_up),
             "accelerator": self.machines.accelerator().name,
             "resumed": self.resumed,
+            "parts": self.parts,
             "exit_code": int(ExitCode.OK),
         }
 

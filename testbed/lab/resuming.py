@@ -8,6 +8,7 @@ are what is compared, so one of which a trial is missing is done again, whole.
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -83,18 +84,40 @@ class Unfinished:
             number += 1
         return number
 
+    @property
+    def parts(self) -> list[dict[str, Any]]:
+        """The stretches of the run so far, as plan.json tells.
+
+        One that was cut off ended with its last trial, as far as anybody knows.
+        """
+        known = self.document.get("parts") or [{
+            "block": 1, "started_utc": _named_after(self.path), "ended_utc": None, "length_s": None,
+        }]  # fmt: skip
+        ended_s = max(map(_ended_s, self.path.glob("raw/*/trial.json")), default=0.0)
+        began = known[-1]["started_utc"]
+        length_s = ended_s - datetime.fromisoformat(began).timestamp() if began else 0
+        if length_s <= 0:  # not known, or it has no trial
+            return list(known)
+        ended = datetime.fromtimestamp(ended_s, timezone.utc).isoformat(timespec="seconds")
+        return [*known[:-1], {**known[-1], "ended_utc": ended, "length_s": round(length_s, 3)}]
+
     def differences(
-        self, config: Config, sources: str, arms: list[Any], host: Mapping[str, Any]
+        self, config: Config, made: Mapping[str, Any], arms: list[Any], host: Mapping[str, Any]
     ) -> Iterator[str]:
-        """What is no longer as it was when the run began, a line each; none lets it go on."""
+        """What is no longer as it was when the run began, a line each; none lets it go on.
+
+        `made` is what a run records of its arms' sources and builds.
+        """
         for section in ("machines", "network", "box"):
             was, now = (getattr(c, section).model_dump() for c in (self.config, config))
             yield from (
                 f"[{section}] {key}: {was[key]}, now {now[key]}" for key in was
                 if was[key] != now[key]
             )  # fmt: skip
-        if self.document["sources"] != sources:
+        if self.document["sources"] != made["sources"]:
             yield "the sources of the guests' programs or of the arms changed"
+        elif self.document.get("built", made["built"]) != made["built"]:
+            yield "the arms' builds came to other files than when the run began"
         if self.document["arms"] != arms:
             yield "the arms' manifests changed"
         before = self._facts()
@@ -117,3 +140,21 @@ class Unfinished:
         for number in range(done + 1, len(self.plan.blocks) + 1):
             for trial in self.plan.block(number):
                 shutil.rmtree(self.path / "raw" / trial.folder, ignore_errors=True)
+
+
+def _named_after(path: Path) -> str | None:
+    """Return when a run began by its folder's name, for plans that do not tell."""
+    try:
+        when = datetime.strptime(path.name[:16], "%Y%m%dT%H%M%SZ")
+    except ValueError:
+        return None
+    return when.replace(tzinfo=timezone.utc).isoformat(timespec="seconds")
+
+
+def _ended_s(path: Path) -> float:
+    """Return when a trial ended, in seconds since 1970; 0 where its file does not tell."""
+    try:
+        steps = parse_json(path.read_text(), path.name).get("timeline").items()
+        return steps[-1].integer("utc_ns") / 1e9
+    except (OSError, ValueError, LookupError, ParseError):
+        return 0.0

@@ -162,6 +162,7 @@ class Experiment:
         hook.unload()
         hook.prove_gone()
         record.read_memory("gone", hook.server.memory)
+        hook.prove_untouched()
 
     def _undo(
         self, hook: Hook, begun: Sequence[Future[Any]], _kind: object, failure: object, _at: object

@@ -80,12 +80,13 @@ class Plan:
         """
         return tuple(1 + len(self.blocks) * number // boots for number in range(boots))
 
-    def warming(self) -> Iterator[Trial]:
+    def warming(self, after: int = 0) -> Iterator[Trial]:
         """Yield trials that are never compared, without end: the warm-up's arms in turn.
 
-        They warm up caches, translations and clocks, and find the load that is carried.
+        They warm up caches, translations and clocks, and find the load that is carried. `after` is
+        the number of the last one of an earlier warm-up, which a run that was resumed has.
         """
-        for number, arm in enumerate(cycle(self.warm_up), start=1):
+        for number, arm in enumerate(cycle(self.warm_up), start=after + 1):
             yield Trial(WARM_UP, number, arm, self.seed * 1000)
 
     def probing(self) -> Iterator[Trial]:

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,20 +14,22 @@ from testbed.edge import journal, store
 from testbed.edge.connection import closed_after, closed_on_failure
 from testbed.edge.guest import Guest
 from testbed.edge.store import RunDir
-from testbed.lab import cleanup, deploy, hostfacts
+from testbed.lab import building, cleanup, hostfacts
 from testbed.lab.console_watch import watched
+from testbed.lab.deploy import Wanted
 from testbed.lab.host_readings import HostReadings
 from testbed.lab.load import warm_up
 from testbed.lab.machines import Machines
 from testbed.lab.offloads import gro_as_configured
 from testbed.lab.oracle import run_gate
-from testbed.lab.recording import Recording
+from testbed.lab.recording import Recording, part_from
 from testbed.lab.resuming import Unfinished
 from testbed.lab.trials import Experiment
 from testbed.model import arm as arm_manifest
 from testbed.model.arm import BASELINE, Arm
 from testbed.model.errors import RunError
 from testbed.model.plan import Plan
+from testbed.model.run_files import LOG
 from testbed.verbs.boots import booted_anew, parts
 from testbed.verbs.growing import Precision, grower
 from testbed.verbs.lab import Lab
@@ -82,14 +83,14 @@ def bench(lab: Lab, request: Request) -> Path:
         plan = _plan(lab, request, [arm.name for arm in arms], seed)
         run_dir = RunDir.create(lab.results)
         run_dir.point_latest()
-        journal.write_to(run_dir.path / store.LOG)
+        journal.write_to(run_dir.path / LOG)
         without = "" if lab.config.bench.gro else ", GRO off for every arm"
         lab.terminal.say(f"run {run_dir.path.name}: {len(plan)} trials, seed {plan.seed}{without}")
         recording = Recording(
             run_dir, lab.config, plan, arms, request.command, machines, guests,
             profile="original" if request.original else "fair",
             precision=request.precision.as_json() if request.precision else None,
-            request=request.as_json(), sources=deploy.stamp_of(lab.checkout, arms),
+            request=request.as_json(), **building.recorded(guests["server"], arms),
         )  # fmt: skip
         _measure(lab, request, recording)
     return run_dir.path
@@ -108,28 +109,29 @@ def resume(lab: Lab, name: str | None) -> Path:
     with ready_guests(lab, "bench", arms) as (machines, guests):
         if request.controls:
             arms = arm_manifest.with_controls(arms)
-        sources, host = deploy.stamp_of(lab.checkout, arms), hostfacts.collect(machines)
+        made, host = building.recorded(guests["server"], arms), hostfacts.collect(machines)
         described = [arm.model_dump(mode="json", by_alias=True) for arm in arms]
-        unlike = list(found.differences(configured, sources, described, host))
+        unlike = list(found.differences(configured, made, described, host))
         if unlike:
             raise RunError(
                 f"{found.path.name} cannot go on: it would not be one experiment",
                 hint="put back what changed, or start a new run",
                 detail="\n".join(unlike),
             )
-        done = found.blocks_done
+        done, parts = found.blocks_done, found.parts
         found.drop_rest()
         run_dir = RunDir(found.path)
         run_dir.point_latest()
-        journal.write_to(run_dir.path / store.LOG)
+        journal.write_to(run_dir.path / LOG)
         total = len(found.plan.blocks)
         lab.terminal.say(f"run {run_dir.path.name}: {done} of {total} blocks are done, going on")
-        now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        part = part_from(done + 1)
+        resumed = {"utc": part["started_utc"], "block": part["block"]}
         recording = Recording(
             run_dir, lab.config, found.plan, arms, request.command, machines, guests,
             precision=found.document["until_precise"], load=list(found.document["load"]),
-            request=request.as_json(), sources=sources,
-            resumed=[*found.document["resumed"], {"utc": now, "block": done + 1}],
+            request=request.as_json(), **made,
+            resumed=[*found.document["resumed"], resumed], parts=[*parts, part],
             boots=[one for one in found.document.get("boots", []) if one["block"] <= done],
         )  # fmt: skip
         _measure(lab, request, recording, blocks_done=done)
@@ -216,13 +218,15 @@ def _connected(lab: Lab, arms: Sequence[Arm]) -> Iterator[tuple[Machines, dict[s
             ThreadPoolExecutor(len(guests)) as pool,
             closed_on_failure(guests),
         ):
-            ready = partial(prepare, lab, arms=arms, agent=True)
-            found = dict(zip(guests, pool.map(ready, guests.values()), strict=True))
+            wanted = Wanted.read(lab.checkout, [baseline(lab), *arms])
+            ready = partial(prepare, lab, wanted=wanted, agent=True)
+            list(pool.map(ready, guests.values()))
         every = arm_manifest.choose(lab.arms_dir, arm_manifest.known(lab.arms_dir))
-        every = deploy.built(guests["server"], every, found["server"])
+        there = building.built(guests["server"], every)
         network = lab.config.network
-        for left in cleanup.sweep(guests["server"], guests["client"], every, network):
+        for left in cleanup.sweep(guests["server"], guests["client"], there, network):
             lab.terminal.warn(f"left by an earlier command: {left}")
+        cleanup.prove_swept(guests["server"], there, every, network)
         with (
             watched(guests, machines.project.path),
             gro_as_configured(guests["server"], lab.config),

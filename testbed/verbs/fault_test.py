@@ -11,6 +11,7 @@ from testbed.edge.guest import Guest
 from testbed.edge.store import RunDir
 from testbed.edge.terminal import Terminal
 from testbed.lab.arms import Hook
+from testbed.lab.building import recorded
 from testbed.lab.faults import CLEAN, FAULTS, Fault
 from testbed.lab.host_readings import HostReadings
 from testbed.lab.injection import Injection
@@ -21,7 +22,7 @@ from testbed.lab.recording import Recording
 from testbed.lab.trials import Experiment
 from testbed.model import arm as arm_manifest
 from testbed.model.arm import BASELINE, Arm
-from testbed.model.errors import UsageError
+from testbed.model.errors import ExitCode, UsageError
 from testbed.model.plan import Plan
 from testbed.verbs.experiment import baseline, ready_guests
 from testbed.verbs.lab import Lab, print_json
@@ -43,13 +44,17 @@ class Outcome:
     found: dict[str, str]
     clean: dict[str, str]
     """What they found in a trial without a fault, on the same machine minutes earlier."""
+    problem: str | None = None
+    """Why the fault could not be put into the trial; such a trial says nothing about the checks."""
 
     @property
-    def caught(self) -> bool:
+    def caught(self) -> bool | None:
         """Whether the check that is there for it found more than it finds without the fault.
 
-        Without a fault: whether none found anything INVALID.
+        Without a fault: whether none found anything INVALID. None when the fault was not in.
         """
+        if self.problem is not None:
+            return None
         if self.fault is CLEAN:
             return not _alarms(self.found)
         return _gravity(self.found, self.fault.caught_by) > _gravity(
@@ -66,8 +71,10 @@ def _gravity(found: dict[str, str], code: str) -> int:
     return ("VALID", "SUSPECT", "INVALID").index(found.get(code, "VALID"))
 
 
-def selftest(lab: Lab, names: Sequence[str], *, as_json: bool) -> bool:
-    """Run one trial with each fault; print a table of fault and check; True if all were caught.
+def selftest(lab: Lab, names: Sequence[str], *, as_json: bool) -> ExitCode:
+    """Run one trial with each fault; print a table of fault and check; return the exit code.
+
+    That is INVALID when a fault was not caught, else GUEST when one could not be put in.
 
     Raises UsageError for an unknown fault, MachineError when the machines are not up.
     """
@@ -85,13 +92,21 @@ def selftest(lab: Lab, names: Sequence[str], *, as_json: bool) -> bool:
             title = f"{number}/{len(faults)} {fault.name}: {fault.title}"
             for _ in range(CLEAN_TRIES if fault is CLEAN else 1):
                 with lab.terminal.step(title, expect_s=12, kind=fault.name):
-                    path = _run(lab, fault, arms, machines, guests)
+                    path, problem = _run(lab, fault, arms, machines, guests)
                 found = _found(path)
                 if not _alarms(found):
                     break
-            outcomes.append(Outcome(fault, found, outcomes[0].found if outcomes else found))
+            clean = outcomes[0].found if outcomes else found
+            outcomes.append(Outcome(fault, found, clean, problem))
     _tell(outcomes, as_json=as_json)
-    return all(outcome.caught for outcome in outcomes)
+    return exit_code(outcomes)
+
+
+def exit_code(outcomes: Sequence[Outcome]) -> ExitCode:
+    """Return what the outcomes come to: a fault that was not in counts as neither."""
+    if any(outcome.caught is False for outcome in outcomes):
+        return ExitCode.INVALID
+    return ExitCode.GUEST if any(outcome.problem for outcome in outcomes) else ExitCode.OK
 
 
 def _places(lab: Lab, names: Iterable[str]) -> list[str]:
@@ -119,8 +134,8 @@ def _fresh(lab: Lab, name: str) -> RunDir:
 
 def _run(
     lab: Lab, fault: Fault, arms: dict[str, Arm], machines: Machines, guests: dict[str, Guest]
-) -> Path:
-    """Run one trial with the fault in it; return its run directory."""
+) -> tuple[Path, str | None]:
+    """Run one trial with the fault in it; return its run directory, and why the fault was not."""
     run_dir = _fresh(lab, fault.name)
     quiet = Terminal(-1)
     bench = lab.config.bench.model_copy(update=dict(fault.bench))
@@ -135,6 +150,7 @@ def _run(
     recording = Recording(
         run_dir, config.model_copy(update={"machines": said}), plan, [label],
         ["testbed", "selftest", "--faults", fault.name], machines, guests, profile="selftest",
+        **recorded(guests["server"], [loaded]),
     )  # fmt: skip
     injection = Injection(fault, guests["server"], Hook(loaded, guests["server"], config.network))
     experiment = Experiment(
@@ -146,7 +162,7 @@ def _run(
             hook = Hook(loaded, guests["server"], config.network)
             examine(hook, guests, config, run_dir, SEED, label)
         experiment.run()
-    return run_dir.path
+    return run_dir.path, injection.problem if fault.is_put_in else None
 
 
 def _found(path: Path) -> dict[str, str]:
@@ -165,7 +181,8 @@ def _tell(outcomes: Sequence[Outcome], *, as_json: bool) -> None:
     if as_json:
         rows: list[dict[str, Any]] = [
             {"fault": outcome.fault.name, "title": outcome.fault.title, "found": outcome.found,
-             "meant": outcome.fault.caught_by, "caught": outcome.caught}
+             "meant": outcome.fault.caught_by, "caught": outcome.caught,
+             "problem": outcome.problem}
             for outcome in outcomes
         ]  # fmt: skip
         print_json({"selftest": rows})
@@ -181,6 +198,10 @@ def _tell(outcomes: Sequence[Outcome], *, as_json: bool) -> None:
         ]
         if fault is CLEAN:
             others = [code for code in outcome.found if code not in ALWAYS]
+        if outcome.problem is not None:
+            print(f"{fault.name:<{width}}  {'NOT PUT IN':<11}  {meant:<10}")
+            print(f"  could not be injected: {outcome.problem}")
+            continue
         verdict = "caught" if outcome.caught else "NOT CAUGHT"
         if fault is CLEAN:
             verdict = "clean" if outcome.caught else "FALSE ALARM"

@@ -8,19 +8,22 @@ from typing import Any, Literal
 
 from testbed.edge import host, journal
 from testbed.edge.guest import Guest
-from testbed.edge.store import LOG
-from testbed.lab import deploy
+from testbed.lab import building, deploy
+from testbed.lab.deploy import Wanted
 from testbed.lab.project import ROLES
 from testbed.model import arm as arm_manifest
 from testbed.model.arm import BASELINE, FAIR, Arm
+from testbed.model.deployed import Part, named
 from testbed.model.errors import MachineError, UsageError
+from testbed.model.run_files import LOG
 from testbed.verbs.lab import Lab, print_json
 
 
 def up(lab: Lab, *, dry_run: bool = False) -> None:
     """Bring both machines up, set up and with the fair arms built; or print what that would do."""
+    arms = arm_manifest.choose(lab.arms_dir, [BASELINE, *FAIR])
     if dry_run:
-        planned = lab.machines.planned(_stamp(lab, _fair(lab)))
+        planned = lab.machines.planned(_stamp(lab, Wanted.read(lab.checkout, arms), arms))
         for line in planned or ["nothing: both machines run, set up"]:
             print(line)
         return
@@ -30,36 +33,49 @@ def up(lab: Lab, *, dry_run: bool = False) -> None:
 
 def bring_up(lab: Lab) -> None:
     """Do what `up` does, for one that holds the lock already."""
-    arms = _fair(lab)
-    lab.machines.up(lambda guest: prepare(lab, guest, arms), _stamp(lab, arms))
+    arms = arm_manifest.choose(lab.arms_dir, [BASELINE, *FAIR])
+    wanted = Wanted.read(lab.checkout, arms)
+    lab.machines.up(lambda guest: prepare(lab, guest, wanted), _stamp(lab, wanted, arms))
 
 
-def _fair(lab: Lab) -> list[Arm]:
-    return arm_manifest.choose(lab.arms_dir, [BASELINE, *FAIR])
-
-
-def _stamp(lab: Lab, arms: Sequence[Arm]) -> dict[str, Any]:
+def _stamp(lab: Lab, wanted: Wanted, arms: Sequence[Arm]) -> dict[str, Any]:
     """Return what decides whether running machines are set up already."""
     return {
-        "sources": deploy.source_stamp(lab.checkout / "guest"),
+        "sources": wanted.stamp(),
         "setup": {role: deploy.setup_arguments(role, lab.config.network) for role in ROLES},
         "arms": [arm.name for arm in arms],
     }
 
 
-def prepare(lab: Lab, guest: Guest, arms: Sequence[Arm], *, agent: bool = False) -> deploy.Found:
+def prepare(lab: Lab, guest: Guest, wanted: Wanted, *, agent: bool = False) -> None:
     """Give one guest its sources, an agent where that is asked for, and addresses.
 
-    The server gets its arms, too. Returns what the guest has then.
+    The server gets its arms, too. What was changed there since the last command is put anew, and
+    said. Raises ArmError, GuestError, MachineError.
     """
+    project, role = lab.machines.project, guest.role
+    if role != "server":
+        wanted = Wanted(wanted.programs, {})
     found = deploy.look(guest)
-    deploy.push_sources(guest, lab.checkout, found)
+    known = project.deployed(role).still_there(found.files)
+    bad = known.tampered(found.files)
+    for changed in bad.values():
+        lab.terminal.warn(
+            f"{role}: not as it was put there: {named(changed)}; replaced before it is used"
+        )
+    parts = deploy.lacking(wanted, known, found)
+    known = known.with_parts(dict.fromkeys({*bad, *parts}, Part()))
+    project.note_deployed(role, known)  # until it is whole, nobody knows what is there
+    deploy.push(guest, wanted, parts)
     if agent:
         guest.start_agent()
     deploy.set_up(guest, lab.config, found)
-    if guest.role == "server":
-        found = deploy.build_arms(guest, arms, lab.checkout, lab.config, found)
-    return found
+    building.build(guest, [arm for name, (arm, _) in wanted.arms.items() if name in parts],
+                   lab.config)  # fmt: skip
+    if parts:
+        found = deploy.look(guest)
+    guest.deployed = building.complete(known, wanted, found)
+    project.note_deployed(role, guest.deployed)
 
 
 def down(lab: Lab, how: Literal["save", "halt", "destroy"]) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`testbed bench` as a whole, on two pretended machines."""
+"""`testbed bench` as a whole, and what comes first in it, on two pretended machines."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,11 +8,18 @@ from typing import Any
 import pytest
 from fakes import World
 
+from testbed.edge.account import Account
 from testbed.edge.guest import Guest
+from testbed.edge.terminal import Terminal
 from testbed.lab import hostfacts
 from testbed.lab.accelerator import Accelerator
+from testbed.lab.deploy import Wanted
 from testbed.lab.host_readings import HostReadings
 from testbed.lab.machines import Machines
+from testbed.model import arm as arms
+from testbed.model.config import Config
+from testbed.verbs.lab import Lab
+from testbed.verbs.machines import prepare
 
 
 @pytest.fixture
@@ -34,5 +41,21 @@ def bench_line(
     def run(world: World, *words: str) -> Any:
         monkeypatch.setattr(Machines, "guests", lambda _: world.guests)
         return testbed("-q", "bench", *words)
+
+    return run
+
+
+@pytest.fixture
+def prepared(
+    checkout: Path, account: Account, quiet: Terminal, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., str]:
+    """A function that prepares the server for arms, as every command does first; what it warned."""
+    lab = Lab(checkout, quiet, Config())
+
+    def run(world: World, *names: str) -> str:
+        wanted = Wanted.read(checkout, arms.choose(checkout / "guest/arms", names))
+        capsys.readouterr()
+        prepare(lab, world.guests["server"], wanted)
+        return capsys.readouterr().err
 
     return run

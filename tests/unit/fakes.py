@@ -6,6 +6,7 @@ the real ones, the client's unit ends when it has sent, and it sends when `go` c
 """
 
 import base64
+import hashlib
 import json
 import os
 import shlex
@@ -21,6 +22,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from testbed.edge.guest import SOURCES, Guest
+from testbed.model.deployed import PROGRAMS, part_of
 from testbed.model.errors import NoAnswer
 
 # Nothing here takes time: who still waits after this is waiting for something that never comes.
@@ -116,6 +118,9 @@ class Machine:
     hooks: set[str] = field(default_factory=set)
     files: dict[str, str] = field(default_factory=dict)
     pushed: list[list[str]] = field(default_factory=list)
+    lies: dict[str, str] = field(default_factory=dict)
+    """What lies below SOURCES: path and checksum."""
+    staged: dict[str, str] = field(default_factory=dict)
     logs: bool = False
     slow_to_prepare_s: float = 0.0
     piped: bool = False
@@ -178,6 +183,10 @@ class Machine:
                 return {"meminfo": MEMINFO}
             case {"do": "program"}:
                 out = self._snapshot(words["arguments"])
+            case _ if line.startswith(f"cd {SOURCES} 2>/dev/null"):
+                out = self._look()
+            case _ if "tar -xzf" in line:
+                self._unpack()
             case _:
                 status, out = self._all(shlex.split(line), broken=broken)
         return {"status": status, "stdout": out, "stderr": "" if status == 0 else "no\n"}
@@ -186,6 +195,37 @@ class Machine:
         """Take a tar."""
         with tarfile.open(fileobj=stream) as tar:
             self.pushed.append(tar.getnames())
+            contents = {name: tar.extractfile(name) for name in tar.getnames()}
+            self.staged = {
+                name: hashlib.sha256(file.read()).hexdigest()
+                for name, file in contents.items() if file
+            }  # fmt: skip
+            for name, file in contents.items():
+                if file and name.endswith("arm.toml"):
+                    file.seek(0)
+                    self.files[f"{SOURCES}/{name}"] = file.read().decode()
+
+    def _unpack(self) -> None:
+        """Let programs take their place; arms wait to be built, which replaces them one by one."""
+        programs = {
+            name.removeprefix("programs/"): sha
+            for name, sha in self.staged.items() if name.startswith("programs/")
+        }  # fmt: skip
+        if programs:
+            arms = {name: sha for name, sha in self.lies.items() if part_of(name) != PROGRAMS}
+            self.lies = {**arms, **programs, "__pycache__/agent.cpython-311.pyc": "0" * 64}
+
+    def _build(self, name: str) -> None:
+        """Make an object of the arm's sources and the shared ones."""
+        own = {path: sha for path, sha in self.staged.items() if part_of(path) == name}
+        shared = {path: sha for path, sha in self.lies.items() if "/include/" in path}
+        words = json.dumps({**own, **shared}, sort_keys=True).encode()
+        self.staged[f"arms/{name}/object"] = hashlib.sha256(words).hexdigest()
+
+    def _take_place(self, name: str) -> None:
+        others = {path: sha for path, sha in self.lies.items() if part_of(path) != name}
+        own = {path: sha for path, sha in self.staged.items() if part_of(path) == name}
+        self.lies = {**others, **own}
 
     def close(self) -> None:
         """End the connection."""
@@ -209,29 +249,22 @@ class Machine:
     def _one(self, argv: list[str], arm: str, *, broken: bool) -> tuple[int, str]:
         said = (0, "")
         match argv:
-            case ["printf", "%s", text, ">", path]:
-                self.files[path] = text
-            case ["grep", "-s", "", *_]:
-                said = 0, self._found()
+            case ["unshare", *_, "sh", script, name, _, _, _]:
+                assert script == f"{SOURCES}/build.sh"
+                self._build(name)
+            case ["mv", old, new] if new.startswith(f"{SOURCES}/arms/"):
+                assert old == new.replace(SOURCES, "/opt/testbed/staged")
+                self._take_place(new.rpartition("/")[2])
             case ["cat", path] if path in self.files:
                 said = 0, self.files[path]
             case _:
                 said = self._arm(arm, argv)
         return said
 
-    def _found(self) -> str:
-        """What `deploy.look` asks for: stamps that were written, and what every machine has.
-
-        An arm that nobody built is there from an earlier command.
-        """
-        built = ("netfilter", "netfilter-logging", "xdp", "xdp-bounded-csum")
-        files = {
-            **{f"{SOURCES}/arms/{name}/.testbed-stamp": "of an earlier day" for name in built},
-            **{path: text for path, text in self.files.items() if path.endswith("-stamp")},
-            "/proc/sys/kernel/osrelease": KERNEL,
-            "/sys/class/net/lab0/device/uevent": "DRIVER=e1000",
-        }
-        return "".join(f"{path}:{text}\n" for path, text in files.items())
+    def _look(self) -> str:
+        """What `deploy.look` asks for: what lies there, and what every machine has."""
+        listed = "".join(f"{sha}  ./{path}\0" for path, sha in self.lies.items())
+        return f"{listed}{KERNEL}\nDRIVER=e1000\n"
 
     def _stop(self, units: list[str]) -> None:
         with self.changed:

@@ -5,11 +5,14 @@ import hashlib
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from run_factory import RunRecipe, make_run
 
+from testbed.analysis.environment import details
 from testbed.analysis.findings import check_run
+from testbed.analysis.method import method
 from testbed.analysis.report import render_report
 from testbed.analysis.run import load_run
 from testbed.analysis.sample import write_sample
@@ -155,3 +158,67 @@ def test_a_file_that_was_changed_is_named(tmp_path: Path) -> None:
     (root / "raw/01-xdp/client.txt").write_text("Trial 1: Succeed with 1.00 ms\n")
     (root / "raw/02-none/server.txt").unlink()
     assert load_run(root).edited == ("raw/01-xdp/client.txt", "raw/02-none/server.txt")
+
+
+def test_a_file_that_came_later_is_named(tmp_path: Path) -> None:
+    root = make_run(tmp_path)
+    shutil.copytree(root / "raw/01-xdp", root / "raw/99-xdp")
+    (root / "facts/more.json").write_text("{}")
+    (root / "raw/01-xdp/client.json.new").write_text("left by a write that was cut off")
+    (root / "notes.txt").write_text("mine")
+    run = load_run(root)
+    assert run.edited == ()
+    names = {"facts/more.json", *(f"raw/99-xdp/{p.name}" for p in (root / "raw/99-xdp").iterdir())}
+    assert set(run.added) == names
+    (finding,) = (f for f in check_run(run) if f.code == "edited")
+    assert finding.statement.startswith("added since it was measured: facts/more.json, raw/99-xdp/")
+
+
+def test_pages_that_an_older_manifest_lists_may_be_made_again(tmp_path: Path) -> None:
+    """`report` during `bench` wrote them before the run was closed."""
+    root = make_run(tmp_path)
+    manifest = json.loads((root / "manifest.json").read_text())
+    derived = ("report.html", "report.md", "derived/findings.json", "plots/ledger.svg")
+    manifest["files"] |= dict.fromkeys(derived, "0" * 64)
+    (root / "manifest.json").write_text(json.dumps(manifest))
+    (root / "report.html").write_text("made again")
+    run = load_run(root)
+    assert (run.edited, run.added) == ((), ())
+    assert [f.verdict.value for f in check_run(run) if f.code == "edited"] == ["VALID"]
+
+
+def test_the_files_that_builds_made_are_on_the_page(tmp_path: Path) -> None:
+    root = make_run(tmp_path)
+    plan = json.loads((root / "plan.json").read_text())
+    plan["built"] = {"none": {}, "xdp": {"loader": "ab" * 32, ".loader.cmd": "cd" * 32}}
+    (root / "plan.json").write_text(json.dumps(plan))
+    run = load_run(root)
+    assert run.built["xdp"]["loader"] == "ab" * 32
+    assert ("Built in the server, SHA-256", [("xdp/loader", "ab" * 32)]) in details(run)
+    assert "ab" * 32 in render_report(run)["report.html"]
+    del plan["built"]
+    (root / "plan.json").write_text(json.dumps(plan))
+    assert load_run(root).built == {}
+
+
+def with_parts(root: Path, *parts: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the rows on the run's length, when plan.json has these parts."""
+    plan = json.loads((root / "plan.json").read_text())
+    (root / "plan.json").write_text(json.dumps(plan | {"parts": list(parts)}))
+    return [row for row in method(load_run(root)) if row[0] == "Length"]
+
+
+def test_a_run_in_parts_says_when_each_began_and_how_long_all_took(tmp_path: Path) -> None:
+    root = make_run(tmp_path)
+    first = {"block": 1, "started_utc": "2025-12-06T05:46:40+00:00", "length_s": 60.4}
+    second = {"block": 3, "started_utc": "2025-12-06T09:00:00+00:00", "length_s": 90.0}
+    assert with_parts(root) == []
+    assert with_parts(root, first) == [("Length", "60 s")]
+    said = (
+        "2.5 min, in 2 parts: from 2025-12-06T05:46:40+00:00 60 s; "
+        "from 2025-12-06T09:00:00+00:00 90 s"
+    )
+    assert with_parts(root, first, second) == [("Length", said)]
+    lost = first | {"started_utc": None, "length_s": None}
+    ((_, said),) = with_parts(root, lost, second)
+    assert said.startswith("unknown, in 2 parts: from unknown unknown; from 2025-12-06T09")

@@ -2,18 +2,24 @@
 """An arm that lies anywhere: chosen by its path, pushed into the server, swept like any other."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from fakes import World
 
+from testbed.edge.account import Account
 from testbed.edge.guest import SOURCES
-from testbed.lab import deploy
+from testbed.edge.terminal import Terminal
+from testbed.lab import building
 from testbed.lab.arms import Hook
+from testbed.lab.deploy import Wanted
 from testbed.model import arm
 from testbed.model.arm import Arm
 from testbed.model.config import Config, NetworkConfig
-from testbed.model.errors import ConfigError, ExitCode, UsageError
+from testbed.model.errors import ArmError, ConfigError, ExitCode, UsageError
+from testbed.verbs.lab import Lab
+from testbed.verbs.machines import prepare
 
 PROJECT = Path(__file__).parents[2]
 ARMS = PROJECT / "guest/arms"
@@ -109,75 +115,76 @@ def test_controls_of_an_arm_from_outside_use_its_sources(tmp_path: Path) -> None
     assert {one.outside for one in made[1:]} == {tmp_path / "mine"}
 
 
-def build(world: World, *names: str) -> deploy.Found:
-    """Build arms in the server, as a command does that finds out first what is there."""
-    server = world.guests["server"]
-    return deploy.build_arms(server, chosen(*names), PROJECT, Config(), deploy.look(server))
+@pytest.fixture
+def build(checkout: Path, account: Account, quiet: Terminal) -> Callable[..., None]:
+    """A function that puts and builds arms in the server, as every command does first."""
+    lab = Lab(checkout, quiet, Config())
+
+    def prepared(world: World, *names: str) -> None:
+        wanted = Wanted.read(checkout, arm.choose(checkout / "guest/arms", names))
+        prepare(lab, world.guests["server"], wanted)
+
+    return prepared
 
 
-def test_it_is_pushed_and_built_once_until_it_changes(tmp_path: Path) -> None:
+Build = Callable[..., None]
+
+
+def test_it_is_pushed_and_built_once_until_it_changes(build: Build, tmp_path: Path) -> None:
     folder = put(tmp_path, "mine")
     (folder / ".git").mkdir()
     (folder / "redirect.bpf.o").write_bytes(b"built here")
     world = World()
     machine = world.machines["server"]
-    stamp = f"{SOURCES}/arms/mine/{deploy.STAMP}"
     for _ in range(2):
         build(world, "xdp", str(folder))
     (pushed,) = machine.pushed
-    assert sorted(pushed) == [".", "./Makefile", "./arm.toml", "./redirect.bpf.c"]
-    lines = [step.line for step in world.steps]
-    assert lines.count(f"cd {SOURCES}/arms/mine && make") == 1
-    assert lines.index(f"rm -rf {SOURCES}/arms/mine") < lines.index(
-        f"cd {SOURCES}/arms/mine && make"
-    )
-    first = machine.files[stamp]
+    assert sorted(name for name in pushed if name.startswith("arms/mine/")) == [
+        "arms/mine/Makefile", "arms/mine/arm.toml", "arms/mine/redirect.bpf.c",
+    ]  # fmt: skip
+    lines = [step.line for step in world.steps if "build.sh mine" in step.line]
+    assert len(lines) == 1
+    first = machine.lies["arms/mine/object"]
     (folder / "redirect.bpf.c").write_text("int changed;\n")
     build(world, str(folder))
     assert len(machine.pushed) == 2
-    assert machine.files[stamp] != first
+    assert machine.lies["arms/mine/object"] != first
 
 
-def test_an_arm_from_outside_that_needs_no_build_is_pushed_all_the_same(tmp_path: Path) -> None:
+def test_an_arm_from_outside_that_needs_no_build_is_pushed_all_the_same(
+    build: Build, tmp_path: Path
+) -> None:
     folder = put(tmp_path, "mine")
     manifest = folder / "arm.toml"
     manifest.write_text(manifest.read_text().replace('build = [["make"]]', "build = []"))
     world = World()
     build(world, str(folder))
-    assert len(world.machines["server"].pushed) == 1
-    assert f"{SOURCES}/arms/mine/{deploy.STAMP}" in world.machines["server"].files
+    lies = world.machines["server"].lies
+    assert "arms/mine/redirect.bpf.c" in lies and "arms/mine/object" not in lies
 
 
-def test_what_an_earlier_command_brought_is_known_by_what_it_left(tmp_path: Path) -> None:
+def test_what_an_earlier_command_brought_is_known_by_what_it_left(
+    build: Build, tmp_path: Path
+) -> None:
     """So that a killed check of a student's arm is undone by the next command, whatever it is."""
-    manifest = (put(tmp_path, "mine") / "arm.toml").read_text()
     world = World()
-    machine = world.machines["server"]
-    for name in ("mine", "spoilt"):
-        machine.files[f"{SOURCES}/arms/{name}/{deploy.STAMP}"] = "of an earlier day"
-    machine.files[f"{SOURCES}/arms/mine/arm.toml"] = manifest
+    machine, server = world.machines["server"], world.guests["server"]
+    build(world, "xdp", str(put(tmp_path, "mine")), str(put(tmp_path, "spoilt")))
     machine.files[f"{SOURCES}/arms/spoilt/arm.toml"] = "no manifest"
-    server = world.guests["server"]
-    found = deploy.built(server, arm.choose(ARMS, arm.known(ARMS)), deploy.look(server))
-    assert [one.name for one in found] == [*arm.known(ARMS), "mine"]
+    build(world, "xdp")
+    found = building.built(server, arm.choose(ARMS, arm.known(ARMS)))
+    assert [one.name for one in found] == ["xdp", "mine"]
     machine.hooks.add("mine")
     Hook(found[-1], world.guests["server"], NetworkConfig()).unload()
     assert machine.hooks == set()
 
 
-def test_an_arm_that_does_not_build_names_its_own_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from testbed.model.errors import ArmError, GuestError
-
+def test_an_arm_that_does_not_build_names_its_own_folder(build: Build, tmp_path: Path) -> None:
     folder = put(tmp_path, "mine")
-    world = World()
-
-    def fails(*_: object, **__: object) -> None:
-        raise GuestError("make failed", detail="error: expected ';'")
-
-    monkeypatch.setattr("testbed.edge.guest.Guest.run_all", fails)
+    rehearsal = World()
+    build(rehearsal, str(folder))
+    line = next(step for step in rehearsal.steps if "build.sh mine" in step.line)
     with pytest.raises(ArmError) as caught:
-        build(world, str(folder))
+        build(World(rehearsal.fault_at(line, "refused")), str(folder))
     assert caught.value.hint.endswith(f"sources: {folder}/")
-    assert "expected" in caught.value.detail
+    assert caught.value.detail == "its own words"

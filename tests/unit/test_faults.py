@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The faults of `testbed selftest`: each has its check, goes in at its step, and is taken out."""
 
+import json
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from fakes import Fault as WorldFault
 from fakes import World
 
 from testbed.analysis.findings import CHECKS
@@ -15,8 +17,9 @@ from testbed.lab.faults import CLEAN, FAULTS, Fault
 from testbed.lab.injection import Injection
 from testbed.model import arm as arms
 from testbed.model.config import NetworkConfig
+from testbed.model.errors import NoAnswer
 from testbed.model.plan import Trial
-from testbed.verbs.fault_test import Outcome
+from testbed.verbs.fault_test import Outcome, _tell, exit_code
 
 ARMS = Path(__file__).parents[2] / "guest/arms"
 TRIAL = Trial(1, 1, "netfilter", 1)
@@ -94,6 +97,103 @@ def test_a_trial_that_ended_early_meets_no_late_fault() -> None:
     with one.around():
         one.witness(TRIAL, "traffic")
     assert lines(world) == []
+
+
+def test_a_fault_whose_commands_fail_is_not_in_and_the_trial_goes_on() -> None:
+    world = World(WorldFault("server", 0, "refused"))
+    one = injection(world, BY_NAME["duplicates"])
+    with one.around():
+        one.witness(TRIAL, "load")
+    assert one.problem is not None
+    assert one.problem.startswith("server: exit status 1: tc qdisc add dev sslab-host")
+    assert one.problem.endswith(": its own words")
+
+
+def test_a_fault_is_in_when_its_commands_succeed() -> None:
+    one = injection(World(), BY_NAME["duplicates"])
+    assert one.problem == "its moment did not come"
+    with one.around():
+        one.witness(TRIAL, "load")
+    assert one.problem is None
+
+
+def test_a_late_fault_that_fails_in_its_thread_is_not_lost() -> None:
+    world = World(WorldFault("server, beside", 0, "refused"))
+    one = injection(world, replace(BY_NAME["mpstat-killed"], after_s=0.01))
+    with one.around():
+        one.witness(TRIAL, "traffic")
+        deadline = time.monotonic() + 5
+        while not lines(world) and time.monotonic() < deadline:
+            time.sleep(0.01)
+    assert one.problem is not None and "pkill" in one.problem
+
+
+def test_a_fault_whose_moment_did_not_come_is_not_in() -> None:
+    one = injection(World(), replace(BY_NAME["mpstat-killed"], after_s=60.0))
+    with one.around():
+        one.witness(TRIAL, "traffic")
+    assert one.problem == "its moment did not come"
+
+
+def test_hogs_that_cannot_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(_: object) -> object:
+        raise OSError("Cannot allocate memory")
+
+    monkeypatch.setattr(host, "beside", none)
+    one = injection(World(), BY_NAME["host-hog"])
+    with one.around():
+        one.witness(TRIAL, "settle")
+    assert one.problem == "Cannot allocate memory"
+
+
+def test_a_dead_server_is_no_fault_that_could_not_be_put_in() -> None:
+    one = injection(World(WorldFault("server", 0, "lost")), BY_NAME["duplicates"])
+    with pytest.raises(NoAnswer), one.around():
+        one.witness(TRIAL, "load")
+
+
+def test_a_fault_that_is_no_deed_is_always_in() -> None:
+    quiet = {fault.name for fault in FAULTS if not fault.is_put_in}
+    assert quiet == {
+        "broken-checksum", "lost-to-checksum", "swapped", "logging", "wrong-mode", "wrong-nic",
+        "small-buffer",
+    }  # fmt: skip
+    assert not CLEAN.is_put_in
+
+
+CAUGHT, MISSED = {"delivery": "INVALID"}, dict[str, str]()
+
+
+@pytest.mark.parametrize(
+    ("found", "problem", "code", "verdict"),
+    [
+        (CAUGHT, None, 0, "caught"),
+        (MISSED, None, 7, "NOT CAUGHT"),
+        (MISSED, "no tc", 5, "NOT PUT IN"),
+        (CAUGHT, "no tc", 5, "NOT PUT IN"),
+    ],
+)
+def test_a_fault_that_was_not_in_counts_neither_way(
+    capsys: pytest.CaptureFixture[str], found: dict[str, str], problem: str | None, code: int,
+    verdict: str,
+) -> None:  # fmt: skip
+    outcomes = [
+        Outcome(CLEAN, {}, {}), Outcome(BY_NAME["half"], found, {}, problem),
+    ]  # fmt: skip
+    assert exit_code(outcomes) == code
+    _tell(outcomes, as_json=False)
+    said = capsys.readouterr().out
+    assert f"half   {verdict:<11}  delivery" in said
+    assert ("  could not be injected: no tc\n" in said) is (problem is not None)
+    _tell(outcomes, as_json=True)
+    row = json.loads(capsys.readouterr().out)["selftest"][1]
+    assert row["problem"] == problem
+    assert row["caught"] is (None if problem else found == CAUGHT)
+
+
+def test_what_was_not_caught_weighs_more_than_what_was_not_in() -> None:
+    lost = Outcome(BY_NAME["half"], {}, {}, "no nft")
+    assert exit_code([Outcome(CLEAN, {}, {}), lost, Outcome(BY_NAME["clock"], {}, {})]) == 7
 
 
 def test_hogs_end_with_the_trial(monkeypatch: pytest.MonkeyPatch) -> None:

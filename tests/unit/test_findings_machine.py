@@ -57,6 +57,11 @@ FAULTS = {
         code="edited", verdict=INVALID, arm=None,
         said="changed since it was measured: a, b, raw/01-xdp/server.json and 1 more",
     ),
+    "a file that came later": RunFault(
+        change=lambda run: replace(run, added=("raw/06-xdp/trial.json",)),
+        code="edited", verdict=INVALID, arm=None,
+        said="added since it was measured: raw/06-xdp/trial.json",
+    ),
     "an unreadable file of the run": RunFault(
         change=lambda run: replace(run, problems=("oracle/xdp/oracle.json: line 3",)),
         code="complete", verdict=INVALID, arm=None, said="oracle/xdp/oracle.json: line 3",

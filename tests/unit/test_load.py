@@ -131,6 +131,17 @@ def test_a_slow_one_gets_a_rate_that_it_carries_and_as_many_packets(
     assert names == ["warm-up-1-xdp", "warm-up-2-none"]
 
 
+def test_the_warm_up_of_a_run_that_goes_on_leaves_the_first_one_alone(
+    tmp_path: Path, on: Any
+) -> None:
+    for name in ("warm-up-1-xdp", "warm-up-12-none", "warm-up-x"):
+        (tmp_path / "raw" / name).mkdir(parents=True)
+    (tmp_path / "raw/warm-up-1-xdp/client.json").write_text("of the first part")
+    on(Computer(tmp_path, 20_000))
+    assert (tmp_path / "raw/warm-up-1-xdp/client.json").read_text() == "of the first part"
+    assert (tmp_path / "raw/warm-up-13-xdp/client.json").exists()
+
+
 def test_lost_packets_lower_it_too(tmp_path: Path, on: Any) -> None:
     computer = Computer(tmp_path, 20_000, delivers=0.98)
     bench, tries = on(computer)

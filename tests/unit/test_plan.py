@@ -112,5 +112,6 @@ def test_warm_up_and_probe_trials_are_apart_from_those_that_count() -> None:
     plan = Plan.shuffled(["none", "xdp"], 1, 5, warm_up=["none"])
     warming = plan.warming()
     assert [next(warming).folder for _ in range(2)] == ["warm-up-1-none", "warm-up-2-none"]
+    assert next(plan.warming(after=2)).folder == "warm-up-3-none"
     assert [trial.folder for trial in plan.probing()] == ["probe-none", "probe-xdp"]
     assert len(plan) == 2

@@ -60,6 +60,15 @@ def test_finished_blocks_stay_and_the_rest_is_done(bench: Bench, checkout: Path)
     assert (now["blocks"], now["seed"]) == (plan["blocks"], plan["seed"])
     assert (manifest["status"], manifest["command"]) == ("complete", plan["command"])
     assert [one["block"] for one in manifest["resumed"]] == [2]
+    assert manifest["parts"] == now["parts"]
+    first, second = manifest["parts"]
+    assert (first["block"], second["block"]) == (1, 2)
+    assert manifest["started_utc"] == first["started_utc"] == plan["parts"][0]["started_utc"]
+    assert manifest["ended_utc"] == second["ended_utc"]
+    assert first["ended_utc"] is not None and first["length_s"] > 0
+    assert manifest["durations"]["total_s"] == pytest.approx(
+        first["length_s"] + second["length_s"], abs=0.002
+    )
     again = bench(World(), "--resume", run.name)
     assert again.status == 2
     assert again.err.startswith(f"testbed: {run.name} is complete: there is nothing to resume\n")
@@ -92,6 +101,41 @@ def test_another_experiment_does_not_go_on_in_it(
     assert "cannot go on: it would not be one experiment" in told.err
     assert raw(run) == before
     assert not (run / "manifest.json").exists()
+
+
+def test_other_objects_from_the_same_sources_do_not_go_on_in_it(
+    bench: Bench, checkout: Path
+) -> None:
+    run = cut_off(bench, checkout, 2)
+    plan = json.loads((run / "plan.json").read_text())
+    assert plan["built"]["xdp"].keys() == {"object"}
+    plan["built"]["xdp"]["object"] = "0" * 64
+    (run / "plan.json").write_text(json.dumps(plan))
+    told = bench(World(), "--resume", "latest")
+    assert told.status == 2
+    assert "the arms' builds came to other files than when the run began" in told.err
+
+
+def test_a_plan_of_an_earlier_version_goes_on(bench: Bench, checkout: Path) -> None:
+    """It has neither parts nor built files; its folder's name tells when it began."""
+    run = cut_off(bench, checkout, 2)
+    plan = json.loads((run / "plan.json").read_text())
+    del plan["parts"], plan["built"]
+    (run / "plan.json").write_text(json.dumps(plan))
+    assert bench(World(), "--resume", "latest").status == 0
+    manifest = json.loads((run / "manifest.json").read_text())
+    assert manifest["started_utc"].replace("-", "").replace(":", "")[:15] == run.name[:15]
+    assert len(manifest["parts"]) == 2
+
+
+def test_a_part_without_a_trial_has_no_known_length(bench: Bench, checkout: Path) -> None:
+    run = cut_off(bench, checkout, 1)
+    for path in run.glob("raw/*/trial.json"):
+        path.unlink()
+    assert bench(World(), "--resume", "latest").status == 0
+    manifest = json.loads((run / "manifest.json").read_text())
+    assert manifest["parts"][0]["length_s"] is None
+    assert manifest["durations"] == {"total_s": None, "trials_s": None}
 
 
 @pytest.mark.parametrize("content", ["{", "{}", "[]"])

@@ -131,6 +131,21 @@ def test_the_manifest_is_last_and_names_every_file(
     assert sorted(expected) == ["plan.json", "raw/01-xdp/client.txt"]
 
 
+def test_pages_made_before_the_end_are_not_vouched_for(run: RunDir) -> None:
+    """`report` during `bench`: what it wrote is written again afterwards."""
+    for name in (
+        "report.html", "report.md", "report.pdf", "derived/findings.json", "derived/mpstat/a.txt",
+        "plots/ledger.svg", "testbed.log", "manifest.json",
+    ):  # fmt: skip
+        run.write(name, "derived")
+    run.write("facts/host.json", "{}")
+    run.write("notes.txt", "measured, for all that anybody knows")
+    run.write("counts/x.json", "{}")
+    assert sorted(run.checksums()) == [
+        "counts/x.json", "facts/host.json", "notes.txt", "plan.json", "raw/01-xdp/client.txt",
+    ]  # fmt: skip
+
+
 def test_latest_moves_in_one_step(run: RunDir) -> None:
     results = run.path.parent
     run.point_latest()

@@ -73,6 +73,9 @@ def test_five_trials_of_both_hooks(testbed: Testbed) -> None:
     assert len(manifest["files"]) > 15 * 8
     assert manifest["windows_s"].keys() == {"settle", "idle", "duration", "drain"}
     assert manifest["warm_up"] == ["none"]
+    built = read_json(testbed.latest / "plan.json")["built"]
+    there = testbed.guest("server", "sha256sum /opt/testbed/guest/arms/netfilter/redirect_nf.ko")
+    assert there.split()[0] == built["netfilter"]["redirect_nf.ko"]
     assert {path.name for path in (testbed.latest / "oracle").iterdir()} == {
         "none", "netfilter", "xdp",
     }  # fmt: skip

@@ -15,11 +15,19 @@ Edit = Callable[[str, str, str], None]
 
 
 def test_a_module_that_does_not_compile(testbed: Testbed, edited: Edit) -> None:
+    """Before that its build tries to change the shared headers, and sees no other arm."""
     edited("guest/arms/netfilter/redirect_nf.c", "#include", "int broken = ;\n#include")
+    harm = "echo >> ../include/rewrite.h; ls ../xdp >&2; id -u >&2; make"
+    edited(
+        "guest/arms/netfilter/arm.toml", 'build = [["make"]]', f'build = [["sh", "-c", "{harm}"]]'
+    )
     done = testbed.run("bench", "--netfilter", "--trials", "1")
     assert done.returncode == 6
     assert "arm netfilter does not build" in done.stderr
     assert "error: expected expression" in done.stderr
+    assert "../include/rewrite.h: Permission denied" in done.stderr
+    assert "cannot access '../xdp'" in done.stderr
+    assert "\n590" in done.stderr
     assert "Traceback" not in done.stderr
     assert testbed.left_over() == []
 

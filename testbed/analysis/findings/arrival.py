@@ -58,21 +58,23 @@ def complete(run: Run) -> list[Finding]:
 
 
 def edited(run: Run) -> list[Finding]:
-    count = len(run.edited)
-    if not count:
-        return []
-    named = ", ".join(run.edited[:NAMED_FILES])
-    rest = f" and {count - NAMED_FILES} more" if count > NAMED_FILES else ""
-    return [
-        WHOLE_RUN.finding(
-            "edited",
-            Verdict.INVALID,
-            f"changed since it was measured: {named}{rest}",
-            Evidence(quantity="files that differ", observed=count, unit="files", bound="0"),
-            advice="Nobody can say what these numbers are: get the run's files back as they were "
-            "written, or measure again.",
+    found = []
+    for names, said in ((run.edited, "changed"), (run.added, "added")):
+        if not names:
+            continue
+        more = len(names) - NAMED_FILES
+        rest = f" and {more} more" if more > 0 else ""
+        found.append(
+            WHOLE_RUN.finding(
+                "edited",
+                Verdict.INVALID,
+                f"{said} since it was measured: {', '.join(names[:NAMED_FILES])}{rest}",
+                Evidence(quantity=f"files {said}", observed=len(names), unit="files", bound="0"),
+                advice="Nobody can say what these numbers are: get the run's files back as they "
+                "were written, or measure again.",
+            )
         )
-    ]
+    return found
 
 
 def delivery(run: Run) -> list[Finding]:
@@ -208,10 +210,10 @@ ARRIVAL_CHECKS = (
     ),
     Check(
         code="edited",
-        what="Every measured file is as it was when the run was closed.",
+        what="Every measured file is as it was when the run was closed, and none came to them.",
         why="A number that was changed by hand looks like a measured one.",
-        threshold="INVALID when a checksum differs or a file is gone",
-        source="SHA-256 of every file in manifest.json",
+        threshold="INVALID when a checksum differs, a file is gone, or there is one too many",
+        source="SHA-256 of every measured file in manifest.json",
         look=edited,
     ),
     Check(
