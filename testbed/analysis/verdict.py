@@ -27,6 +27,7 @@ _REASONS = {
     "exhibit": "it is an exhibit of the original experiment, never ranked",
     "ledger": "packets were lost on the way, and the ledger names where",
     "same-work": "it does other work than the reference, byte for byte",
+    "sample": "packets of its trials did not come out as the reference says",
     "window": "its CPU window was not filled by the traffic",
     "floor": "its CPU time does not stand out of the noise",
     "quiet": "something else kept the server busy",
@@ -36,6 +37,7 @@ _REASONS = {
     "device": "the server's NIC or queues dropped packets",
     "merging": "packets went through the stack merged or in fragments",
     "state": "the server differed from the other trials by more than the hook",
+    "memory": "it keeps kernel memory for packets",
     "instruments": "it was watched by instruments that take time",
     "clock": "the server's clock was wrong",
 }
