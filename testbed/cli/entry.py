@@ -2,6 +2,7 @@
 """From the shell's words to an exit code; failures become messages."""
 
 import gc
+import io
 import os
 import shlex
 import signal
@@ -22,6 +23,9 @@ INTERRUPTED = "interrupted: everything that was started has been undone"
 def main() -> None:
     """Run the command line; never show a traceback for what a user can cause."""
     gc.set_threshold(50_000)  # a tenth of a report's time went into garbage that was none
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # an arrow is no reason to fail in Latin-1
+            stream.reconfigure(errors="replace")
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     try:
@@ -77,7 +81,7 @@ def _bug() -> None:
     words = journal.plain(words + traceback.format_exc())
     journal.note(words)
     try:
-        path.write_text(words)
+        path.write_text(words, encoding="utf-8")
     except OSError:
         _complain(message, "please report it with the lines above", words)
     else:

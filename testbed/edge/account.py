@@ -92,9 +92,9 @@ class Account:
         if self.name is None:
             base = dict(os.environ)
         else:
-            kept = ("PATH", "TERM", "LANG", "http_proxy", "https_proxy", "no_proxy", "TMPDIR")
+            kept = ("PATH", "TERM", "http_proxy", "https_proxy", "no_proxy", "TMPDIR")
             base = {name: os.environ[name] for name in kept if name in os.environ}
-            base |= {"HOME": str(self.home), "USER": self.name, "LOGNAME": self.name}
+            base |= {**host.PLAIN, "HOME": str(self.home), "USER": self.name, "LOGNAME": self.name}
         base["PATH"] = base.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin"
         return base | dict(extra or {})
 
@@ -119,7 +119,7 @@ class Account:
         """Write a file of this account's, whole or not at all."""
         self.make_dir(path.parent)
         new = path.with_name(path.name + ".new")
-        new.write_text(text)
+        new.write_text(text, encoding="utf-8")
         new.chmod(mode)
         self.own(new)
         return new.replace(path)

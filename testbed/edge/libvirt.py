@@ -14,6 +14,7 @@ from pathlib import Path
 
 from testbed.edge import host
 from testbed.edge.account import Account
+from testbed.edge.states import OFF, SAVED, known
 from testbed.model.errors import HostError, MachineError
 
 URI = "qemu:///session"
@@ -33,12 +34,15 @@ class Domains:
     pool: str = "testbed"
 
     def states(self) -> dict[str, str]:
-        """Return {role: state}, in libvirt's words; `saved` for one whose state is on disk."""
+        """Return {role: state}, in libvirt's words; `saved` for one whose state is on disk.
+
+        Raises MachineError for a state that is not among the known ones.
+        """
         states = {}
         for line in self._virsh("list", "--all", "--managed-save").splitlines():
-            _, name, state = line.split(None, 2)
-            if name.startswith(self.prefix):
-                states[name.removeprefix(self.prefix)] = state.strip()
+            words = line.split(None, 2)
+            if len(words) == 3 and words[1].startswith(self.prefix):
+                states[words[1].removeprefix(self.prefix)] = known(words[1], words[2].strip())
         return states
 
     def save(self, role: str) -> None:
@@ -83,7 +87,7 @@ class Domains:
     def remove(self, role: str) -> None:
         """End a machine and forget it, its saved state and its disk included."""
         name = self.prefix + role
-        if self.states().get(role) not in (None, "shut off", "saved"):
+        if self.states().get(role) not in (None, OFF, SAVED):
             with contextlib.suppress(HostError):  # it may have ended by itself meanwhile
                 self._virsh("destroy", name)
         if role in self.states():

@@ -87,7 +87,7 @@ def recall(account: Account, box: Box) -> str | None:
     None where it was not tried.
     """
     try:
-        text = _memory(account).read_text()
+        text = _memory(account).read_text(encoding="utf-8")
     except FileNotFoundError:
         return None
     return text.removeprefix(_key(box)) if text.startswith(_key(box)) else None

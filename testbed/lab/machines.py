@@ -15,6 +15,7 @@ from testbed.edge.account import Account
 from testbed.edge.connection import closed_on_failure
 from testbed.edge.guest import Guest
 from testbed.edge.libvirt import Domains, for_each
+from testbed.edge.states import ALIVE, RUNNING
 from testbed.edge.terminal import Terminal
 from testbed.edge.vagrant import Vagrant
 from testbed.lab import accelerator, reconcile, settings
@@ -22,7 +23,7 @@ from testbed.lab.accelerator import Accelerator
 from testbed.lab.booting import Booting, Prepare
 from testbed.lab.box import Box, BoxStore
 from testbed.lab.project import ROLES, Project
-from testbed.lab.reconcile import PAUSED, RUNNING, Seen, Step
+from testbed.lab.reconcile import Seen, Step
 from testbed.lab.remains import remains
 from testbed.lab.room import demand_disk, demand_memory
 from testbed.model.config import Config
@@ -188,7 +189,7 @@ class Machines:
         something of a removed machine is still there.
         """
         states = self.domains.states() if self.project.path.exists() else {}
-        running = [role for role in ROLES if states.get(role) in (RUNNING, PAUSED)]
+        running = [role for role in ROLES if states.get(role) in ALIVE]
         if how == "destroy":
             known = self.project.settings()
             self._remove(ROLES)
