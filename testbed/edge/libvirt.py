@@ -7,6 +7,8 @@ when it is asked something and ends by itself.
 
 import contextlib
 import json
+import re
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,12 +16,14 @@ from pathlib import Path
 
 from testbed.edge import host
 from testbed.edge.account import Account
-from testbed.edge.states import OFF, SAVED, known
+from testbed.edge.states import OFF, RUNNING, SAVED, known
 from testbed.model.errors import HostError, MachineError
 
 URI = "qemu:///session"
 ANSWER_LIMIT_S = 10
 """A guest's own agent answers within a tenth of a second, or it is not there."""
+BUSY_LIMIT_S = 300
+"""As long as `virsh managedsave` itself may take."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,14 @@ class Domains:
             if len(words) == 3 and words[1].startswith(self.prefix):
                 states[words[1].removeprefix(self.prefix)] = known(words[1], words[2].strip())
         return states
+
+    def is_busy(self, role: str) -> bool:
+        """Whether libvirt is at work on a machine, as when it saves or restores it."""
+        try:
+            said = self._virsh("domjobinfo", self.prefix + role)
+        except HostError:  # it has ended, and so has the work
+            return False
+        return re.search(r"^Job type:\s+(Bounded|Unbounded)\b", said, re.MULTILINE) is not None
 
     def save(self, role: str) -> None:
         """Write a running machine's state to disk and end it."""
@@ -99,6 +111,10 @@ class Domains:
         for volume in self.volumes():
             if volume.startswith(self.prefix + role):
                 self._virsh("vol-delete", volume, "--pool", self.pool)
+
+    def remove_volume(self, name: str) -> None:
+        """Delete one volume of the pool."""
+        self._virsh("vol-delete", name, "--pool", self.pool)
 
     def volumes(self) -> list[str]:
         """Return the names of this project's disks; none where there is no pool."""
@@ -157,12 +173,18 @@ def virsh(account: Account, argv: Sequence[str], timeout_s: float) -> str:
 
 
 def for_each(roles: list[str], action: str, domains: Domains) -> None:
-    """Do the same to several machines side by side; raises MachineError with libvirt's words."""
+    """Do the same to several machines side by side; raises MachineError with libvirt's words.
+
+    A failure is none where the machine is as it should be: a command that was killed had begun
+    the same, and libvirt has ended it.
+    """
     with ThreadPoolExecutor(len(roles) or 1) as pool:
         begun = {role: pool.submit(getattr(domains, action), role) for role in roles}
     for role, done in begun.items():
         error = done.exception()
         if isinstance(error, HostError):
+            if action in GOAL and _reached(domains, role, action):
+                continue
             raise MachineError(
                 f"the {role} could not be {PAST[action]}",
                 hint="libvirt's words are above; `testbed down --destroy` and `testbed up` start "
@@ -173,5 +195,14 @@ def for_each(roles: list[str], action: str, domains: Domains) -> None:
             raise error
 
 
+def _reached(domains: Domains, role: str, action: str) -> bool:
+    """Whether a machine is what an action makes of it, once libvirt has no work with it."""
+    deadline = time.monotonic() + BUSY_LIMIT_S
+    while domains.is_busy(role) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    return domains.states().get(role) == GOAL[action]
+
+
+GOAL = {"save": SAVED, "start": RUNNING, "resume": RUNNING}
 PAST = {"save": "saved", "start": "started", "resume": "resumed", "stop": "stopped",
         "remove": "removed"}  # fmt: skip

@@ -26,6 +26,7 @@ from testbed.lab.project import ROLES, Project
 from testbed.lab.reconcile import Seen, Step
 from testbed.lab.remains import remains
 from testbed.lab.room import demand_disk, demand_memory
+from testbed.lab.taking_over import broken_copies, end_vagrant, settled
 from testbed.model.config import Config
 from testbed.model.errors import GuestError, MachineError
 
@@ -69,6 +70,7 @@ class Machines:
         """
         box = self.boxes.build(self.terminal)
         chosen = self._accelerator(box)
+        end_vagrant(self.vagrant, self.terminal)
         seen, wanted = self._look(box, chosen, stamp)
         steps = reconcile.plan(seen, wanted)
         self._claim()
@@ -128,13 +130,16 @@ class Machines:
         if box is None:
             first = "build box: that of today's recipe is not there"
             return [first, "create client and server: on the new box"]
-        return [str(step) for step in reconcile.plan(*self._look(box, self._chosen(box), stamp))]
+        left = self.vagrant.left()
+        ending = f"end `{left.what}`: the command that started it was killed" if left else ""
+        steps = reconcile.plan(*self._look(box, self._chosen(box), stamp))
+        return [*filter(None, [ending]), *map(str, steps)]
 
     def _look(
         self, box: Box, chosen: Accelerator, stamp: Mapping[str, Any]
     ) -> tuple[Seen, dict[str, Any]]:
         """Return what there is, and what the Vagrantfile shall read."""
-        states, old = self.domains.states(), self.project.settings()
+        states, old = settled(self.domains), self.project.settings()
         taken = settings.taken(old, states) if old else frozenset()
         wanted = self._settings(box, chosen, old if states and not taken else None)
         whole = all(states.get(role) == RUNNING for role in ROLES)
@@ -159,6 +164,10 @@ class Machines:
             with self.terminal.step("check the box and give it to Vagrant", expect_s=5):
                 self.boxes.verify(box)
                 self.vagrant.add_box(box.name, box.box)
+        if (image := self.vagrant.box_image(box.name)) is not None:
+            for name in broken_copies(Path(wanted["pool"]["path"]), box.name, image):
+                self.terminal.warn(f"{name} was cut off when it was copied: it is made again")
+                self.domains.remove_volume(name)
 
     def _booting(self) -> Booting:
         limit_s = self.config.machines.boot_timeout_s
@@ -166,6 +175,7 @@ class Machines:
 
     def guests(self) -> dict[str, Guest]:
         """Return both guests, connected; raises MachineError when they are not up."""
+        end_vagrant(self.vagrant, self.terminal)
         states = self.states()
         if not all(state == RUNNING for state in states.values()):
             said = ", ".join(f"{role} {state}" for role, state in states.items())
@@ -188,7 +198,8 @@ class Machines:
         Raises HostError when there is no room for what is to be saved, and MachineError when
         something of a removed machine is still there.
         """
-        states = self.domains.states() if self.project.path.exists() else {}
+        end_vagrant(self.vagrant, self.terminal)
+        states = settled(self.domains) if self.project.path.exists() else {}
         running = [role for role in ROLES if states.get(role) in ALIVE]
         if how == "destroy":
             known = self.project.settings()
@@ -221,6 +232,7 @@ class Machines:
 
         Raises MachineError while machines of this checkout exist, since they rest on one.
         """
+        end_vagrant(self.vagrant, self.terminal)
         if self.domains.states():
             raise MachineError(
                 "the machines still use the box", hint="run `testbed down --destroy` first"

@@ -6,12 +6,15 @@ that comes up meanwhile is never seen without the checkout that it belongs to.
 """
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from testbed.edge import lasting
 from testbed.edge.account import Account
 from testbed.edge.identity import checkout_of, project_id
+from testbed.edge.lasting import Lasting
 from testbed.edge.session import Domain, Session
+from testbed.edge.vagrant import NOTE
 from testbed.lab import box
 from testbed.lab.doctor import processes
 from testbed.lab.doctor.orphans import (
@@ -42,6 +45,7 @@ def take(account: Account) -> Inventory:
         pool=data / "pool",
         uid=account.uid,
         processes=tuple(running),
+        outlived=tuple(_outlived(account)),
         ended=_ended(running),
         domains=tuple(domains),
         saved=tuple(sorted(_saves(account).glob("tb*.save"))),
@@ -56,6 +60,12 @@ def take(account: Account) -> Inventory:
 def _saves(account: Account) -> Path:
     """Return where the session keeps saved states (libvirt: qemuStateInitialize)."""
     return account.home / ".config/libvirt/qemu/save"
+
+
+def _outlived(account: Account) -> Iterator[Lasting]:
+    for note in sorted(account.projects_dir.glob(f"*/{NOTE}")):
+        if (found := lasting.left(note, account)) is not None:
+            yield found
 
 
 def _projects(folder: Path) -> list[Project]:
