@@ -167,6 +167,7 @@ class Domains:
 def virsh(account: Account, argv: Sequence[str], timeout_s: float) -> str:
     """Run virsh in the account's session; return what it prints."""
     tool = host.find("virsh", package="libvirt-clients")
+    account.ensure_session()
     command = account.command([tool, "-q", "-c", URI, *argv])
     environment = account.environment()
     return host.run(command, environment=environment, timeout_s=timeout_s, cwd=Path("/")).stdout

@@ -50,6 +50,7 @@ class _Vagrant(vagrant.Vagrant):  # python-vagrant has no types: its calls are i
         While it runs, a note in the folder tells of it (`testbed.edge.lasting`).
         """
         argv = self._make_vagrant_command(args)
+        self._account.ensure_session()
         journal.on_host(self._account.command(argv), Path(self.root))
         what = shlex.join(["vagrant", *(str(word) for word in args if word is not None)])
         folder = Path(self.root)
@@ -86,7 +87,8 @@ class Vagrant:
 
     def command(self) -> list[str]:
         """Return the start of a command line that runs `vagrant` on these machines."""
-        pairs = [f"{name}={value}" for name, value in self.environment.items()]
+        own = {**self.account.session.pairs, **self.environment}
+        pairs = [f"{name}={value}" for name, value in own.items()]
         return self.account.command(["env", *pairs, host.find("vagrant", package="vagrant")])
 
     def forget(self, role: str) -> None:

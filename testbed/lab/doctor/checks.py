@@ -10,6 +10,7 @@ from typing import Any
 
 from testbed.edge.account import Account
 from testbed.edge.identity import checkout_of
+from testbed.edge.libvirt import URI
 from testbed.edge.session import Session
 from testbed.lab import accelerator, box
 from testbed.lab.doctor import (
@@ -152,6 +153,16 @@ def _session(at: Surroundings) -> list[Diagnosis]:
         return [standing.session(None, at.who, error.detail or error.message)]
 
 
+def _sockets(at: Surroundings) -> list[Diagnosis]:
+    complaint = ""
+    try:
+        at.account.ensure_session()
+    except HostError as error:
+        complaint = error.detail
+    by_hand = at.account.typed(["virsh", "-c", URI, "list", "--all"])
+    return [standing.sockets(at.account.session, complaint, by_hand)]
+
+
 def _ports(at: Surroundings) -> list[Diagnosis]:
     recorded = []
     machines = _json(at.account.project_dir(at.checkout) / "machines.json").get("machines", {})
@@ -215,6 +226,7 @@ CHECKS: dict[str, Check] = {
     "user namespaces": _namespaces,
     "folders": _folders,
     "ssh key": _key,
+    "libvirt sockets": _sockets,
     "libvirt session": _session,
     "box": _box,
     "ports": _ports,

@@ -48,18 +48,13 @@ def take(account: Account) -> Inventory:
         outlived=tuple(_outlived(account)),
         ended=_ended(running),
         domains=tuple(domains),
-        saved=tuple(sorted(_saves(account).glob("tb*.save"))),
+        saved=tuple(sorted(account.session.saves.glob("tb*.save"))),
         volumes=tuple(_volumes(data / "pool")),
         boxes=frozenset(path.name for path in (data / "vagrant.d/boxes").glob("testbed-*")),
         scratch=tuple(scratch),
         projects=tuple(_projects(projects_dir)),
         elsewhere=_elsewhere(domains, projects_dir),
     )
-
-
-def _saves(account: Account) -> Path:
-    """Return where the session keeps saved states (libvirt: qemuStateInitialize)."""
-    return account.home / ".config/libvirt/qemu/save"
 
 
 def _outlived(account: Account) -> Iterator[Lasting]:
