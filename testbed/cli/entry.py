@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """From the shell's words to an exit code; failures become messages."""
 
+import errno
 import gc
 import io
 import os
@@ -17,6 +18,11 @@ from testbed.cli import machines, measuring, teaching  # noqa: F401  (they regis
 from testbed.cli.app import app
 from testbed.model.errors import ExitCode, Interrupted, TestbedError
 
+REFUSALS = (errno.EACCES, errno.EPERM, errno.EROFS)
+NOT_MINE = (
+    "it must belong to you and be writable; after `su` or `sudo -E`, HOME or XDG_DATA_HOME may be "
+    "another user's"
+)
 INTERRUPTED = "interrupted: everything that was started has been undone"
 
 
@@ -45,6 +51,12 @@ def main() -> None:
         sys.exit(int(ExitCode.INTERRUPTED))
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        if error.errno not in REFUSALS or not error.filename:
+            _bug()
+            sys.exit(int(ExitCode.BUG))
+        _complain(f"{os.fsdecode(error.filename)}: {error.strerror}", NOT_MINE, "")
+        sys.exit(int(ExitCode.HOST))
     except Exception as error:  # a bug of ours, or click's own complaint about the words
         show = getattr(error, "show", None)
         if show is not None:

@@ -22,7 +22,7 @@ NAMES = [
     "disk: scratch", "disk: results", "vagrant", "vagrant-libvirt", "qemu", "nic_model",
     "qemu-img", "libvirt", "libvirt daemon", "mmdebstrap", "mke2fs", "setpriv", "ssh",
     "image tools", "account", "user ids", "user namespaces", "data folder", "checkout",
-    "ssh key", "libvirt session", "box", "ports", "lock", "power", "governor",
+    "ssh key", "libvirt sockets", "libvirt session", "box", "ports", "lock", "power", "governor",
     "other machines", "leftovers",
 ]  # fmt: skip
 

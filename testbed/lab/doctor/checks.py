@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from testbed.edge.account import Account
+from testbed.edge.host import TooSlow
 from testbed.edge.identity import checkout_of
 from testbed.edge.libvirt import URI
 from testbed.edge.session import Session
@@ -71,7 +72,12 @@ def _kvm(at: Surroundings) -> list[Diagnosis]:
         return [hardware.untried_kvm()]
     known = accelerator.recall(at.account, at.box)
     if known is None:
-        known = accelerator.boot(at.account, at.box, KVM_LIMIT_S)
+        try:
+            known = accelerator.try_boot(
+                at.account, at.box, silence_s=KVM_LIMIT_S, limit_s=KVM_LIMIT_S
+            )
+        except accelerator.StillBooting:
+            return [hardware.slow_kvm(KVM_LIMIT_S)]
     return [hardware.tried_kvm(wanted, known or None, at.who)]
 
 
@@ -149,6 +155,8 @@ def _box(at: Surroundings) -> list[Diagnosis]:
 def _session(at: Surroundings) -> list[Diagnosis]:
     try:
         return [standing.session(Session(at.account).version(), at.who, "")]
+    except TooSlow:
+        raise  # it answers late, which is another thing than not at all
     except HostError as error:
         return [standing.session(None, at.who, error.detail or error.message)]
 

@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 
 from testbed.edge.account import Account
+from testbed.edge.host import TooSlow
 from testbed.lab.box import Box, BoxStore
 from testbed.lab.doctor import processes
 from testbed.lab.doctor.diagnosis import Diagnosis
@@ -101,6 +102,8 @@ def _guarded(name: str, check: Check, surroundings: Surroundings) -> list[Diagno
         return check(surroundings)
     except NoAccount:
         return [Diagnosis(name, "note", "not looked at: there is no account", "`./lab setup`")]
+    except TooSlow as error:
+        return [slow(name, error)]
     except TestbedError as error:
         words = "; ".join([error.message, *error.detail.splitlines()[-1:]])
         generic = error.hint in ("", HostError.advice)  # that is what runs now
@@ -121,6 +124,16 @@ def _guarded(name: str, check: Check, surroundings: Surroundings) -> list[Diagno
                 "a bug of testbed's own: please report this line",
             )
         ]
+
+
+def slow(name: str, error: TooSlow) -> Diagnosis:
+    """Tell of a command that did not answer in time: that says nothing about what it looks at."""
+    return Diagnosis(
+        name,
+        "warning",
+        f"slow: {error.message}",
+        "`testbed doctor` again when this computer is less busy",
+    )
 
 
 def user() -> str:
