@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from testbed.edge.guest import SOURCES, Guest
-from testbed.edge.sources import is_source
+from testbed.edge.sources import add_to_hash
 from testbed.model import arm as arm_manifest
 from testbed.model.arm import Arm, placeholders
 from testbed.model.config import Config, NetworkConfig
@@ -85,13 +85,13 @@ def setup_arguments(role: str, network: NetworkConfig) -> list[str]:
 
 
 def source_stamp(*folders: Path) -> str:
-    """Return a hash over the sources below `folders`, without the box's recipe."""
+    """Return a hash over the sources below `folders`, without the box's recipe.
+
+    Raises ArmError for a folder that cannot be sent.
+    """
     digest = hashlib.sha256()
     for folder in folders:
-        for path in sorted(folder.rglob("*")):
-            relative = path.relative_to(folder)
-            if path.is_file() and relative.parts[0] != "box" and is_source(relative):
-                digest.update(str(relative).encode() + b"\0" + path.read_bytes() + b"\0")
+        add_to_hash(digest, folder)
     return digest.hexdigest()
 
 

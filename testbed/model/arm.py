@@ -8,6 +8,7 @@ in guest/arms/ or, a student's for instance, anywhere else.
 
 import difflib
 import os
+import stat
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,6 +27,8 @@ else:
 
 FAIR = ("netfilter", "xdp")
 BASELINE = "none"
+MOST_BYTES = 1 << 20
+"""Of a manifest: the longest one here has a thousandth of that."""
 EXHIBITS = ("netfilter-logging", "xdp-bounded-csum")  # what the original compared
 Argv = Annotated[list[str], Field(min_length=1)]
 
@@ -151,6 +154,11 @@ def load(folder: Path) -> Arm:
     """Read one manifest; raises ManifestError that names the file and the key."""
     path = folder / "arm.toml"
     try:
+        facts = path.stat()
+        if not stat.S_ISREG(facts.st_mode):  # a pipe would be waited for
+            raise ManifestError(f"{path} is no plain file")
+        if facts.st_size > MOST_BYTES:
+            raise ManifestError(f"{path} has more than {MOST_BYTES >> 10} KiB")
         return parse(path.read_text(encoding="utf-8"), path)
     except OSError as error:
         raise ManifestError(f"{path} cannot be read: {error.strerror}") from error

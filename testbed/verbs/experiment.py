@@ -29,7 +29,7 @@ from testbed.model.arm import BASELINE, Arm
 from testbed.model.errors import RunError
 from testbed.model.plan import Plan
 from testbed.verbs.lab import Lab
-from testbed.verbs.machines import prepare
+from testbed.verbs.machines import prepare, tell_left_out
 
 
 @dataclass(frozen=True)
@@ -221,6 +221,7 @@ def ready_guests(
     lab: Lab, verb: str, arms: Sequence[Arm]
 ) -> Iterator[tuple[Machines, dict[str, Guest]]]:
     """Hold the lock while both machines are connected, set up, with `arms` built, and swept."""
+    tell_left_out(lab, arms)
     with lab.alone(verb):
         machines = lab.machines
         guests = machines.guests()

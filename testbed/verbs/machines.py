@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from testbed.edge import host, journal
+from testbed.edge import host, journal, sources
 from testbed.edge.guest import Guest
 from testbed.edge.store import LOG
 from testbed.lab import deploy
@@ -31,6 +31,20 @@ def up(lab: Lab, *, dry_run: bool = False) -> None:
         return
     with lab.alone("up"):
         lab.machines.up(lambda guest: prepare(lab, guest, arms), stamp)
+
+
+def tell_left_out(lab: Lab, arms: Sequence[Arm]) -> None:
+    """Say what of the folders of arms does not go into the machines, and why.
+
+    Raises ArmError for one that cannot be sent, before anything is asked of the machines.
+    """
+    names = {arm.folder: arm.outside or lab.arms_dir / arm.folder for arm in arms}
+    for name, folder in names.items():
+        left_out = sources.look(folder).left_out
+        for line in sources.told(left_out, expected=False):
+            lab.terminal.warn(f"arm {name}, not sent: {line}")
+        for line in sources.told(left_out, expected=True):
+            lab.terminal.say(f"arm {name}, not sent: {line}")
 
 
 def prepare(lab: Lab, guest: Guest, arms: Sequence[Arm], *, agent: bool = False) -> deploy.Found:
