@@ -23,7 +23,7 @@ PROC = Path("/proc")
 GATE = 'read -r _ && exec "$@" </dev/null'
 """The shell waits for a line before it becomes the command; without this program none comes."""
 PATIENCE_S = 30.0
-"""Vagrant undoes what it has half done when it is interrupted: some seconds, on a busy host more."""
+"""An interrupted Vagrant undoes what it has half done: in some seconds, on a busy host in more."""
 
 
 @dataclass(frozen=True)

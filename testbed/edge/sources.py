@@ -43,9 +43,10 @@ class Digest(Protocol):
 
 @dataclass(frozen=True)
 class Source:
-    """A file, folder (`link` None, `bytes` 0) or link below the folder; `name` is its path there.
+    """A file, folder or link below the folder; `name` is its path there.
 
-    `mode` and `mtime` are as from lstat, since make goes by the time; `link` is where a link leads, relative to its own folder.
+    `mode` and `mtime` are lstat's, since make goes by the time. `link` is where a link leads,
+    relative to its own folder; None for others. `bytes` is a file's length, 0 for others.
     """
 
     name: PurePath

@@ -26,9 +26,9 @@ from testbed.lab.project import ROLES, Project
 from testbed.lab.reconcile import Seen, Step
 from testbed.lab.remains import remains
 from testbed.lab.room import demand_disk, demand_memory
-from testbed.lab.taking_over import broken_copies, end_vagrant, settled
+from testbed.lab.taking_over import delete_broken_copies, end_vagrant, ending, settled
 from testbed.model.config import Config
-from testbed.model.errors import GuestError, MachineError
+from testbed.model.errors import MachineError
 
 
 @dataclass(frozen=True)
@@ -107,22 +107,11 @@ class Machines:
                 answered = self._booting().boot(self.vagrant.up, prepare)
             self.project.note_boot(answered)
         if actions & {"restore", "resume"}:
-            self._wake(prepare)
+            self._booting().wake_or_prepare(self.config.network, prepare)
             self.project.note_resumed()
         if "set up" in actions:
             with self.terminal.step("set up, build", expect_s=5):
                 self._booting().prepare(prepare)
-
-    def _wake(self, prepare: Prepare) -> None:
-        """Let resumed machines meet the present; what does not hold any more is set up again."""
-        network = self.config.network
-        with self.terminal.step("clocks, link, counters", expect_s=2):
-            try:
-                self._booting().wake(network)
-            except GuestError as error:
-                self.terminal.warn(f"{error.message}: setting up again")
-                self._booting().prepare(prepare)
-                self._booting().wake(network)
 
     def planned(self, stamp: Mapping[str, Any]) -> list[str]:
         """Return what `up` would do, a line each; nothing is done."""
@@ -130,10 +119,8 @@ class Machines:
         if box is None:
             first = "build box: that of today's recipe is not there"
             return [first, "create client and server: on the new box"]
-        left = self.vagrant.left()
-        ending = f"end `{left.what}`: the command that started it was killed" if left else ""
         steps = reconcile.plan(*self._look(box, self._chosen(box), stamp))
-        return [*filter(None, [ending]), *map(str, steps)]
+        return [*ending(self.vagrant), *map(str, steps)]
 
     def _look(
         self, box: Box, chosen: Accelerator, stamp: Mapping[str, Any]
@@ -164,10 +151,8 @@ class Machines:
             with self.terminal.step("check the box and give it to Vagrant", expect_s=5):
                 self.boxes.verify(box)
                 self.vagrant.add_box(box.name, box.box)
-        if (image := self.vagrant.box_image(box.name)) is not None:
-            for name in broken_copies(Path(wanted["pool"]["path"]), box.name, image):
-                self.terminal.warn(f"{name} was cut off when it was copied: it is made again")
-                self.domains.remove_volume(name)
+        pool = Path(wanted["pool"]["path"])
+        delete_broken_copies(self.vagrant, self.domains, pool, box.name, self.terminal)
 
     def _booting(self) -> Booting:
         limit_s = self.config.machines.boot_timeout_s

@@ -32,6 +32,12 @@ def end_vagrant(vagrant: Vagrant, terminal: Terminal) -> None:
         found.end()
 
 
+def ending(vagrant: Vagrant) -> list[str]:
+    """Return what `end_vagrant` would do, as a line of a plan; no line where that is nothing."""
+    found = vagrant.left()
+    return [f"end `{found.what}`: the command that started it was killed"] if found else []
+
+
 def settled(domains: Domains) -> Mapping[str, str]:
     """Return the machines' states once libvirt has ended what it was asked to do with them.
 
@@ -46,6 +52,16 @@ def settled(domains: Domains) -> Mapping[str, str]:
         time.sleep(0.5)
         states = domains.states()
     return states
+
+
+def delete_broken_copies(
+    vagrant: Vagrant, domains: Domains, pool: Path, box_name: str, terminal: Terminal
+) -> None:
+    """Delete the pool's copies of a box that are not what Vagrant holds, and say so."""
+    if (image := vagrant.box_image(box_name)) is not None:
+        for name in broken_copies(pool, box_name, image):
+            terminal.warn(f"{name} was cut off when it was copied: it is made again")
+            domains.remove_volume(name)
 
 
 def broken_copies(pool: Path, box_name: str, image: Path) -> list[str]:

@@ -8,7 +8,6 @@ in guest/arms/ or, a student's for instance, anywhere else.
 
 import difflib
 import os
-import stat
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from testbed.model.config import NetworkConfig
 from testbed.model.errors import ManifestError, UsageError
-from testbed.model.manifest_words import demand_known
+from testbed.model.manifest_words import demand_known, demand_small
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -27,8 +26,6 @@ else:
 
 FAIR = ("netfilter", "xdp")
 BASELINE = "none"
-MOST_BYTES = 1 << 20
-"""Of a manifest: the longest one here has a thousandth of that."""
 EXHIBITS = ("netfilter-logging", "xdp-bounded-csum")  # what the original compared
 Argv = Annotated[list[str], Field(min_length=1)]
 
@@ -154,11 +151,7 @@ def load(folder: Path) -> Arm:
     """Read one manifest; raises ManifestError that names the file and the key."""
     path = folder / "arm.toml"
     try:
-        facts = path.stat()
-        if not stat.S_ISREG(facts.st_mode):  # a pipe would be waited for
-            raise ManifestError(f"{path} is no plain file")
-        if facts.st_size > MOST_BYTES:
-            raise ManifestError(f"{path} has more than {MOST_BYTES >> 10} KiB")
+        demand_small(path)
         return parse(path.read_text(encoding="utf-8"), path)
     except OSError as error:
         raise ManifestError(f"{path} cannot be read: {error.strerror}") from error

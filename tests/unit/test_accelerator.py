@@ -30,7 +30,7 @@ SLEEPS = QEMU + "exec sleep 60\n"
 TALKS = QEMU + "for i in 1 2 3 4 5 6; do echo $i >> $serial; sleep 0.1; done\n"
 SLOW = TALKS + "echo 'Kernel panic - not syncing: Attempted to kill init!' >> \"$serial\"\n"
 STALLS = QEMU + "echo 'Linux version' > \"$serial\"; exec sleep 60\n"
-ENDLESS = QEMU + "while :; do echo more >> \"$serial\"; sleep 0.05; done\n"
+ENDLESS = QEMU + 'while :; do echo more >> "$serial"; sleep 0.05; done\n'
 FAILS = QEMU + "echo 'Could not access KVM kernel module' >&2; echo 'last words' >&2; exit 1\n"
 SILENT = QEMU + "exit 0\n"
 Tool = Callable[[str, str], Path]
@@ -93,11 +93,12 @@ def test_a_device_that_works(account: Account, box: Box, device: Path, tool: Too
     [
         (SLEEPS, (0.2, 9), "exists, but a kernel that was booted on it said nothing for 0.2 s"),
         (SLEEPS, (9, 0.2), "exists, but a kernel that was booted on it said nothing for 0.2 s"),
-        (STALLS, (0.4, 9), "exists, but a kernel that was booted on it said nothing more for 0.4 s"),
+        (STALLS, (0.4, 9),
+         "exists, but a kernel that was booted on it said nothing more for 0.4 s"),
         (ENDLESS, (1, 0.5), "works, but a kernel needs more than 0.5 s to boot on it"),
     ],
     ids=["silent", "silent to the end", "stalls", "never there"],
-)
+)  # fmt: skip
 def test_a_kernel_that_never_boots(
     account: Account, box: Box, device: Path, tool: Tool, monkeypatch: pytest.MonkeyPatch,
     script: str, limits: tuple[float, float], words: str,

@@ -13,8 +13,7 @@ from healthy import healthy, looked
 from ids import project_id
 from left_over import LeftOver
 
-from testbed.edge import host
-from testbed.edge import session
+from testbed.edge import host, session
 from testbed.edge.account import Account
 from testbed.lab import box
 from testbed.lab.box import Box, BoxStore

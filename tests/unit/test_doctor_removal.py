@@ -2,13 +2,10 @@
 """`doctor --orphans`: what is told, what is removed, and what is left alone."""
 
 import json
-import os
-import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +14,6 @@ from ids import project_id
 from left_over import GONE, LeftOver, pretend
 
 from testbed.edge.account import Account
-from testbed.edge.lasting import Lasting, Started
-from testbed.edge.vagrant import NOTE
 from testbed.lab.doctor import processes
 from testbed.lab.doctor.orphans import Orphan
 from testbed.lab.doctor.processes import Process
@@ -127,30 +122,6 @@ def test_nothing_is_an_orphan_where_libvirt_does_not_answer(
     said = run(testbed, "--remove")
     assert (said.status, said.out) == (3, "")
     assert "error: no socket" in said.err
-    assert folder.is_dir()
-
-
-@pytest.mark.parametrize("words", [(), ("--remove",)])
-def test_a_vagrant_that_outlived_its_command(
-    there: LeftOver, checkout: Path, testbed: Callable[..., Any], words: tuple[str, ...]
-) -> None:
-    """Listed, and ended, though its checkout lives: the command that started it was killed."""
-    folder = there.claim(project_id(checkout), checkout)
-    with subprocess.Popen(["sleep", "60"], start_new_session=True) as left:
-        owner = replace(Started.of(os.getpid()), ticks=0)
-        note = Lasting("vagrant up", Started.of(left.pid), owner)
-        (folder / NOTE).write_text(json.dumps(asdict(note)))
-        threading.Thread(target=left.wait, daemon=True).start()  # it is buried as it ends
-        said = run(testbed, *words)
-        assert said.status == 0
-        line = f"process vagrant up ({left.pid}): the command that started it was killed\n"
-        if words:
-            assert said.out == f"removed {line}"
-            assert left.wait(5) == -signal.SIGINT
-        else:
-            assert said.out == f"{line}  → kill -INT -- -{left.pid}\n"
-            assert left.poll() is None
-            left.kill()
     assert folder.is_dir()
 
 

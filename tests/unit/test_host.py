@@ -84,9 +84,10 @@ def test_what_runs_beside_speaks_english_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
-    with (tmp_path / "said").open("wb") as file, host.beside(
-        ["sh", "-c", "echo $LC_ALL"], output=file
-    ) as process:
+    with (
+        (tmp_path / "said").open("wb") as file,
+        host.beside(["sh", "-c", "echo $LC_ALL"], output=file) as process,
+    ):
         process.wait()
     assert (tmp_path / "said").read_text() == "C.UTF-8\n"
 

@@ -67,7 +67,7 @@ def sockets(place: SessionPlace, complaint: str, by_hand: str) -> Diagnosis:
         return Diagnosis(
             "libvirt sockets",
             "note",
-            f"too long in your home ({length}: {place.longest}), so the session is at {place.alias}",
+            f"too long in your home ({length}: {place.longest}); the session is at {place.alias}",
             f"nothing: `{by_hand}` asks that session",
         )
     if place.ignored:
