@@ -18,16 +18,12 @@ from pathlib import Path
 from typing import IO
 
 from testbed.edge import journal
-from testbed.model.errors import HostError
+from testbed.model.errors import HostError, TooSlow
 
 PLAIN = {"LC_ALL": "C.UTF-8", "LANGUAGE": ""}
 """English words and unchanged numbers, while names may hold any letter: in `C` alone Ruby refuses
 what is not ASCII. An empty LANGUAGE counts as unset; a set one would win over LC_ALL.
 """
-
-
-class TooSlow(HostError):
-    """A local command that did not end within its time limit."""
 
 
 def plain(environment: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -20,6 +20,8 @@ from testbed.edge import host
 from testbed.edge.account import Account
 
 PROC = Path("/proc")
+NOTE = "at-work.json"
+"""In the folder that the command works on."""
 GATE = 'read -r _ && exec "$@" </dev/null'
 """The shell waits for a line before it becomes the command; without this program none comes."""
 PATIENCE_S = 30.0

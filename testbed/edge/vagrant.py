@@ -16,16 +16,13 @@ from pathlib import Path
 
 from testbed.edge import host, journal, lasting
 from testbed.edge.account import Account
-from testbed.edge.lasting import Lasting
+from testbed.edge.lasting import NOTE, Lasting
 from testbed.model.errors import MachineError
 
 # It complains on stderr when it is loaded where Vagrant is missing; here that is said when
 # Vagrant is needed, with what to do.
 logging.getLogger("vagrant").addHandler(logging.NullHandler())
 import vagrant  # noqa: E402
-
-NOTE = "vagrant.pid"
-"""Tells, in the folder of the machines, of the Vagrant that works on them."""
 
 
 class _Vagrant(vagrant.Vagrant):  # python-vagrant has no types: its calls are ignored below

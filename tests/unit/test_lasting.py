@@ -16,8 +16,10 @@ import pytest
 
 from testbed.edge import lasting
 from testbed.edge.account import Account
-from testbed.edge.lasting import Lasting, Started, left, noted, read
-from testbed.edge.vagrant import NOTE, Vagrant
+from testbed.edge.lasting import NOTE, Lasting, Started, left, noted, read
+from testbed.edge.terminal import Terminal
+from testbed.edge.vagrant import Vagrant
+from testbed.lab.box import SCRATCH_PREFIX, end_left_builds
 
 KILLED = """
 import os, sys
@@ -142,6 +144,23 @@ def test_a_note_that_says_nothing(account: Account, tmp_path: Path, text: str) -
     (tmp_path / "note").write_text(text)
     assert read(tmp_path / "note") is None
     assert left(tmp_path / "note", account) is None
+
+
+def test_a_build_that_is_left_is_ended_before_the_next(
+    orphan: int, account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setattr(lasting, "PATIENCE_S", 0.2)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    work = tmp_path / f"{SCRATCH_PREFIX}x"
+    work.mkdir()
+    (tmp_path / "note").rename(work / NOTE)
+    end_left_builds(account, Terminal(-1))
+    assert f"`vagrant up` (process {orphan}) still built a box" in capsys.readouterr().err
+    assert not work.exists()
+    assert not Path(f"/proc/{orphan}").exists()
+    end_left_builds(account, Terminal(-1))
+    assert capsys.readouterr().err == ""
 
 
 def test_vagrant_is_noted(

@@ -16,8 +16,7 @@ from ids import project_id
 from left_over import LeftOver, pretend
 
 from testbed.edge.account import Account
-from testbed.edge.lasting import Lasting, Started
-from testbed.edge.vagrant import NOTE
+from testbed.edge.lasting import NOTE, Lasting, Started
 
 
 @pytest.fixture

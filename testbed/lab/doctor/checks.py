@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from testbed.edge.account import Account
-from testbed.edge.host import TooSlow
 from testbed.edge.identity import checkout_of
 from testbed.edge.libvirt import URI
 from testbed.edge.session import Session
@@ -31,7 +30,7 @@ from testbed.lab.doctor.survey import Check, Surroundings, user
 from testbed.lab.project import ROLES
 from testbed.lab.room import machines_mb
 from testbed.model.config import FILE_NAME
-from testbed.model.errors import HostError
+from testbed.model.errors import HostError, TooSlow
 
 KVM_LIMIT_S = 5.0
 """A kernel on KVM gets to its first process in about a second; `up` waits longer."""

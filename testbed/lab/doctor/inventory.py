@@ -12,9 +12,8 @@ from pathlib import Path
 from testbed.edge import lasting
 from testbed.edge.account import Account
 from testbed.edge.identity import checkout_of, project_id
-from testbed.edge.lasting import Lasting
+from testbed.edge.lasting import NOTE, Lasting
 from testbed.edge.session import Domain, Session
-from testbed.edge.vagrant import NOTE
 from testbed.lab import box
 from testbed.lab.doctor import processes
 from testbed.lab.doctor.orphans import (
@@ -58,7 +57,8 @@ def take(account: Account) -> Inventory:
 
 
 def _outlived(account: Account) -> Iterator[Lasting]:
-    for note in sorted(account.projects_dir.glob(f"*/{NOTE}")):
+    builds = box.scratch_dir().glob(f"{box.SCRATCH_PREFIX}*/{NOTE}")
+    for note in sorted([*account.projects_dir.glob(f"*/{NOTE}"), *builds]):
         if (found := lasting.left(note, account)) is not None:
             yield found
 

@@ -8,13 +8,12 @@ from pathlib import Path
 
 from testbed.edge import host
 from testbed.edge.account import Account
-from testbed.edge.host import TooSlow
 from testbed.lab import image
 from testbed.lab.doctor import software
 from testbed.lab.doctor.diagnosis import Diagnosis
 from testbed.lab.doctor.software import Tool
 from testbed.lab.doctor.survey import NoAccount, Surroundings, slow
-from testbed.model.errors import HostError
+from testbed.model.errors import HostError, TooSlow
 
 LIMIT_S = 10.0
 PLUGIN = "vagrant-libvirt"

@@ -14,14 +14,13 @@ from functools import cached_property
 from pathlib import Path
 
 from testbed.edge.account import Account
-from testbed.edge.host import TooSlow
 from testbed.lab.box import Box, BoxStore
 from testbed.lab.doctor import processes
 from testbed.lab.doctor.diagnosis import Diagnosis
 from testbed.lab.doctor.processes import Process
 from testbed.lab.project import ROLES, Project
 from testbed.model.config import Config
-from testbed.model.errors import ConfigError, HostError, TestbedError
+from testbed.model.errors import ConfigError, HostError, TestbedError, TooSlow
 
 WORKERS = 8
 
