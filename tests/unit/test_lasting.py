@@ -155,10 +155,11 @@ def test_a_build_that_is_left_is_ended_before_the_next(
     work = tmp_path / f"{SCRATCH_PREFIX}x"
     work.mkdir()
     (tmp_path / "note").rename(work / NOTE)
+    process = Started.of(orphan)
     end_left_builds(account, Terminal(-1))
     assert f"`vagrant up` (process {orphan}) still built a box" in capsys.readouterr().err
     assert not work.exists()
-    assert not Path(f"/proc/{orphan}").exists()
+    assert not process.runs
     end_left_builds(account, Terminal(-1))
     assert capsys.readouterr().err == ""
 
