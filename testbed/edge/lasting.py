@@ -69,7 +69,7 @@ class Lasting:
         """End it with its children: asked first, made to after `PATIENCE_S`."""
         for number, limit_s in ((signal.SIGINT, PATIENCE_S), (signal.SIGKILL, 5.0)):
             if self.process.runs:
-                with contextlib.suppress(ProcessLookupError):
+                with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(self.process.pid, number)
             deadline = time.monotonic() + limit_s
             while self.process.runs and time.monotonic() < deadline:

@@ -87,6 +87,7 @@ class Machines:
         for action, doing in (("restore", "start"), ("resume", "resume")):
             roles = [role for step in steps if step.action == action for role in step.roles]
             if roles:
+                self.project.note_waking()
                 with self.terminal.step(f"{action} {' and '.join(roles)}", expect_s=1):
                     for_each(roles, doing, self.domains)
         self._finish(steps, chosen, prepare)
@@ -106,7 +107,7 @@ class Machines:
             with self.terminal.step("boot, set up, build", expect_s=_boot_s(chosen), kind=kind):
                 answered = self._booting().boot(self.vagrant.up, prepare)
             self.project.note_boot(answered)
-        if actions & {"restore", "resume"}:
+        if actions & {"restore", "resume"} or self.project.is_waking():
             self._booting().wake_or_prepare(self.config.network, prepare)
             self.project.note_resumed()
         if "set up" in actions:
@@ -162,8 +163,9 @@ class Machines:
         """Return both guests, connected; raises MachineError when they are not up."""
         end_vagrant(self.vagrant, self.terminal)
         states = self.states()
-        if not all(state == RUNNING for state in states.values()):
-            said = ", ".join(f"{role} {state}" for role, state in states.items())
+        waking = ", not set right since" if self.project.is_waking() else ""
+        if waking or not all(state == RUNNING for state in states.values()):
+            said = ", ".join(f"{role} {state}" for role, state in states.items()) + waking
             raise MachineError(f"the machines are not up ({said})", hint="run `testbed up` first")
         self._claim()
         guests, limit_s = self._unconnected(), self.config.machines.boot_timeout_s

@@ -211,6 +211,36 @@ def test_saved_machines_go_on(
     assert now["resumed_utc"]
 
 
+class Killed(BaseException):
+    """As SIGKILL does, nothing of ours lets this pass without a trace."""
+
+
+def test_machines_that_went_on_for_a_killed_command_are_set_right_by_the_next(
+    machines: Callable[..., Machines], provider: Pretended, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[str] = []
+
+    def shell(_guest: Guest, line: str, *_: Any, **__: Any) -> None:
+        if not lines:
+            raise Killed
+        lines.append(line)
+
+    monkeypatch.setattr(Guest, "shell", shell)
+    up(machines())
+    machines().down("save")
+    with pytest.raises(Killed):
+        up(machines())
+    assert machines().states() == RUNNING
+    with pytest.raises(MachineError, match="not set right since"):
+        machines().guests()
+    lines.append("")
+    provider.asked.clear()
+    assert up(machines()) == ["client", "server"]
+    assert sum(line.startswith("date -s @") for line in lines) == 2
+    assert machines().project.boots()["resumes"] == 1
+    assert not machines().project.is_waking()
+
+
 def test_saved_machines_whose_link_does_not_hold_are_set_up_again(
     machines: Callable[..., Machines], monkeypatch: pytest.MonkeyPatch
 ) -> None:
