@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 import pytest
 
 from testbed import cli
+from testbed.edge import session_place
 from testbed.edge.account import Account
 from testbed.edge.libvirt import Domains
 from testbed.edge.session import Session
@@ -53,7 +54,10 @@ def real_virsh() -> Callable[..., str]:
 @pytest.fixture
 def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Account:
     """An account like an ordinary user's, with a home of its own and a key."""
-    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    for name in ("XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(session_place, "LIMIT_BYTES", 4096)  # pytest's folders have long names
+    monkeypatch.setattr(session_place, "RUN_USER", tmp_path / "nobody is logged in")
     mine = Account(None, tmp_path / "home", os.getuid(), os.getgid())
     ssh = mine.data_dir / "ssh"
     ssh.mkdir(parents=True)

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """From the shell's words to an exit code; failures become messages."""
 
+import errno
 import gc
+import io
 import os
 import shlex
 import signal
@@ -16,12 +18,20 @@ from testbed.cli import machines, measuring, teaching  # noqa: F401  (they regis
 from testbed.cli.app import app
 from testbed.model.errors import ExitCode, Interrupted, TestbedError
 
+REFUSALS = (errno.EACCES, errno.EPERM, errno.EROFS)
+NOT_MINE = (
+    "it must belong to you and be writable; after `su` or `sudo -E`, HOME or XDG_DATA_HOME may be "
+    "another user's"
+)
 INTERRUPTED = "interrupted: everything that was started has been undone"
 
 
 def main() -> None:
     """Run the command line; never show a traceback for what a user can cause."""
     gc.set_threshold(50_000)  # a tenth of a report's time went into garbage that was none
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # an arrow is no reason to fail in Latin-1
+            stream.reconfigure(errors="replace")
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     try:
@@ -41,6 +51,12 @@ def main() -> None:
         sys.exit(int(ExitCode.INTERRUPTED))
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        if error.errno not in REFUSALS or not error.filename:
+            _bug()
+            sys.exit(int(ExitCode.BUG))
+        _complain(f"{os.fsdecode(error.filename)}: {error.strerror}", NOT_MINE, "")
+        sys.exit(int(ExitCode.HOST))
     except Exception as error:  # a bug of ours, or click's own complaint about the words
         show = getattr(error, "show", None)
         if show is not None:
@@ -77,7 +93,7 @@ def _bug() -> None:
     words = journal.plain(words + traceback.format_exc())
     journal.note(words)
     try:
-        path.write_text(words)
+        path.write_text(words, encoding="utf-8")
     except OSError:
         _complain(message, "please report it with the lines above", words)
     else:

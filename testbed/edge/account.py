@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from testbed.edge import host
+from testbed.edge import host, session_place
 from testbed.edge.identity import project_id
+from testbed.edge.session_place import SessionPlace
 from testbed.model.errors import HostError
 
 ROOTS_ACCOUNT = "testbed"
@@ -56,6 +57,21 @@ class Account:
         own = os.environ.get("XDG_DATA_HOME") if self.name is None else None
         return (Path(own) if own else self.home / ".local/share") / "testbed"
 
+    @cached_property
+    def session(self) -> SessionPlace:
+        """Where this account's libvirt session is."""
+        own = os.environ if self.name is None else {}
+        return session_place.find(self.home, self.uid, self.data_dir, own)
+
+    def ensure_session(self) -> None:
+        """Make what libvirt's session needs before it can start.
+
+        Raises HostError, with the folder and the limit, where its sockets' paths are too long.
+        """
+        if self.session.alias is not None:
+            self.make_dir(self.data_dir)
+            session_place.ensure(self.session, self.uid, self.gid)
+
     def project_dir(self, checkout: Path) -> Path:
         """Return the folder of one checkout's machines, so that two checkouts never share any."""
         return self.projects_dir / self.project_id(checkout)
@@ -79,10 +95,12 @@ class Account:
 
     def typed(self, argv: Sequence[str]) -> str:
         """Return `argv` as a person types it to run as this account."""
+        pairs = [f"{name}={value}" for name, value in self.session.pairs.items()]
+        words = ["env", *pairs, *argv] if pairs else list(argv)
         if self.name is None:
-            return shlex.join(argv)
+            return shlex.join(words)
         ids = [f"--reuid={self.name}", f"--regid={self.name}"]
-        return shlex.join(["setpriv", *ids, "--init-groups", "--reset-env", *argv])
+        return shlex.join(["setpriv", *ids, "--init-groups", "--reset-env", *words])
 
     def _pairs(self) -> list[str]:
         return [f"{name}={value}" for name, value in self.environment().items()]
@@ -92,11 +110,11 @@ class Account:
         if self.name is None:
             base = dict(os.environ)
         else:
-            kept = ("PATH", "TERM", "LANG", "http_proxy", "https_proxy", "no_proxy", "TMPDIR")
+            kept = ("PATH", "TERM", "http_proxy", "https_proxy", "no_proxy", "TMPDIR")
             base = {name: os.environ[name] for name in kept if name in os.environ}
-            base |= {"HOME": str(self.home), "USER": self.name, "LOGNAME": self.name}
+            base |= {**host.PLAIN, "HOME": str(self.home), "USER": self.name, "LOGNAME": self.name}
         base["PATH"] = base.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin"
-        return base | dict(extra or {})
+        return base | dict(self.session.pairs) | dict(extra or {})
 
     def make_dir(self, path: Path, mode: int = 0o700) -> Path:
         """Create `path` and its missing parents, owned by this account."""
@@ -119,7 +137,7 @@ class Account:
         """Write a file of this account's, whole or not at all."""
         self.make_dir(path.parent)
         new = path.with_name(path.name + ".new")
-        new.write_text(text)
+        new.write_text(text, encoding="utf-8")
         new.chmod(mode)
         self.own(new)
         return new.replace(path)

@@ -2,7 +2,8 @@
 """Commands on this computer: the only place that starts local processes.
 
 Commands are lists, never shell text. What needs the virtual machines' account
-(`testbed.edge.account`) is prefixed there; here a command is just run.
+(`testbed.edge.account`) is prefixed there; here a command is just run. Their words are read by
+programs, so every command speaks English, whatever the user's language is.
 """
 
 import contextlib
@@ -17,7 +18,17 @@ from pathlib import Path
 from typing import IO
 
 from testbed.edge import journal
-from testbed.model.errors import HostError
+from testbed.model.errors import HostError, TooSlow
+
+PLAIN = {"LC_ALL": "C.UTF-8", "LANGUAGE": ""}
+"""English words and unchanged numbers, while names may hold any letter: in `C` alone Ruby refuses
+what is not ASCII. An empty LANGUAGE counts as unset; a set one would win over LC_ALL.
+"""
+
+
+def plain(environment: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return an environment, this process's own by default, in which commands speak English."""
+    return {**(os.environ if environment is None else environment), **PLAIN}
 
 
 def find(tool: str, *, package: str) -> str:
@@ -44,7 +55,7 @@ def run(
 
     The command leads a process group of its own, which ends with it: on a
     time-out or on Ctrl-C nothing that it started stays behind.
-    Raises HostError when it cannot start, fails (unless `check` is off) or takes
+    Raises HostError when it cannot start or fails (unless `check` is off), TooSlow when it takes
     longer than `timeout_s`.
     """
     journal.on_host(argv, cwd)
@@ -52,11 +63,11 @@ def run(
         process = subprocess.Popen(
             list(argv),
             cwd=cwd,
-            env=dict(environment) if environment is not None else None,
+            env=plain(environment),
             stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            text=True,
+            encoding="utf-8",
             errors="replace",
             start_new_session=True,
         )
@@ -67,7 +78,7 @@ def run(
     except BaseException as error:
         _end_group(process)
         if isinstance(error, subprocess.TimeoutExpired):
-            raise HostError(
+            raise TooSlow(
                 f"no end after {timeout_s:g} s: {shlex.join(argv)}",
                 detail=_text(error.stderr),
             ) from error
@@ -88,7 +99,7 @@ def beside(
     journal.on_host(argv)
     try:
         process = subprocess.Popen(
-            list(argv), text=True, start_new_session=True,
+            list(argv), text=True, start_new_session=True, env=plain(),
             stdin=subprocess.DEVNULL, stdout=output, stderr=output,
         )  # fmt: skip
     except OSError as error:

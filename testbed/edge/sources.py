@@ -4,12 +4,23 @@
 import hashlib
 import io
 import os
+import stat
 import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import Path
 
-from testbed.model.errors import HostError
+from testbed.edge.source_folder import (
+    MOST_BYTES,
+    MOST_FILE_BYTES,
+    Entry,
+    Skip,
+    look,
+    none_of_it,
+    open_plain,
+    refused,
+    shown,
+)  # fmt: skip
 
 LONG_AGO = 946_684_800
 """2000-01-01, the date of every file that is pushed: none is newer than what is built from it."""
@@ -27,30 +38,50 @@ Sources = Mapping[str, Source]
 """By path below the folder, with slashes."""
 
 
-def is_source(path: PurePath) -> bool:
-    """Whether a file or folder is a source: not hidden, not a cache, not built by make."""
-    hidden = any(part == "__pycache__" or part.startswith(".") for part in path.parts)
-    products = (".o", ".ko", ".mod", ".mod.c", ".symvers", ".order", ".skel.h")
-    return not hidden and not path.name.endswith(products) and path.name != "loader"
+@dataclass(frozen=True)
+class Read:
+    """What was read of a folder, and {name: why} of what is not sent."""
+
+    files: dict[str, Source]
+    left_out: dict[str, str]
 
 
-def read_sources(folder: Path) -> dict[str, Source]:
-    """Return the sources below a folder, of a link to a file what it leads to.
+def read_sources(folder: Path, skip: Skip = none_of_it) -> Read:
+    """Return the sources below a folder, a link to one of its files as that file.
 
-    Objects that somebody built there stay behind. Raises HostError when one cannot be read.
+    Never holds more than the bounds of source_folder.py. Raises ArmError for an arm's folder that
+    cannot be sent, HostError for another: too large, not readable, or changed while it was read.
     """
-    found = {}
-    for path in sorted(folder.rglob("*")):
-        relative = path.relative_to(folder)
-        if is_source(relative) and path.is_file():
-            try:
-                found[relative.as_posix()] = Source(path.read_bytes(), os.access(path, os.X_OK))
-            except OSError as error:
-                raise HostError(
-                    f"{path} cannot be read: {error.strerror}",
-                    hint="it is to be put into the machines: make it yours to read",
-                ) from error
-    return found
+    seen = look(folder, skip)
+    files: dict[str, Source] = {}
+    room = MOST_BYTES
+    for entry in seen.taken:
+        source = _read(folder, entry)
+        room -= len(source.content)
+        if room < 0:
+            raise refused(folder, "its files grow")
+        files[entry.name.as_posix()] = source
+    return Read(files, seen.left_out)
+
+
+def _read(folder: Path, entry: Entry) -> Source:
+    """Return a file's content and mode. Raises what `refused` returns when it is another one now.
+
+    A file that was replaced by a pipe is not waited for, and one by a link is not followed.
+    """
+    try:
+        opened = open_plain(entry.opened)
+        with os.fdopen(opened, "rb") as file:
+            facts = os.fstat(opened)
+            if not stat.S_ISREG(facts.st_mode):
+                raise refused(folder, f"{shown(entry.name)} changed meanwhile")
+            content = file.read(MOST_FILE_BYTES + 1)
+    except OSError as error:
+        words = f"{shown(entry.name)} cannot be read: {error.strerror}"
+        raise refused(folder, words) from error
+    if len(content) > MOST_FILE_BYTES:
+        raise refused(folder, f"{shown(entry.name)} grows")
+    return Source(content, bool(facts.st_mode & 0o111))
 
 
 def stamp_of(sources: Sources) -> str:

@@ -6,18 +6,17 @@ account; here each call gets the testbed's environment, runs as the account that
 the machines, and a failure carries Vagrant's own words.
 """
 
-import contextlib
 import functools
 import logging
-import os
+import shlex
 import shutil
-import signal
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from testbed.edge import host, journal
+from testbed.edge import host, journal, lasting
 from testbed.edge.account import Account
+from testbed.edge.lasting import NOTE, Lasting
 from testbed.model.errors import MachineError
 
 # It complains on stderr when it is loaded where Vagrant is missing; here that is said when
@@ -40,30 +39,28 @@ class _Vagrant(vagrant.Vagrant):  # python-vagrant has no types: its calls are i
     def _make_vagrant_command(self, args: list[object]) -> list[str]:
         words = [str(word) for word in args if word is not None]
         tool = host.find("vagrant", package="vagrant")
-        return self._account.command(["env", *self._extra, tool, *words])
+        return ["env", *self._extra, tool, *words]
 
     def _call_vagrant_command(self, args: list[object]) -> None:
-        """Run with both streams in the log, as a group that ends with this process's wish."""
+        """Run with both streams in the log, as a group that ends with this process's wish.
+
+        While it runs, a note in the folder tells of it (`testbed.edge.lasting`).
+        """
         argv = self._make_vagrant_command(args)
-        journal.on_host(argv, Path(self.root))
-        with self._log.open("ab") as log:
-            process = subprocess.Popen(
-                argv, cwd=self.root, env=self.env,
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-            )  # fmt: skip
-            try:
-                status = process.wait()
-            except BaseException:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGINT)
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(timeout=60)
-                raise
+        self._account.ensure_session()
+        journal.on_host(self._account.command(argv), Path(self.root))
+        what = shlex.join(["vagrant", *(str(word) for word in args if word is not None)])
+        folder = Path(self.root)
+        with self._log.open("ab") as log, lasting.noted(
+            self._account, argv, folder / NOTE, what,
+            cwd=folder, environment=self.env, output=log,
+        ) as process:  # fmt: skip
+            status = process.wait()
         if status != 0:
             raise subprocess.CalledProcessError(status, process.args)
 
     def _run_vagrant_command(self, args: list[object]) -> str:
-        argv = self._make_vagrant_command(args)
+        argv = self._account.command(self._make_vagrant_command(args))
         return host.run(argv, cwd=Path(self.root), environment=self.env).stdout
 
 
@@ -87,7 +84,8 @@ class Vagrant:
 
     def command(self) -> list[str]:
         """Return the start of a command line that runs `vagrant` on these machines."""
-        pairs = [f"{name}={value}" for name, value in self.environment.items()]
+        own = {**self.account.session.pairs, **self.environment}
+        pairs = [f"{name}={value}" for name, value in own.items()]
         return self.account.command(["env", *pairs, host.find("vagrant", package="vagrant")])
 
     def forget(self, role: str) -> None:
@@ -119,10 +117,23 @@ class Vagrant:
         """Shut both machines down."""
         self._say(self._vagrant.halt, "vagrant halt")
 
+    def left(self) -> Lasting | None:
+        """Return the Vagrant that outlived the command that started it, None without one."""
+        return lasting.left(self.project / NOTE, self.account)
+
     def has_box(self, name: str) -> bool:
-        """Whether Vagrant already holds the box."""
+        """Whether Vagrant already holds the box, whole: one cut off on the way in is deleted."""
         folder = Path(self.environment["VAGRANT_HOME"]) / "boxes" / name
-        return folder.is_dir()
+        if self.box_image(name) is not None and any(folder.glob("*/libvirt/metadata.json")):
+            return True
+        if folder.is_dir():
+            shutil.rmtree(folder)
+        return False
+
+    def box_image(self, name: str) -> Path | None:
+        """Return the disk image of a box that Vagrant holds."""
+        folder = Path(self.environment["VAGRANT_HOME"]) / "boxes" / name
+        return next(iter(sorted(folder.glob("*/libvirt/box.img"))), None)
 
     def add_box(self, name: str, path: Path) -> None:
         """Give the box to Vagrant, which unpacks it."""

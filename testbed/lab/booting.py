@@ -18,7 +18,7 @@ from testbed.edge.guest import Guest
 from testbed.edge.terminal import Terminal
 from testbed.lab.project import Project
 from testbed.model.config import NetworkConfig
-from testbed.model.errors import MachineError
+from testbed.model.errors import GuestError, MachineError
 
 Prepare = Callable[[Guest], object]
 FIRST_WORD_S = 60
@@ -72,6 +72,16 @@ class Booting:
     def prepare(self, prepare: Prepare) -> None:
         """Prepare machines that run."""
         self.boot(lambda: None, prepare)
+
+    def wake_or_prepare(self, network: NetworkConfig, prepare: Prepare) -> None:
+        """Let resumed machines meet the present; what does not hold any more is set up again."""
+        with self.terminal.step("clocks, link, counters", expect_s=2):
+            try:
+                self.wake(network)
+            except GuestError as error:
+                self.terminal.warn(f"{error.message}: setting up again")
+                self.prepare(prepare)
+                self.wake(network)
 
     def wake(self, network: NetworkConfig) -> None:
         """Set right what stood still while the machines were saved; prove link and counters.

@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-from testbed.edge import host
+from testbed.edge import host, lasting
 from testbed.edge.account import Account
 from testbed.edge.terminal import Terminal
 from testbed.lab import image
@@ -117,6 +117,7 @@ class BoxStore:
         scratch = scratch_dir()
         for place in (parent, scratch):
             _demand_room(place)
+        end_left_builds(self.account, terminal)
         work = Path(tempfile.mkdtemp(prefix=SCRATCH_PREFIX, dir=scratch))
         builder = image.ImageBuilder(self.account, terminal, work, self.mirror)
         try:
@@ -186,6 +187,20 @@ class BoxStore:
 def scratch_dir() -> Path:
     """Return where boxes are built."""
     return Path(os.environ.get("TMPDIR", "/var/tmp"))
+
+
+def end_left_builds(account: Account, terminal: Terminal) -> None:
+    """End what builds a box for a command that was killed, and delete what there is of that."""
+    for note in scratch_dir().glob(f"{SCRATCH_PREFIX}*/{lasting.NOTE}"):
+        work = note.parent
+        if is_in_use(work) or work.stat().st_uid != account.uid:
+            continue
+        if (found := lasting.left(note, account)) is not None:
+            what = f"`{found.what}` (process {found.process.pid})"
+            terminal.warn(f"{what} still built a box for a command that was killed: ended now")
+            found.end()
+        image.ImageBuilder(account, terminal, work, "").remove_tree()
+        shutil.rmtree(work, ignore_errors=True)
 
 
 @contextlib.contextmanager

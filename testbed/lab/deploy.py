@@ -7,8 +7,8 @@ there. A part that is not of today's sources, or is not as it was recorded, is r
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
 
 from testbed.edge.guest import PUSHED, SOURCES, Guest
 from testbed.edge.sources import Source, Sources, read_sources, stamp_of, tar_of
@@ -53,21 +53,27 @@ class Wanted:
 
     programs: Sources
     arms: Mapping[str, tuple[Arm, Sources]]
+    left_out: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """By an arm's folder, {name: why} of what is not sent."""
 
     @classmethod
     def read(cls, checkout: Path, arms: Sequence[Arm]) -> "Wanted":
-        """Read today's sources; raises HostError when a file cannot be read."""
+        """Read today's sources.
+
+        Raises ArmError for the folder of an arm that cannot be sent, HostError for guest/.
+        """
         guest = checkout / "guest"
-        programs = {
-            name: source
-            for name, source in read_sources(guest).items()
-            if part_of(name) == PROGRAMS and not name.startswith("box/")
-        }
+        programs = read_sources(guest, _is_no_program)
         folders = {arm.folder: arm for arm in arms}
-        return cls(programs, {
-            name: (arm, read_sources(arm.outside or guest / "arms" / name))
+        own = {
+            name: read_sources(arm.outside or guest / "arms" / name)
             for name, arm in folders.items()
-        })  # fmt: skip
+        }
+        return cls(
+            {name: one for name, one in programs.files.items() if part_of(name) == PROGRAMS},
+            {name: (arm, own[name].files) for name, arm in folders.items()},
+            {name: read.left_out for name, read in own.items()},
+        )
 
     def stamps(self) -> dict[str, str]:
         """Return a hash over what each part is made from; an arm's includes the shared sources."""
@@ -133,6 +139,13 @@ def stamps_in(wanted: Wanted, kernel: str) -> dict[str, str]:
         name: stamp if name == PROGRAMS else f"{kernel} {stamp}"
         for name, stamp in wanted.stamps().items()
     }
+
+
+def _is_no_program(folder: PurePath) -> bool:
+    """Whether a folder of guest/ is the box's recipe, or an arm's: it may be huge, and not asked
+    for.
+    """
+    return folder == PurePath("box") or part_of(f"{folder.as_posix()}/file") != PROGRAMS
 
 
 def placed(name: str, own: Sources) -> dict[str, Source]:

@@ -10,10 +10,10 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from testbed.edge import host
+from testbed.edge import host, journal, lasting
 from testbed.edge.account import Account
 from testbed.edge.terminal import Terminal
-from testbed.model.errors import HostError, MachineError
+from testbed.model.errors import MachineError
 
 SUITE = "bookworm"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
@@ -46,14 +46,20 @@ class ImageBuilder:
     def _run(self, tool: str, *argv: str, package: str) -> None:
         path = host.find(tool, package=package)
         environment = self.account.environment({"TMPDIR": str(self.work)})
-        command = self.account.command(["env", f"TMPDIR={self.work}", path, *argv])
-        try:
-            host.run(command, cwd=self.work, environment=environment)
-        except HostError as error:
-            log = "\n".join(error.detail.splitlines()[-25:])
+        words = ["env", f"TMPDIR={self.work}", path, *argv]
+        journal.on_host(self.account.command(words), self.work)
+        said = self.work / "words"
+        with said.open("wb") as output, lasting.noted(
+            self.account, words, self.work / lasting.NOTE, tool,
+            cwd=self.work, environment=environment, output=output,
+        ) as process:  # fmt: skip
+            status = process.wait()
+        if status != 0:
+            lines = said.read_text(encoding="utf-8", errors="replace").splitlines()
+            log = "\n".join(lines[-25:])
             raise MachineError(
                 f"the box could not be built: {tool} failed", hint=_advice(log), detail=log
-            ) from error
+            )
 
     def _tree(self) -> None:
         recipe = self.work / "recipe"

@@ -15,6 +15,7 @@ from testbed.edge.account import Account
 from testbed.edge.connection import closed_on_failure
 from testbed.edge.guest import Guest
 from testbed.edge.libvirt import Domains, for_each
+from testbed.edge.states import ALIVE, RUNNING
 from testbed.edge.terminal import Terminal
 from testbed.edge.vagrant import Vagrant
 from testbed.lab import accelerator, reconcile, settings
@@ -22,11 +23,12 @@ from testbed.lab.accelerator import Accelerator
 from testbed.lab.booting import Booting, Prepare
 from testbed.lab.box import Box, BoxStore
 from testbed.lab.project import ROLES, Project
-from testbed.lab.reconcile import PAUSED, RUNNING, Seen, Step
+from testbed.lab.reconcile import Seen, Step
 from testbed.lab.remains import remains
 from testbed.lab.room import demand_disk, demand_memory
+from testbed.lab.taking_over import delete_broken_copies, end_vagrant, ending, settled
 from testbed.model.config import Config
-from testbed.model.errors import GuestError, MachineError
+from testbed.model.errors import MachineError
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ class Machines:
         """
         box = self.boxes.build(self.terminal)
         chosen = self._accelerator(box)
+        end_vagrant(self.vagrant, self.terminal)
         seen, wanted = self._look(box, chosen, stamp)
         steps = reconcile.plan(seen, wanted)
         self._claim()
@@ -84,6 +87,7 @@ class Machines:
         for action, doing in (("restore", "start"), ("resume", "resume")):
             roles = [role for step in steps if step.action == action for role in step.roles]
             if roles:
+                self.project.note_waking()
                 with self.terminal.step(f"{action} {' and '.join(roles)}", expect_s=1):
                     for_each(roles, doing, self.domains)
         self._finish(steps, chosen, prepare)
@@ -103,23 +107,12 @@ class Machines:
             with self.terminal.step("boot, set up, build", expect_s=_boot_s(chosen), kind=kind):
                 answered = self._booting().boot(self.vagrant.up, prepare)
             self.project.note_boot(answered)
-        if actions & {"restore", "resume"}:
-            self._wake(prepare)
+        if actions & {"restore", "resume"} or self.project.is_waking():
+            self._booting().wake_or_prepare(self.config.network, prepare)
             self.project.note_resumed()
         if "set up" in actions:
             with self.terminal.step("set up, build", expect_s=5):
                 self._booting().prepare(prepare)
-
-    def _wake(self, prepare: Prepare) -> None:
-        """Let resumed machines meet the present; what does not hold any more is set up again."""
-        network = self.config.network
-        with self.terminal.step("clocks, link, counters", expect_s=2):
-            try:
-                self._booting().wake(network)
-            except GuestError as error:
-                self.terminal.warn(f"{error.message}: setting up again")
-                self._booting().prepare(prepare)
-                self._booting().wake(network)
 
     def planned(self, stamp: Mapping[str, Any]) -> list[str]:
         """Return what `up` would do, a line each; nothing is done."""
@@ -127,13 +120,14 @@ class Machines:
         if box is None:
             first = "build box: that of today's recipe is not there"
             return [first, "create client and server: on the new box"]
-        return [str(step) for step in reconcile.plan(*self._look(box, self._chosen(box), stamp))]
+        steps = reconcile.plan(*self._look(box, self._chosen(box), stamp))
+        return [*ending(self.vagrant), *map(str, steps)]
 
     def _look(
         self, box: Box, chosen: Accelerator, stamp: Mapping[str, Any]
     ) -> tuple[Seen, dict[str, Any]]:
         """Return what there is, and what the Vagrantfile shall read."""
-        states, old = self.domains.states(), self.project.settings()
+        states, old = settled(self.domains), self.project.settings()
         taken = settings.taken(old, states) if old else frozenset()
         wanted = self._settings(box, chosen, old if states and not taken else None)
         whole = all(states.get(role) == RUNNING for role in ROLES)
@@ -158,6 +152,8 @@ class Machines:
             with self.terminal.step("check the box and give it to Vagrant", expect_s=5):
                 self.boxes.verify(box)
                 self.vagrant.add_box(box.name, box.box)
+        pool = Path(wanted["pool"]["path"])
+        delete_broken_copies(self.vagrant, self.domains, pool, box.name, self.terminal)
 
     def _booting(self) -> Booting:
         limit_s = self.config.machines.boot_timeout_s
@@ -165,9 +161,11 @@ class Machines:
 
     def guests(self) -> dict[str, Guest]:
         """Return both guests, connected; raises MachineError when they are not up."""
+        end_vagrant(self.vagrant, self.terminal)
         states = self.states()
-        if not all(state == RUNNING for state in states.values()):
-            said = ", ".join(f"{role} {state}" for role, state in states.items())
+        waking = ", not set right since" if self.project.is_waking() else ""
+        if waking or not all(state == RUNNING for state in states.values()):
+            said = ", ".join(f"{role} {state}" for role, state in states.items()) + waking
             raise MachineError(f"the machines are not up ({said})", hint="run `testbed up` first")
         self._claim()
         guests, limit_s = self._unconnected(), self.config.machines.boot_timeout_s
@@ -187,8 +185,9 @@ class Machines:
         Raises HostError when there is no room for what is to be saved, and MachineError when
         something of a removed machine is still there.
         """
-        states = self.domains.states() if self.project.path.exists() else {}
-        running = [role for role in ROLES if states.get(role) in (RUNNING, PAUSED)]
+        end_vagrant(self.vagrant, self.terminal)
+        states = settled(self.domains) if self.project.path.exists() else {}
+        running = [role for role in ROLES if states.get(role) in ALIVE]
         if how == "destroy":
             known = self.project.settings()
             self._remove(ROLES)
@@ -220,6 +219,7 @@ class Machines:
 
         Raises MachineError while machines of this checkout exist, since they rest on one.
         """
+        end_vagrant(self.vagrant, self.terminal)
         if self.domains.states():
             raise MachineError(
                 "the machines still use the box", hint="run `testbed down --destroy` first"

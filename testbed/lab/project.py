@@ -16,6 +16,7 @@ from testbed.edge.libvirt import Domains
 from testbed.model.deployed import Deployed
 
 ROLES = ("client", "server")
+WAKING = "waking"
 
 
 @dataclass(frozen=True)
@@ -109,11 +110,21 @@ class Project:
 
     def note_boot(self, answered: Mapping[str, float]) -> None:
         """Write down that the machines were booted now; `answered` is read by bench/."""
+        (self.path / WAKING).unlink(missing_ok=True)
         facts = {"booted_utc": _now(), "resumes": 0, "resumed_utc": None, "answered": answered}
         self.account.write(self.path / "boots.json", json.dumps(facts) + "\n")
 
+    def note_waking(self) -> None:
+        """Write down that machines are about to go on: their clocks will be behind until set."""
+        self.account.write(self.path / WAKING, "")
+
+    def is_waking(self) -> bool:
+        """Whether machines were to go on, and the command was killed before they were set right."""
+        return (self.path / WAKING).exists()
+
     def note_resumed(self) -> None:
-        """Write down that the machines went on from a saved state now."""
+        """Write down that the machines went on from a saved state now, and are set right."""
+        (self.path / WAKING).unlink(missing_ok=True)
         known = self._read("boots.json") or {"booted_utc": None}
         facts = {**known, "resumes": int(known.get("resumes", 0)) + 1, "resumed_utc": _now()}
         self.account.write(self.path / "boots.json", json.dumps(facts) + "\n")

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from testbed.edge.states import ALIVE, OFF, PAUSED, RUNNING, SAVED, STUCK
 from testbed.lab.project import ROLES
 
 Action = Literal["remove", "stop", "create", "restore", "resume", "start", "set up"]
-RUNNING, SAVED, PAUSED, OFF = "running", "saved", "paused", "shut off"
 MARKS = ("driver", "cpu_mode", "nic_model", "box", "private_key")
 """Settings of both machines that cannot be changed in machines that exist."""
 
@@ -62,6 +62,9 @@ def plan(seen: Seen, wanted: Mapping[str, Any]) -> list[Step]:
         if state == RUNNING and role in seen.host_names and seen.host_names[role] is None:
             steps.append(Step("stop", (role,), "it runs and does not answer"))
             state = OFF
+        elif state in STUCK:
+            steps.append(Step("stop", (role,), f"its state is '{state}'"))
+            state = OFF
         steps += _to_running(role, state, again=role in gone)
     if not steps and (reason := _not_set_up(seen)):
         return [Step("set up", ROLES, reason)]
@@ -93,7 +96,7 @@ def _removals(seen: Seen, wanted: Mapping[str, Any]) -> Iterator[Step]:
             yield Step("remove", (role,), "; ".join(mine))
         elif there and role not in seen.recorded:
             yield Step("remove", (role,), "Vagrant has no record of it")
-        elif there and seen.states[role] not in (RUNNING, PAUSED) and role in seen.taken:
+        elif there and seen.states[role] not in ALIVE and role in seen.taken:
             yield Step("remove", (role,), "another program has taken a port of it")
         elif not there and role in seen.recorded:
             yield Step("remove", (role,), "Vagrant has a record of it, libvirt does not know it")

@@ -2,7 +2,6 @@
 """What frames a run's trials: plan and facts before them, facts and the manifest after."""
 
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import testbed
+from testbed.edge import host
 from testbed.edge.guest import Guest
 from testbed.edge.store import RunDir
 from testbed.lab import hostfacts
 from testbed.lab.machines import Machines
 from testbed.model.arm import Arm
 from testbed.model.config import Config
-from testbed.model.errors import ExitCode
+from testbed.model.errors import ExitCode, HostError
 from testbed.model.plan import RUN_SCHEMA, Plan
 
 
@@ -162,12 +162,11 @@ def _git(checkout: Path) -> dict[str, Any] | None:
     """Return the commit that ran and whether files differed from it; None outside of git."""
 
     def ask(*words: str) -> str:
-        argv = ["git", "-C", str(checkout), *words]
-        return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip()
+        return host.run(["git", "-C", str(checkout), *words]).stdout.strip()
 
     if shutil.which("git") is None:
         return None
     try:
         return {"commit": ask("rev-parse", "HEAD"), "dirty": bool(ask("status", "--porcelain"))}
-    except subprocess.CalledProcessError:
+    except HostError:
         return None

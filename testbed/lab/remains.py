@@ -38,7 +38,7 @@ def remains(
 
 def saved_states(account: Account, prefix: str) -> list[Path]:
     """Return the files that libvirt's session daemon keeps states of such machines in."""
-    return sorted((account.home / ".config/libvirt/qemu/save").glob(f"{prefix}*.save"))
+    return sorted(account.session.saves.glob(f"{prefix}*.save"))
 
 
 def machine_processes(prefix: str) -> dict[int, str]:

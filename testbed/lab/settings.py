@@ -9,6 +9,7 @@ from typing import Any
 from testbed.edge import host
 from testbed.edge.account import Account
 from testbed.edge.guest import Guest
+from testbed.edge.states import ALIVE
 from testbed.lab.accelerator import Accelerator
 from testbed.lab.box import Box
 from testbed.lab.deploy import setup_arguments
@@ -89,7 +90,7 @@ def taken(settings: Mapping[str, Any], states: Mapping[str, str]) -> frozenset[s
     return frozenset(
         role
         for role, state in states.items()
-        if state not in ("running", "paused")
+        if state not in ALIVE
         and not (
             host.port_is_free(ports[f"{role}_ssh"])
             and host.port_is_free(ports[f"{role}_link"], socket.SOCK_DGRAM)

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from testbed.model.config import NetworkConfig
 from testbed.model.errors import ManifestError, UsageError
-from testbed.model.manifest_words import demand_known
+from testbed.model.manifest_words import demand_known, demand_small
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -151,6 +151,7 @@ def load(folder: Path) -> Arm:
     """Read one manifest; raises ManifestError that names the file and the key."""
     path = folder / "arm.toml"
     try:
+        demand_small(path)
         return parse(path.read_text(encoding="utf-8"), path)
     except OSError as error:
         raise ManifestError(f"{path} cannot be read: {error.strerror}") from error

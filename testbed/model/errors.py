@@ -70,6 +70,10 @@ class HostError(TestbedError):
     advice = "`testbed doctor` looks for what is wrong with this computer"
 
 
+class TooSlow(HostError):
+    """A command on this computer did not end within its time limit."""
+
+
 class MachineError(TestbedError):
     """The box could not be built, or a virtual machine did not come up."""
 

@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The words of a manifest's commands: `{name}` stands for a value, and for nothing cleverer."""
 
+import stat
 import string
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from testbed.model.errors import ManifestError
+
+MOST_BYTES = 1 << 20
+"""The longest manifest here has a thousandth of that."""
 
 
 def demand_known(words: Iterable[str], values: Mapping[str, str], path: Path) -> None:
@@ -26,3 +30,15 @@ def _demand_plain_names(word: str) -> None:
     for _, name, _, _ in string.Formatter().parse(word):
         if name is not None and not name.isidentifier():
             raise KeyError(name)
+
+
+def demand_small(path: Path) -> None:
+    """Raise ManifestError unless a manifest is a plain file of `MOST_BYTES` at most.
+
+    A pipe would be waited for. Raises OSError when it cannot be looked at.
+    """
+    facts = path.stat()
+    if not stat.S_ISREG(facts.st_mode):
+        raise ManifestError(f"{path} is no plain file")
+    if facts.st_size > MOST_BYTES:
+        raise ManifestError(f"{path} has more than {MOST_BYTES >> 10} KiB")

@@ -18,7 +18,7 @@ from testbed.lab.machines import Machines
 from testbed.lab.recording import Recording
 from testbed.lab.trials import Experiment
 from testbed.verbs.lab import Lab
-from testbed.verbs.machines import bring_up
+from testbed.verbs.machines import bring_up, fair_sources
 
 SETTLED_S = 60.0
 """Since the server booted: the check `floor` doubts what is measured earlier."""
@@ -39,7 +39,7 @@ def booted_anew(
     with closed_after(recording.guests):
         pass
     lab.machines.down("halt")
-    bring_up(lab)
+    bring_up(lab, fair_sources(lab))
     machines, guests = later.enter_context(connected())
     recording.guests = guests
     again = replace(experiment, guests=guests, host=HostReadings.of(machines))

@@ -33,7 +33,7 @@ from testbed.model.run_files import LOG
 from testbed.verbs.boots import booted_anew, parts
 from testbed.verbs.growing import Precision, grower
 from testbed.verbs.lab import Lab
-from testbed.verbs.machines import prepare
+from testbed.verbs.machines import prepare, sources_of
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def bench(lab: Lab, request: Request) -> Path:
     then incomplete and says so, with the trials that were finished.
     """
     arms = arm_manifest.choose(lab.arms_dir, request.names)
-    with ready_guests(lab, "bench", arms) as (machines, guests):
+    with lab.alone("bench"), _connected(lab, wanted := sources_of(lab, arms)) as (machines, guests):
         if request.controls:
             arms = arm_manifest.with_controls(arms)
         seed = secrets.randbelow(2**31) if request.seed is None else request.seed
@@ -92,7 +92,7 @@ def bench(lab: Lab, request: Request) -> Path:
             precision=request.precision.as_json() if request.precision else None,
             request=request.as_json(), **building.recorded(guests["server"], arms),
         )  # fmt: skip
-        _measure(lab, request, recording)
+        _measure(lab, request, recording, wanted)
     return run_dir.path
 
 
@@ -106,7 +106,7 @@ def resume(lab: Lab, name: str | None) -> Path:
     configured, lab = lab.config, replace(lab, configured=found.config)
     request = Request.of(found.document)
     arms = arm_manifest.choose(lab.arms_dir, request.names)
-    with ready_guests(lab, "bench", arms) as (machines, guests):
+    with lab.alone("bench"), _connected(lab, wanted := sources_of(lab, arms)) as (machines, guests):
         if request.controls:
             arms = arm_manifest.with_controls(arms)
         made, host = building.recorded(guests["server"], arms), hostfacts.collect(machines)
@@ -134,11 +134,13 @@ def resume(lab: Lab, name: str | None) -> Path:
             resumed=[*found.document["resumed"], resumed], parts=[*parts, part],
             boots=[one for one in found.document.get("boots", []) if one["block"] <= done],
         )  # fmt: skip
-        _measure(lab, request, recording, blocks_done=done)
+        _measure(lab, request, recording, wanted, blocks_done=done)
     return run_dir.path
 
 
-def _measure(lab: Lab, request: Request, recording: Recording, blocks_done: int = 0) -> None:
+def _measure(
+    lab: Lab, request: Request, recording: Recording, wanted: Wanted, blocks_done: int = 0
+) -> None:
     """The gate, the warm-up and the trials, framed by what the run records."""
     machines, guests, arms = recording.machines, recording.guests, recording.arms
     experiment = Experiment(
@@ -146,7 +148,7 @@ def _measure(lab: Lab, request: Request, recording: Recording, blocks_done: int 
         HostReadings.of(machines), recording.run_dir, lab.terminal,
         repeats=lab.config.bench.trials if request.original else 1, blocks_done=blocks_done,
     )  # fmt: skip
-    connected = partial(_connected, lab, arms)
+    connected = partial(_connected, lab, wanted)
     with ExitStack() as later, _resumable(lab, recording), recording.whole():
         if not request.original:
             oracle = recording.run_dir.path / "oracle"
@@ -203,13 +205,13 @@ def ready_guests(
     lab: Lab, verb: str, arms: Sequence[Arm]
 ) -> Iterator[tuple[Machines, dict[str, Guest]]]:
     """Hold the lock while both machines are connected, set up, with `arms` built, and swept."""
-    with lab.alone(verb), _connected(lab, arms) as ready:
+    with lab.alone(verb), _connected(lab, sources_of(lab, arms)) as ready:
         yield ready
 
 
 @contextmanager
-def _connected(lab: Lab, arms: Sequence[Arm]) -> Iterator[tuple[Machines, dict[str, Guest]]]:
-    """The same for one that holds the lock."""
+def _connected(lab: Lab, wanted: Wanted) -> Iterator[tuple[Machines, dict[str, Guest]]]:
+    """The same for one that holds the lock and has read the sources already."""
     machines = lab.machines
     guests = machines.guests()
     with closed_after(guests):
@@ -218,7 +220,6 @@ def _connected(lab: Lab, arms: Sequence[Arm]) -> Iterator[tuple[Machines, dict[s
             ThreadPoolExecutor(len(guests)) as pool,
             closed_on_failure(guests),
         ):
-            wanted = Wanted.read(lab.checkout, [baseline(lab), *arms])
             ready = partial(prepare, lab, wanted=wanted, agent=True)
             list(pool.map(ready, guests.values()))
         every = arm_manifest.choose(lab.arms_dir, arm_manifest.known(lab.arms_dir))

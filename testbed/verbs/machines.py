@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from testbed.edge import host, journal
 from testbed.edge.guest import Guest
+from testbed.edge.source_folder import told
 from testbed.lab import building, deploy
 from testbed.lab.deploy import Wanted
 from testbed.lab.project import ROLES
@@ -21,29 +22,43 @@ from testbed.verbs.lab import Lab, print_json
 
 def up(lab: Lab, *, dry_run: bool = False) -> None:
     """Bring both machines up, set up and with the fair arms built; or print what that would do."""
-    arms = arm_manifest.choose(lab.arms_dir, [BASELINE, *FAIR])
     if dry_run:
-        planned = lab.machines.planned(_stamp(lab, Wanted.read(lab.checkout, arms), arms))
+        planned = lab.machines.planned(_stamp(lab, fair_sources(lab)))
         for line in planned or ["nothing: both machines run, set up"]:
             print(line)
         return
     with lab.alone("up"):
-        bring_up(lab)
+        wanted = fair_sources(lab)
+        _tell_left_out(lab, wanted)
+        bring_up(lab, wanted)
 
 
-def bring_up(lab: Lab) -> None:
-    """Do what `up` does, for one that holds the lock already."""
-    arms = arm_manifest.choose(lab.arms_dir, [BASELINE, *FAIR])
-    wanted = Wanted.read(lab.checkout, arms)
-    lab.machines.up(lambda guest: prepare(lab, guest, wanted), _stamp(lab, wanted, arms))
+def fair_sources(lab: Lab) -> Wanted:
+    """Read what `up` puts into the machines: the programs, the baseline and the fair arms."""
+    return Wanted.read(lab.checkout, arm_manifest.choose(lab.arms_dir, [BASELINE, *FAIR]))
 
 
-def _stamp(lab: Lab, wanted: Wanted, arms: Sequence[Arm]) -> dict[str, Any]:
+def sources_of(lab: Lab, arms: Sequence[Arm]) -> Wanted:
+    """Read the programs, the baseline and `arms`; say what of their folders is not sent, and why.
+
+    Raises ArmError for one that cannot be sent, before anything is asked of the machines.
+    """
+    wanted = Wanted.read(lab.checkout, [arm_manifest.load(lab.arms_dir / BASELINE), *arms])
+    _tell_left_out(lab, wanted)
+    return wanted
+
+
+def bring_up(lab: Lab, wanted: Wanted) -> None:
+    """Do what `up` does, for one that holds the lock and has read the sources already."""
+    lab.machines.up(lambda guest: prepare(lab, guest, wanted), _stamp(lab, wanted))
+
+
+def _stamp(lab: Lab, wanted: Wanted) -> dict[str, Any]:
     """Return what decides whether running machines are set up already."""
     return {
         "sources": wanted.stamp(),
         "setup": {role: deploy.setup_arguments(role, lab.config.network) for role in ROLES},
-        "arms": [arm.name for arm in arms],
+        "arms": [arm.name for arm, _ in wanted.arms.values()],
     }
 
 
@@ -76,6 +91,14 @@ def prepare(lab: Lab, guest: Guest, wanted: Wanted, *, agent: bool = False) -> N
         found = deploy.look(guest)
     guest.deployed = building.complete(known, wanted, found)
     project.note_deployed(role, guest.deployed)
+
+
+def _tell_left_out(lab: Lab, wanted: Wanted) -> None:
+    for name, left_out in wanted.left_out.items():
+        for line in told(left_out, expected=False):
+            lab.terminal.warn(f"arm {name}, not sent: {line}")
+        for line in told(left_out, expected=True):
+            lab.terminal.say(f"arm {name}, not sent: {line}")
 
 
 def down(lab: Lab, how: Literal["save", "halt", "destroy"]) -> None:

@@ -10,7 +10,10 @@ import pytest
 from testbed.edge.account import Account
 from testbed.lab import accelerator
 from testbed.lab.accelerator import Accelerator, choose
-from testbed.lab.box import Box
+from testbed.lab.box import Box, BoxStore
+from testbed.lab.doctor import checks
+from testbed.lab.doctor.survey import Surroundings
+from testbed.model.config import Config
 from testbed.model.errors import ExitCode, HostError
 
 # Writes to the file after `-serial file:` and counts its runs.
@@ -24,6 +27,10 @@ done
 """
 WORKS = QEMU + "echo 'Kernel panic - not syncing: Attempted to kill init!' > \"$serial\"\n"
 SLEEPS = QEMU + "exec sleep 60\n"
+TALKS = QEMU + "for i in 1 2 3 4 5 6; do echo $i >> $serial; sleep 0.1; done\n"
+SLOW = TALKS + "echo 'Kernel panic - not syncing: Attempted to kill init!' >> \"$serial\"\n"
+STALLS = QEMU + "echo 'Linux version' > \"$serial\"; exec sleep 60\n"
+ENDLESS = QEMU + 'while :; do echo more >> "$serial"; sleep 0.05; done\n'
 FAILS = QEMU + "echo 'Could not access KVM kernel module' >&2; echo 'last words' >&2; exit 1\n"
 SILENT = QEMU + "exit 0\n"
 Tool = Callable[[str, str], Path]
@@ -81,16 +88,55 @@ def test_a_device_that_works(account: Account, box: Box, device: Path, tool: Too
     assert device.exists()
 
 
+@pytest.mark.parametrize(
+    ("script", "limits", "words"),
+    [
+        (SLEEPS, (0.2, 9), "exists, but a kernel that was booted on it said nothing for 0.2 s"),
+        (SLEEPS, (9, 0.2), "exists, but a kernel that was booted on it said nothing for 0.2 s"),
+        (STALLS, (0.4, 9),
+         "exists, but a kernel that was booted on it said nothing more for 0.4 s"),
+        (ENDLESS, (1, 0.5), "works, but a kernel needs more than 0.5 s to boot on it"),
+    ],
+    ids=["silent", "silent to the end", "stalls", "never there"],
+)  # fmt: skip
 def test_a_kernel_that_never_boots(
+    account: Account, box: Box, device: Path, tool: Tool, monkeypatch: pytest.MonkeyPatch,
+    script: str, limits: tuple[float, float], words: str,
+) -> None:  # fmt: skip
+    tool("qemu-system-x86_64", script)
+    monkeypatch.setattr(accelerator, "SILENCE_S", limits[0])
+    monkeypatch.setattr(accelerator, "BOOT_LIMIT_S", limits[1])
+    chosen = choose("auto", account, box)
+    assert chosen == Accelerator("emulation", f"{device} {words}")
+    assert (chosen.driver, chosen.cpu_mode) == ("qemu", "maximum")
+
+
+def test_a_slow_kernel_is_followed_as_long_as_it_speaks(
     account: Account, box: Box, device: Path, tool: Tool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tool("qemu-system-x86_64", SLEEPS)
-    monkeypatch.setattr(accelerator, "PROBE_LIMIT_S", 0.2)
-    chosen = choose("auto", account, box)
-    assert chosen == Accelerator(
-        "emulation", f"{device} exists, but a kernel did not boot on it within 0.2 s"
-    )
-    assert (chosen.driver, chosen.cpu_mode) == ("qemu", "maximum")
+    """It boots for longer than it may be silent: a KVM inside of another one works, too."""
+    tool("qemu-system-x86_64", SLOW)
+    monkeypatch.setattr(accelerator, "SILENCE_S", 0.4)
+    assert choose("auto", account, box).name == "kvm"
+    assert device.exists()
+
+
+@pytest.mark.parametrize(
+    ("script", "found"),
+    [(SLOW, "slow: a kernel runs on it and was still booting after 0.3 s"),
+     (STALLS, "slow: a kernel runs on it and was still booting after 0.3 s"),
+     (SLEEPS, "said nothing for 0.3 s"), (WORKS, "works: a kernel boots on it")],
+)  # fmt: skip
+def test_the_doctor_waits_shorter_and_says_slow(
+    account: Account, box: Box, device: Path, tool: Tool, checkout: Path,
+    monkeypatch: pytest.MonkeyPatch, script: str, found: str,
+) -> None:  # fmt: skip
+    tool("qemu-system-x86_64", script)
+    monkeypatch.setattr(checks, "KVM_LIMIT_S", 0.3)
+    monkeypatch.setattr(BoxStore, "find", lambda _: box)
+    (line,) = checks.CHECKS["KVM"](Surroundings(checkout, Config()))
+    assert found in line.found
+    assert device.exists()
 
 
 @pytest.mark.parametrize(("script", "words"), [(FAILS, "last words"), (SILENT, "QEMU ended early")])

@@ -88,9 +88,12 @@ def test_roots_commands_run_without_rights_and_without_roots_environment(
     assert roots.command(["virsh", "list all"]) == [
         "/usr/bin/setpriv", "--reuid=999", "--regid=998", "--init-groups", "--reset-env", "env",
         "PATH=/usr/bin:/usr/local/sbin:/usr/sbin:/sbin", "https_proxy=http://proxy:1",
-        "HOME=/var/lib/testbed", "USER=testbed", "LOGNAME=testbed", "virsh", "list all",
+        "LC_ALL=C.UTF-8", "LANGUAGE=", "HOME=/var/lib/testbed", "USER=testbed",
+        "LOGNAME=testbed", "virsh", "list all",
     ]  # fmt: skip
-    assert sorted(roots.environment()) == ["HOME", "LOGNAME", "PATH", "USER", "https_proxy"]
+    assert sorted(roots.environment()) == [
+        "HOME", "LANGUAGE", "LC_ALL", "LOGNAME", "PATH", "USER", "https_proxy",
+    ]  # fmt: skip
 
 
 def test_own_folders_only_are_given_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

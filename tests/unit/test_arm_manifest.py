@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """arm.toml: read, checked and refused with the file, the key and what would be right."""
 
+import os
 import re
 import tempfile
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from testbed.model import arm
 from testbed.model.arm import Arm
 from testbed.model.config import NetworkConfig
-from testbed.model.errors import ConfigError, ExitCode, UsageError
+from testbed.model.errors import ConfigError, ExitCode, ManifestError, UsageError
 
 ARMS = Path(__file__).parents[2] / "guest/arms"
 XDP = (ARMS / "xdp/arm.toml").read_text()
@@ -200,3 +201,20 @@ def test_a_damaged_manifest_gives_an_arm_or_a_config_error(
             result = error
             assert error.message.startswith(str(folder / "arm.toml"))
     assert isinstance(result, Arm | ConfigError)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "huge", "folder"])
+def test_a_manifest_is_a_small_plain_file(tmp_path: Path, kind: str) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    path = folder / "arm.toml"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        with path.open("wb") as file:
+            file.truncate(20 * 10**9)
+    with pytest.raises(ManifestError) as caught:
+        arm.load(folder)
+    assert str(path) in caught.value.message

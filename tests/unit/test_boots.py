@@ -191,7 +191,7 @@ def started_anew(bench_line: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
             def down(self, how: str) -> None:
                 done.append(f"{how} after {len(begun(world))} trials")
 
-        monkeypatch.setattr(verb, "bring_up", lambda _: done.append("up"))
+        monkeypatch.setattr(verb, "bring_up", lambda *_: done.append("up"))
         monkeypatch.setattr("testbed.lab.machines.Machines.down", Later.down)
         monkeypatch.setattr("testbed.lab.recording._boot_id", lambda _: f"id {next(number)}")
         monkeypatch.setattr("testbed.edge.guest.Guest.uptime_s", lambda _: 61.0)

@@ -13,7 +13,7 @@ from healthy import healthy, looked
 from ids import project_id
 from left_over import LeftOver
 
-from testbed.edge import host
+from testbed.edge import host, session
 from testbed.edge.account import Account
 from testbed.lab import box
 from testbed.lab.box import Box, BoxStore
@@ -103,6 +103,20 @@ def test_libvirt_that_does_not_answer(testbed: Testbed, tool: Callable[[str, str
     session, leftovers = broken(testbed, "libvirt session", "leftovers")
     assert (session["level"], leftovers["level"]) == ("problem", "warning")
     assert session["found"].endswith("error: no socket")
+
+
+def test_what_is_slow_is_called_slow_and_the_others_are_looked_at(
+    testbed: Testbed, tool: Callable[[str, str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(programs, "LIMIT_S", 0.5)
+    monkeypatch.setattr(session, "LIMIT_S", 0.5)
+    tool("vagrant", "exec sleep 60")
+    tool("virsh", "[ $1 = --version ] && echo 9.0.0 && exit; exec sleep 60")
+    tool("mmdebstrap", "[ $1 = --version ] && echo 1.3.5 && exit; exec sleep 60")
+    names = ("vagrant", "user namespaces", "libvirt session", "leftovers")
+    for line in broken(testbed, *names):
+        assert line["level"] == "warning"
+        assert line["found"].startswith("slow: no end after 0.5 s: ")
 
 
 def test_the_box(testbed: Testbed, well: LeftOver, monkeypatch: pytest.MonkeyPatch) -> None:

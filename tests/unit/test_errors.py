@@ -16,6 +16,7 @@ CODES = {
     "RunError": 2,
     "ParseError": 2,
     "HostError": 3,
+    "TooSlow": 3,
     "MachineError": 4,
     "GuestError": 5,
     "NoAnswer": 5,

@@ -70,6 +70,28 @@ def test_both_streams_and_the_status_come_back(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (3, f"in\n{tmp_path}\n", "b c\n")
 
 
+@pytest.mark.parametrize("environment", [None, {"PATH": "/bin:/usr/bin", "LANG": "de_DE"}])
+def test_words_are_english_and_names_are_whole(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str] | None
+) -> None:
+    for name in ("LANG", "LC_ALL", "LC_MESSAGES", "LANGUAGE"):
+        monkeypatch.setenv(name, "de_DE.ISO-8859-1")
+    done = host.run(["sh", "-c", 'echo "$LC_ALL,$LANGUAGE,ä"'], environment=environment)
+    assert done.stdout == "C.UTF-8,,ä\n"
+
+
+def test_what_runs_beside_speaks_english_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
+    with (
+        (tmp_path / "said").open("wb") as file,
+        host.beside(["sh", "-c", "echo $LC_ALL"], output=file) as process,
+    ):
+        process.wait()
+    assert (tmp_path / "said").read_text() == "C.UTF-8\n"
+
+
 def test_without_stdin_nothing_can_be_read() -> None:
     assert host.run(["cat"], timeout_s=5).stdout == ""
 

@@ -57,6 +57,40 @@ def test_states_of_two_words(domains: Domains, tmp_path: Path) -> None:
     assert domains.states() == {"client": "shut off", "server": "in shutdown"}
 
 
+GERMAN = """
+case "${{LANGUAGE:-${{LC_ALL:-$LANG}}}}" in C*) on=running ;; *) on=laufend ;; esac
+echo " 7   tb1-client   $on"; echo " 8   tb1-server   $on"
+"""
+
+
+@pytest.mark.parametrize("name", ["LANG", "LC_ALL", "LC_MESSAGES", "LANGUAGE"])
+def test_virsh_speaks_english_whatever_the_users_language(
+    domains: Domains, tool: Callable[[str, str], Path], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    tool("virsh", GERMAN.format())
+    monkeypatch.setenv(name, "de_DE.UTF-8")
+    assert domains.states() == {"client": "running", "server": "running"}
+
+
+@pytest.mark.parametrize("state", ["laufend", "dreaming", "running away"])
+def test_an_unknown_state_is_shown_and_never_taken_for_not_running(
+    domains: Domains, tmp_path: Path, state: str
+) -> None:
+    (tmp_path / "list").write_text(f" 7   tb1-client   {state}\n -   other   {state}\n")
+    with pytest.raises(MachineError) as caught:
+        domains.states()
+    assert caught.value.message == (
+        f"libvirt calls the state of tb1-client '{state}', which is not known here"
+    )
+
+
+def test_a_state_of_somebody_elses_machine_does_not_matter(
+    domains: Domains, tmp_path: Path
+) -> None:
+    (tmp_path / "list").write_text(" -   mine   dreaming\n\n 7   tb1-client   running\n")
+    assert domains.states() == {"client": "running"}
+
+
 @pytest.mark.parametrize(
     ("said", "expected"),
     [

@@ -62,8 +62,14 @@ class Computer:
     """In place of an Experiment's trials: carries so many packets/s and loses this share."""
 
     def __init__(
-        self, folder: Path, carries_pps: float, *, delivers: float = 1.0,
-        fills_at_pps: float = 1e9, others: float = 0.0, **bench: Any,
+        self,
+        folder: Path,
+        carries_pps: float,
+        *,
+        delivers: float = 1.0,
+        fills_at_pps: float = 1e9,
+        others: float = 0.0,
+        **bench: Any,
     ) -> None:
         """`fills_at_pps` leave nothing of the host's CPUs; `others` is what other programs take."""
         self.carries_pps, self.delivers, self.asked = carries_pps, delivers, list[float]()

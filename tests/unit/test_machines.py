@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """From what is to what should be: `up` does the difference, and nothing more."""
 
+import contextlib
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -44,6 +46,8 @@ class Pretended:
     sticky: bool = False
     names: dict[str, str | None] = field(default_factory=lambda: {r: r for r in ROLES})
     prefix: str = "tb-"
+    outlived: Any = None
+    image: Path | None = None
 
     def states(self) -> dict[str, str]:
         return dict(self.found)
@@ -92,6 +96,18 @@ class Pretended:
 
     def ensure_pool(self, path: Path) -> None:
         self.asked.append(path.name)
+
+    def is_busy(self, _role: str) -> bool:
+        return False
+
+    def left(self) -> Any:
+        return self.outlived
+
+    def box_image(self, _name: str) -> Path | None:
+        return self.image
+
+    def remove_volume(self, name: str) -> None:
+        self.asked.append(f"delete {name}")
 
     def has_box(self, name: str) -> bool:
         return name in self.boxes
@@ -193,6 +209,36 @@ def test_saved_machines_go_on(
     assert (booted["resumes"], now["resumes"]) == (0, 1)
     assert now["booted_utc"] == booted["booted_utc"]
     assert now["resumed_utc"]
+
+
+class Killed(BaseException):
+    """As SIGKILL does, nothing of ours lets this pass without a trace."""
+
+
+def test_machines_that_went_on_for_a_killed_command_are_set_right_by_the_next(
+    machines: Callable[..., Machines], provider: Pretended, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[str] = []
+
+    def shell(_guest: Guest, line: str, *_: Any, **__: Any) -> None:
+        if not lines:
+            raise Killed
+        lines.append(line)
+
+    monkeypatch.setattr(Guest, "shell", shell)
+    up(machines())
+    machines().down("save")
+    with pytest.raises(Killed):
+        up(machines())
+    assert machines().states() == RUNNING
+    with pytest.raises(MachineError, match="not set right since"):
+        machines().guests()
+    lines.append("")
+    provider.asked.clear()
+    assert up(machines()) == ["client", "server"]
+    assert sum(line.startswith("date -s @") for line in lines) == 2
+    assert machines().project.boots()["resumes"] == 1
+    assert not machines().project.is_waking()
 
 
 def test_saved_machines_whose_link_does_not_hold_are_set_up_again(
@@ -393,6 +439,36 @@ def test_states_and_down(machines: Callable[..., Machines], provider: Pretended)
     assert mine.states() == {"client": "not created", "server": "not created"}
     assert sorted(provider.asked) == ["halt", "remove client", "remove server"]
     assert not mine.project.path.exists()
+
+
+@pytest.mark.parametrize("verb", ["up", "down", "guests", "remove_boxes"])
+def test_a_vagrant_that_outlived_its_command_is_ended_before_anything_is_done(
+    machines: Callable[..., Machines], provider: Pretended, verb: str
+) -> None:
+    mine = machines()
+    up(mine)
+    provider.asked.clear()
+    provider.outlived = SimpleNamespace(
+        what="vagrant up", process=SimpleNamespace(pid=17), end=lambda: provider.asked.append("end")
+    )
+    assert mine.planned(STAMP) == ["end `vagrant up`: the command that started it was killed"]
+    with contextlib.suppress(MachineError):
+        {"up": lambda: up(mine), "down": lambda: mine.down("save"), "guests": mine.guests,
+         "remove_boxes": mine.remove_boxes}[verb]()  # fmt: skip
+    assert provider.asked[0] == "end"
+
+
+def test_half_a_copy_of_the_box_in_the_pool_is_deleted(
+    machines: Callable[..., Machines], provider: Pretended, account: Account, tmp_path: Path
+) -> None:
+    provider.image = tmp_path / "box.img"
+    provider.image.write_bytes(b"whole")
+    copy = account.data_dir / "pool/testbed-0123456789ab_vagrant_box_image_0_1_box.img"
+    copy.parent.mkdir()
+    copy.write_bytes(b"who")
+    os.utime(copy, (1, 1))
+    up(machines())
+    assert provider.asked == ["pool", "add box", f"delete {copy.name}", "up"]
 
 
 def test_what_cannot_be_removed_is_told(

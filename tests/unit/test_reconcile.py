@@ -52,6 +52,8 @@ NOTHING: dict[str, Any] = {"states": {}, "recorded": frozenset(), "disks": froze
           "set up client and server: sources or settings changed since the last `up`"]),
         ({"states": {"client": "paused", "server": "running"}}, ["resume client: it is paused"]),
         ({"states": {"client": "running", "server": "shut off"}}, ["start server: it is shut off"]),
+        ({"states": {"client": "running", "server": "in shutdown"}},
+         ["stop server: its state is 'in shutdown'", "start server: it is shut off"]),
         ({"states": {"client": "saved", "server": "crashed"}, "current": False},
          ["restore client: its state was saved", "start server: it is crashed"]),
         ({"states": {"server": "running"}, "recorded": {"server"}, "disks": {"server"}},

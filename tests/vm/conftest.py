@@ -8,14 +8,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from testbed.edge.account import Account
+from testbed.edge.lasting import NOTE
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -26,12 +27,17 @@ class Testbed:
 
     __test__ = False
     checkout: Path
+    first_up: str = ""
+    """What the first `up` said, which came after one that was killed."""
 
-    def run(self, *words: str, timeout_s: float = 400) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *words: str, timeout_s: float = 400, environment: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
         """Run `testbed` and return it; its talk goes on to the test's stderr."""
         done = subprocess.run(
             [sys.executable, "-m", "testbed", *words],
             cwd=self.checkout, capture_output=True, text=True, timeout=timeout_s, check=False,
+            env={**os.environ, **(environment or {})},
         )  # fmt: skip
         print(f"$ testbed {' '.join(words)} -> {done.returncode}\n{done.stderr}", file=sys.stderr)
         return done
@@ -75,14 +81,25 @@ def copy_of_this_checkout(target: Path) -> Path:
     return target
 
 
+def _kill_an_up(bed: Testbed) -> None:
+    """SIGKILL an `up` while its Vagrant works: what it leaves is no hindrance to the next."""
+    killed = bed.start("up")
+    note = Account.current().project_dir(bed.checkout) / NOTE
+    wait_for(lambda: note.exists() or killed.poll() is not None, limit_s=900)
+    time.sleep(5)
+    killed.kill()
+    killed.communicate()
+
+
 @pytest.fixture(scope="session")
 def testbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
     """A copy of this checkout with both machines up; removed in the end."""
     bed = Testbed(copy_of_this_checkout(tmp_path_factory.mktemp("checkout") / "testbed"))
+    _kill_an_up(bed)
     up = bed.run("up", timeout_s=1200)
     try:
         assert up.returncode == 0, up.stderr
-        yield bed
+        yield replace(bed, first_up=up.stderr)
     finally:
         down = bed.run("down", "--destroy")
         assert down.returncode == 0, down.stderr

@@ -20,13 +20,29 @@ def plan(testbed: Testbed) -> str:
     return testbed.run("up", "--dry-run").stdout
 
 
+def test_a_vagrant_that_outlived_its_command_was_taken_over(testbed: Testbed) -> None:
+    assert "`vagrant up" in testbed.first_up
+    assert "still ran for a command that was killed: it is ended now" in testbed.first_up
+
+
+def killed(testbed: Testbed, verb: str, after_s: float) -> None:
+    """SIGKILL a command in the middle; the same one again works, and nothing is left of it."""
+    process = testbed.start(verb)
+    time.sleep(after_s)
+    process.kill()
+    process.communicate()
+    again = testbed.run(verb, environment={"LANG": "de_DE.UTF-8", "LANGUAGE": "de"})
+    assert again.returncode == 0
+    assert '"orphans": []' in testbed.run("doctor", "--orphans", "--json").stdout
+
+
 def test_saved_machines_go_on_with_right_clocks(testbed: Testbed) -> None:
     before = boot_ids(testbed)
-    assert testbed.run("down").returncode == 0
+    killed(testbed, "down", 1.5)
     assert testbed.run("status").stdout.split()[:4] == ["client", "saved", "server", "saved"]
     assert plan(testbed) == "restore client and server: its state was saved\n"
     assert testbed.run("bench", "--xdp").returncode == 4
-    assert testbed.run("up").returncode == 0
+    killed(testbed, "up", 1)
     assert plan(testbed) == "nothing: both machines run, set up\n"
     assert boot_ids(testbed) == before
     for role in before:

@@ -10,6 +10,7 @@ from typing import Any
 
 from testbed.edge.account import Account
 from testbed.edge.identity import checkout_of
+from testbed.edge.libvirt import URI
 from testbed.edge.session import Session
 from testbed.lab import accelerator, box
 from testbed.lab.doctor import (
@@ -29,7 +30,7 @@ from testbed.lab.doctor.survey import Check, Surroundings, user
 from testbed.lab.project import ROLES
 from testbed.lab.room import machines_mb
 from testbed.model.config import FILE_NAME
-from testbed.model.errors import HostError
+from testbed.model.errors import HostError, TooSlow
 
 KVM_LIMIT_S = 5.0
 """A kernel on KVM gets to its first process in about a second; `up` waits longer."""
@@ -70,7 +71,12 @@ def _kvm(at: Surroundings) -> list[Diagnosis]:
         return [hardware.untried_kvm()]
     known = accelerator.recall(at.account, at.box)
     if known is None:
-        known = accelerator.boot(at.account, at.box, KVM_LIMIT_S)
+        try:
+            known = accelerator.try_boot(
+                at.account, at.box, silence_s=KVM_LIMIT_S, limit_s=KVM_LIMIT_S
+            )
+        except accelerator.StillBooting:
+            return [hardware.slow_kvm(KVM_LIMIT_S)]
     return [hardware.tried_kvm(wanted, known or None, at.who)]
 
 
@@ -148,8 +154,20 @@ def _box(at: Surroundings) -> list[Diagnosis]:
 def _session(at: Surroundings) -> list[Diagnosis]:
     try:
         return [standing.session(Session(at.account).version(), at.who, "")]
+    except TooSlow:
+        raise  # it answers late, which is another thing than not at all
     except HostError as error:
         return [standing.session(None, at.who, error.detail or error.message)]
+
+
+def _sockets(at: Surroundings) -> list[Diagnosis]:
+    complaint = ""
+    try:
+        at.account.ensure_session()
+    except HostError as error:
+        complaint = error.detail
+    by_hand = at.account.typed(["virsh", "-c", URI, "list", "--all"])
+    return [standing.sockets(at.account.session, complaint, by_hand)]
 
 
 def _ports(at: Surroundings) -> list[Diagnosis]:
@@ -215,6 +233,7 @@ CHECKS: dict[str, Check] = {
     "user namespaces": _namespaces,
     "folders": _folders,
     "ssh key": _key,
+    "libvirt sockets": _sockets,
     "libvirt session": _session,
     "box": _box,
     "ports": _ports,

@@ -67,6 +67,16 @@ def tried_kvm(wanted: str, problem: str | None, who: str) -> Diagnosis:
     return _no_kvm(wanted, problem, fix)
 
 
+def slow_kvm(limit_s: float) -> Diagnosis:
+    """Tell of a kernel that makes progress on KVM, and takes longer than the doctor waits."""
+    return Diagnosis(
+        "KVM",
+        "note",
+        f"slow: a kernel runs on it and was still booting after {limit_s:g} s",
+        "`testbed up`: it waits as long as the kernel makes progress, and remembers the answer",
+    )
+
+
 def untried_kvm() -> Diagnosis:
     """Tell that there is no kernel yet to try it with."""
     return Diagnosis(

@@ -6,11 +6,13 @@ that comes up meanwhile is never seen without the checkout that it belongs to.
 """
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from testbed.edge import lasting
 from testbed.edge.account import Account
 from testbed.edge.identity import checkout_of, project_id
+from testbed.edge.lasting import NOTE, Lasting
 from testbed.edge.session import Domain, Session
 from testbed.lab import box
 from testbed.lab.doctor import processes
@@ -42,9 +44,10 @@ def take(account: Account) -> Inventory:
         pool=data / "pool",
         uid=account.uid,
         processes=tuple(running),
+        outlived=tuple(_outlived(account)),
         ended=_ended(running),
         domains=tuple(domains),
-        saved=tuple(sorted(_saves(account).glob("tb*.save"))),
+        saved=tuple(sorted(account.session.saves.glob("tb*.save"))),
         volumes=tuple(_volumes(data / "pool")),
         boxes=frozenset(path.name for path in (data / "vagrant.d/boxes").glob("testbed-*")),
         scratch=tuple(scratch),
@@ -53,9 +56,11 @@ def take(account: Account) -> Inventory:
     )
 
 
-def _saves(account: Account) -> Path:
-    """Return where the session keeps saved states (libvirt: qemuStateInitialize)."""
-    return account.home / ".config/libvirt/qemu/save"
+def _outlived(account: Account) -> Iterator[Lasting]:
+    builds = box.scratch_dir().glob(f"{box.SCRATCH_PREFIX}*/{NOTE}")
+    for note in sorted([*account.projects_dir.glob(f"*/{NOTE}"), *builds]):
+        if (found := lasting.left(note, account)) is not None:
+            yield found
 
 
 def _projects(folder: Path) -> list[Project]:

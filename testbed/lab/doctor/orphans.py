@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from testbed.edge.lasting import Lasting
 from testbed.edge.session import Domain
 from testbed.lab.doctor.processes import Process
 
@@ -68,6 +69,8 @@ class Inventory:
     """Project folders outside `projects_dir` that machines name, as with another data folder."""
     domains: tuple[Domain, ...] = ()
     processes: tuple[Process, ...] = ()
+    outlived: tuple[Lasting, ...] = ()
+    """Commands that run though the command that started them was killed."""
     ended: frozenset[int] = frozenset()
     """Ids of commands that a trial guest names and that run no more."""
     saved: tuple[Path, ...] = ()
@@ -87,6 +90,7 @@ class Orphan:
     path: Path | None = None
     process: Process | None = None
     running: bool = False
+    outlived: Lasting | None = None
 
 
 def find(there: Inventory) -> list[Orphan]:
@@ -94,6 +98,7 @@ def find(there: Inventory) -> list[Orphan]:
     machines = list(_machines(there))
     gone = {one.name for one in machines}
     return [
+        *_outlived(there),
         *machines,
         *_processes(there),
         *_saved(there),
@@ -118,6 +123,13 @@ def _fate(there: Inventory, id_: str) -> tuple[Fate, str]:
         if project.id == id_:
             return project.fate, f"its checkout {project.checkout} is gone"
     return "gone", "no checkout's settings know it"
+
+
+def _outlived(there: Inventory) -> Iterator[Orphan]:
+    """What still works on machines, whosever they are: it has to end before they can go."""
+    for one in there.outlived:
+        name = f"{one.what} ({one.process.pid})"
+        yield Orphan("process", name, "the command that started it was killed", outlived=one)
 
 
 def _machines(there: Inventory) -> Iterator[Orphan]:

@@ -12,8 +12,8 @@ from testbed.lab import image
 from testbed.lab.doctor import software
 from testbed.lab.doctor.diagnosis import Diagnosis
 from testbed.lab.doctor.software import Tool
-from testbed.lab.doctor.survey import NoAccount, Surroundings
-from testbed.model.errors import HostError
+from testbed.lab.doctor.survey import NoAccount, Surroundings, slow
+from testbed.model.errors import HostError, TooSlow
 
 LIMIT_S = 10.0
 PLUGIN = "vagrant-libvirt"
@@ -27,10 +27,13 @@ def tools(at: Surroundings) -> list[Diagnosis]:
         said = dict(zip(software.TOOLS, pool.map(_version, software.TOOLS), strict=True))
     found = []
     for tool, words in said.items():
-        found.append(software.tool(tool, words))
+        if isinstance(words, TooSlow):
+            found.append(slow(tool.name, words))
+        else:
+            found.append(software.tool(tool, words))
         if tool.name == "vagrant":
             found.append(software.provider(_plugin(at)))
-        elif tool.name == "qemu" and words is not None:
+        elif tool.name == "qemu" and isinstance(words, str):
             nic = at.config.machines.nic_model
             found.append(software.nic_model(nic, software.version_in(words)))
         elif tool.name == "libvirt":
@@ -40,12 +43,15 @@ def tools(at: Surroundings) -> list[Diagnosis]:
     return [*found, software.small_tools(missing, files)]
 
 
-def _version(tool: Tool) -> str | None:
+def _version(tool: Tool) -> str | TooSlow | None:
     """Return what a tool says of its version, None where it is not installed."""
     path = _path(tool.command[0])
     if path is None:
         return None
-    done = host.run([path, *tool.command[1:]], timeout_s=LIMIT_S, check=False)
+    try:
+        done = host.run([path, *tool.command[1:]], timeout_s=LIMIT_S, check=False)
+    except TooSlow as error:
+        return error
     return done.stdout + done.stderr
 
 

@@ -37,6 +37,8 @@ class Removal:
 
     def command(self, orphan: Orphan) -> str:
         """Return the one command that removes it, to be typed by whoever runs this."""
+        if orphan.outlived is not None:
+            return f"kill -INT -- -{orphan.outlived.process.pid}"
         if orphan.process is not None:
             return f"kill {orphan.process.pid}"
         if orphan.path is None:
@@ -58,7 +60,9 @@ class Removal:
 
     def remove(self, orphan: Orphan) -> None:
         """Remove it. Raises HostError when that fails."""
-        if orphan.process is not None:
+        if orphan.outlived is not None:
+            orphan.outlived.end()
+        elif orphan.process is not None:
             _end(orphan.process)
         elif orphan.path is None:
             Session(self.account).remove_domain(orphan.name, running=orphan.running)

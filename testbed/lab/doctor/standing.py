@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from testbed.edge import session_place
+from testbed.edge.session_place import SessionPlace
 from testbed.lab.doctor.diagnosis import Diagnosis, ok
 
 AFRESH = "`testbed down --destroy`, `testbed box remove`, then `testbed up`"
@@ -46,6 +48,36 @@ def session(version: str | None, who: str, said: str) -> Diagnosis:
         f"no answer for {who}: {last[0]}",
         "`./lab setup`; then see what `virsh -c qemu:///session list` says",
     )
+
+
+def sockets(place: SessionPlace, complaint: str, by_hand: str) -> Diagnosis:
+    """Judge the paths of libvirt's sockets; `complaint` is why they cannot be made short.
+
+    `by_hand` is the command that asks this session.
+    """
+    length = f"{place.longest_bytes} bytes of {session_place.LIMIT_BYTES}"
+    if complaint:
+        return Diagnosis(
+            "libvirt sockets",
+            "problem",
+            f"too long, {length}: {place.longest}; {complaint}",
+            f"`rm {place.alias}`, or use an account with a shorter home",
+        )
+    if place.alias is not None:
+        return Diagnosis(
+            "libvirt sockets",
+            "note",
+            f"too long in your home ({length}: {place.longest}); the session is at {place.alias}",
+            f"nothing: `{by_hand}` asks that session",
+        )
+    if place.ignored:
+        return Diagnosis(
+            "libvirt sockets",
+            "note",
+            "; ".join(f"{name} is not used: {why}" for name, why in place.ignored.items()),
+            "log in as yourself (`su -` or `machinectl shell`), or leave it",
+        )
+    return ok("libvirt sockets", f"{length} at most, below {place.libvirt}")
 
 
 @dataclass(frozen=True)

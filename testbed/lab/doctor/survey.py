@@ -20,7 +20,7 @@ from testbed.lab.doctor.diagnosis import Diagnosis
 from testbed.lab.doctor.processes import Process
 from testbed.lab.project import ROLES, Project
 from testbed.model.config import Config
-from testbed.model.errors import ConfigError, HostError, TestbedError
+from testbed.model.errors import ConfigError, HostError, TestbedError, TooSlow
 
 WORKERS = 8
 
@@ -101,6 +101,8 @@ def _guarded(name: str, check: Check, surroundings: Surroundings) -> list[Diagno
         return check(surroundings)
     except NoAccount:
         return [Diagnosis(name, "note", "not looked at: there is no account", "`./lab setup`")]
+    except TooSlow as error:
+        return [slow(name, error)]
     except TestbedError as error:
         words = "; ".join([error.message, *error.detail.splitlines()[-1:]])
         generic = error.hint in ("", HostError.advice)  # that is what runs now
@@ -121,6 +123,16 @@ def _guarded(name: str, check: Check, surroundings: Surroundings) -> list[Diagno
                 "a bug of testbed's own: please report this line",
             )
         ]
+
+
+def slow(name: str, error: TooSlow) -> Diagnosis:
+    """Tell of a command that did not answer in time: that says nothing about what it looks at."""
+    return Diagnosis(
+        name,
+        "warning",
+        f"slow: {error.message}",
+        "`testbed doctor` again when this computer is less busy",
+    )
 
 
 def user() -> str:
