@@ -14,7 +14,12 @@ from pathlib import Path
 import typer
 
 from testbed import __version__
-from testbed.cli import machines, measuring, teaching  # noqa: F401  (they register commands)
+from testbed.cli import (  # noqa: F401  (they register commands)
+    machines,
+    measuring,
+    results,
+    teaching,
+)
 from testbed.cli.app import app
 from testbed.model.errors import ExitCode, Interrupted, TestbedError
 

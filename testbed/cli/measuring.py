@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Commands that measure, and commands that read what was measured."""
+"""Commands that measure."""
 
 import sys
 from typing import TYPE_CHECKING, Annotated
@@ -8,10 +8,11 @@ import typer
 
 from testbed.cli import completing
 from testbed.cli.app import JsonOption, app, the_lab
-from testbed.model.errors import ExitCode, UsageError
+from testbed.cli.results import render
+from testbed.model.errors import UsageError
 
 if TYPE_CHECKING:
-    from testbed.verbs import Lab, Precision, Wanted
+    from testbed.verbs import Precision
 
 
 LARGEST_SEED = 2**52
@@ -108,7 +109,7 @@ def bench(
         precision=_precision(until_precise, config.bench.trials, max_blocks),
     )  # fmt: skip
     verbs.bench(replace(lab, configured=config), request)
-    _report(lab, [])
+    render(lab, [])
 
 
 def _demand_blocks(boots: int, trials: int, until_precise: str) -> None:
@@ -141,7 +142,7 @@ def _resume(name: str) -> None:
         )
     lab = the_lab()
     verbs.resume(lab, None if name == "latest" else name)
-    _report(lab, [])
+    render(lab, [])
 
 
 def _names(arms: str) -> list[str]:
@@ -196,72 +197,3 @@ def selftest(
     from testbed import verbs
 
     raise typer.Exit(int(verbs.selftest(the_lab(), _names(faults), as_json=json)))
-
-
-@app.command()
-def report(
-    run: Annotated[
-        list[str] | None,
-        typer.Argument(
-            help="Runs; the latest by default.",
-            metavar="[RUN]...",
-            show_default=False,
-            autocompletion=completing.run_or_published,
-        ),
-    ] = None,
-    json: JsonOption = False,
-    published: Annotated[
-        bool, typer.Option("--published", help="With the original's published numbers beside.")
-    ] = False,
-    per_cpu: Annotated[
-        bool, typer.Option("--per-cpu", help="With a chart of each CPU by itself.")
-    ] = False,
-    pdf: Annotated[bool, typer.Option("--pdf", help="Also report.pdf (./lab setup pdf).")] = False,
-) -> None:
-    """Render the pages of runs from their files alone, without machines."""
-    from testbed import verbs
-
-    wanted = verbs.Wanted(published=published, per_cpu=per_cpu, pdf=pdf)
-    _report(the_lab(), run or [], wanted, as_json=json)
-
-
-def _report(
-    lab: "Lab", names: list[str], wanted: "Wanted | None" = None, *, as_json: bool = False
-) -> None:
-    from testbed import verbs
-
-    reports = verbs.report(lab, names, wanted)
-    for done in reports:
-        if as_json:
-            print(done.findings, end="")
-        else:
-            lab.terminal.say(done.answer)
-            print(done.page)
-    if any(done.invalid for done in reports):
-        raise typer.Exit(int(ExitCode.INVALID))
-
-
-@app.command()
-def compare(
-    first: Annotated[str, typer.Argument(help="A run.", autocompletion=completing.run)],
-    second: Annotated[
-        str,
-        typer.Argument(
-            help="Another run, alike but for what is compared.", autocompletion=completing.run
-        ),
-    ],
-    json: JsonOption = False,
-) -> None:
-    """Set two runs beside each other; refuse when they are not alike."""
-    from testbed import verbs
-
-    if not verbs.compare(the_lab(), first, second, as_json=json):
-        raise typer.Exit(int(ExitCode.INVALID))
-
-
-@app.command()
-def runs(json: JsonOption = False) -> None:
-    """List every run, and renew results/index.html."""
-    from testbed import verbs
-
-    verbs.runs(the_lab(), as_json=json)

@@ -31,7 +31,7 @@ def bench_line(
     (checkout / "testbed.toml").write_text(f"[bench]\n{quick}")
     monkeypatch.setattr(Machines, "accelerator", lambda _: Accelerator("emulation", "no KVM"))
     monkeypatch.setattr(hostfacts, "collect", lambda _: {"schema": 1})
-    monkeypatch.setattr("testbed.cli.measuring._report", lambda *_: None)
+    monkeypatch.setattr("testbed.cli.measuring.render", lambda *_: None)
     monkeypatch.setattr("testbed.verbs.experiment.run_gate", lambda *_: None)  # test_oracle_lab
     monkeypatch.setattr(HostReadings, "of", lambda _: HostReadings({}, {}))
     monkeypatch.setattr(Guest, "start_agent", lambda _: None)  # the pretended one is there

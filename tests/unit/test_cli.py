@@ -448,7 +448,7 @@ def test_bench_hands_on_what_was_asked_for(
 ) -> None:
     asked: list[Any] = []
     monkeypatch.setattr(verbs, "bench", lambda *words: asked.append(words))
-    monkeypatch.setattr("testbed.cli.measuring._report", lambda *_: None)
+    monkeypatch.setattr("testbed.cli.measuring.render", lambda *_: None)
     testbed("bench", "--both", "--trials", "3", "--rate", "5000", "--seed", "9")
     testbed("bench", "--xdp")
     testbed("bench", "--netfilter")
