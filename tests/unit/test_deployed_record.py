@@ -132,3 +132,20 @@ def test_the_record_of_a_run_has_each_file_that_a_build_made() -> None:
     told = building.recorded(server, [*chosen, chosen[1].again()])
     assert told["built"] == {"none": {}, "xdp": {"loader": sha}}
     assert told["sources"] == deployed.stamp(["none", "xdp"]) != deployed.stamp(["none"])
+
+
+def test_an_arm_may_have_a_folder_box_and_the_guests_need_none(checkout: Path) -> None:
+    (checkout / "guest/arms/xdp/box").mkdir()
+    (checkout / "guest/arms/xdp/box/hook.h").touch()
+    wanted = Wanted.read(checkout, arms.choose(checkout / "guest/arms", ["xdp"]))
+    assert {"agent.py", "build.sh", "arms/include/rewrite.h"} <= set(wanted.programs)
+    assert not any(name.startswith(("box/", "arms/xdp/")) for name in wanted.programs)
+    assert {"redirect.bpf.c", "box/hook.h"} <= set(wanted.arms["xdp"][1])
+
+
+def test_an_arm_that_nobody_asked_for_may_be_huge(checkout: Path) -> None:
+    other = checkout / "guest/arms/other"
+    other.mkdir()
+    with (other / "disk.img").open("wb") as file:
+        file.truncate(20 * 10**9)
+    assert Wanted.read(checkout, arms.choose(checkout / "guest/arms", ["xdp"])).programs

@@ -24,8 +24,6 @@ from testbed.edge.source_folder import (
     told,
 )
 from testbed.edge.sources import read_sources, stamp_of, tar_of
-from testbed.lab.deploy import Wanted
-from testbed.model.arm import choose
 from testbed.model.errors import ArmError, ExitCode
 
 ELF = b"\x7fELF" + bytes(100)
@@ -70,25 +68,6 @@ def test_a_source_may_be_called_loader(arm: Path, content: bytes) -> None:
     (arm / "sub/loader/loader.c").write_text("int main;\n")
     assert names(arm) >= {"loader", "sub/loader/loader.c"}
     assert look(arm).left_out == {}
-
-
-def test_an_arm_may_have_a_folder_box_and_the_guests_need_none(arm: Path) -> None:
-    (arm / "box").mkdir()
-    (arm / "box/hook.h").touch()
-    assert "box/hook.h" in names(arm)
-    checkout = Path(__file__).parents[2]
-    wanted = Wanted.read(checkout, choose(checkout / "guest/arms", ["xdp"]))
-    assert {"agent.py", "build.sh", "arms/include/rewrite.h"} <= set(wanted.programs)
-    assert not any(name.startswith(("box/", "arms/xdp/")) for name in wanted.programs)
-    assert "redirect.bpf.c" in wanted.arms["xdp"][1]
-
-
-def test_an_arm_that_nobody_asked_for_may_be_huge(checkout: Path) -> None:
-    other = checkout / "guest/arms/other"
-    other.mkdir()
-    with (other / "disk.img").open("wb") as file:
-        file.truncate(20 * 10**9)
-    assert Wanted.read(checkout, choose(checkout / "guest/arms", ["xdp"])).programs
 
 
 def test_what_is_left_out_has_its_reason(

@@ -45,9 +45,7 @@ def test_a_link_to_a_file_is_sent_as_that_file(folder: Path) -> None:
 @pytest.mark.skipif(os.getuid() == 0, reason="root reads every file")
 def test_a_file_that_cannot_be_read(folder: Path) -> None:
     (folder / "client.py").chmod(0)
-    with pytest.raises(
-        HostError, match=r"cannot be sent .*: client\.py cannot be read"
-    ):
+    with pytest.raises(HostError, match=r"cannot be sent .*: client\.py cannot be read"):
         read_sources(folder)
 
 
