@@ -8,7 +8,7 @@ taken, and no more than a bound. Nothing is opened before it is known to be one 
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
@@ -62,8 +62,8 @@ def none_of_it(_: PurePath) -> bool:
 def look(folder: Path, skip: Skip = none_of_it) -> Seen:
     """Return which files of a folder are sources; reads no content.
 
-    Raises what `refused` returns for more
-    than `MOST_ENTRIES`, `MOST_FILE_BYTES` or `MOST_BYTES`, and for a folder that cannot be read.
+    Raises what `refused` returns for more than `MOST_ENTRIES`, `MOST_FILE_BYTES` or `MOST_BYTES`,
+    and for a folder that cannot be read.
     """
     taken: list[Entry] = []
     left_out: dict[str, str] = {}
@@ -77,18 +77,8 @@ def look(folder: Path, skip: Skip = none_of_it) -> Seen:
             left_out[shown(name)] = found
         elif found is not None:
             taken.append(found)
-    demand_within(folder, [(one.name, one.bytes) for one in taken])
+    _demand_within(folder, taken)
     return Seen(tuple(sorted(taken, key=lambda one: one.name)), left_out)
-
-
-def demand_within(folder: Path, sizes: list[tuple[PurePath, int]]) -> None:
-    """Raise what `refused` returns when a file, or all of them, are too large: names and bytes."""
-    for name, size in sizes:
-        if size > MOST_FILE_BYTES:
-            words = f"{shown(name)} has {_mb(size)}, a file may have {_mb(MOST_FILE_BYTES)}"
-            raise refused(folder, words)
-    if sum(size for _, size in sizes) > MOST_BYTES:
-        raise refused(folder, f"its files have more than {_mb(MOST_BYTES)}")
 
 
 def told(left_out: Mapping[str, str], *, expected: bool) -> list[str]:
@@ -191,6 +181,17 @@ def _is_program(path: Path) -> bool:
             return file.read(4) == b"\x7fELF"
     except OSError:
         return False
+
+
+def _demand_within(folder: Path, taken: Sequence[Entry]) -> None:
+    for one in taken:
+        if one.bytes > MOST_FILE_BYTES:
+            words = (
+                f"{shown(one.name)} has {_mb(one.bytes)}, a file may have {_mb(MOST_FILE_BYTES)}"
+            )
+            raise refused(folder, words)
+    if sum(one.bytes for one in taken) > MOST_BYTES:
+        raise refused(folder, f"its files have more than {_mb(MOST_BYTES)}")
 
 
 def _mb(size: int) -> str:

@@ -20,7 +20,7 @@ from testbed.edge.source_folder import (
     open_plain,
     refused,
     shown,
-)  # fmt: skip
+)
 
 LONG_AGO = 946_684_800
 """2000-01-01, the date of every file that is pushed: none is newer than what is built from it."""
