@@ -12,8 +12,9 @@ from testbed.analysis.findings import Finding, Verdict
 from testbed.analysis.records import Run
 
 CAUSES_FIRST = (
-    "complete", "edited", "exhibit", "same-work", "checksum", "hits", "mode", "logging",
-    "instruments", "state", "clock", "quiet", "contention", "generator", "device", "receiver",
+    "complete", "edited", "exhibit", "same-work", "sample", "checksum", "hits", "mode", "logging",
+    "memory", "instruments", "state", "clock", "quiet", "contention", "generator", "device",
+    "receiver",
     "delivery", "ledger", "merging", "window", "batch", "floor", "cost", "interleaved",
     "baseline", "replication", "aa", "closure", "ticks", "lock",
 )  # fmt: skip

@@ -8,6 +8,8 @@ CPU are put together, since the analysis knows nothing but their sum.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from testbed.analysis.findings.memory import NO_PAGES_OF_KERNEL, OBJECT_ROWS
+
 SNAP = ("monotonic_ns", "stat_monotonic_ns", "utc_ns")
 SNMP, NETSTAT = ("Ip:", "Udp:"), ("IpExt:",)
 DEV_WORDS = ("|", "lab0:", "sslab-")
@@ -19,9 +21,10 @@ SOFTIRQ_WORDS = ("CPU", "NET_RX:")
 DEVICE_WORDS = ("miss", "drop", "no_buffer", "packets")
 STATE = (
     "sysctls", "modules", "tracer", "trace_events", "packet_sockets", "namespace_packet_sockets",
-    "packet_taps", "settings", "nic_interrupts", "trace_ring", "programs", "kprobes",
-    "traced_functions", "kthreads", "attached", "meminfo",
+    "gro", "packet_taps", "settings", "nic_interrupts", "trace_ring", "programs", "kprobes",
+    "traced_functions", "kthreads", "attached",
 )  # fmt: skip
+MEMINFO = tuple(f"{row}:" for row in (*OBJECT_ROWS, *NO_PAGES_OF_KERNEL, "MemTotal"))
 LINK = ("ifname", "flags", "mtu", "qdisc", "xdp", "parentdev")
 
 
@@ -37,6 +40,9 @@ def thinned(name: str, document: dict[str, Any]) -> dict[str, Any]:
             "trials": [_server(trial) for trial in document["trials"]],
             "idle_window": {edge: _snap(snap) for edge, snap in window.items()} or None,
         }
+    if name == "trial" and document.get("meminfo"):
+        texts = document["meminfo"].items()
+        return document | {"meminfo": {moment: _lines(text, MEMINFO) for moment, text in texts}}
     if name == "host":
         readings = {moment: _reading(read) for moment, read in document["readings"].items()}
         return document | {"readings": readings}
@@ -54,6 +60,7 @@ def _network(document: Mapping[str, Any]) -> dict[str, Any]:
         "ethtool": {name: counters and _device(counters) for name, counters in devices},
         "links": {space: found and [_link(link) for link in found] for space, found in links},
         **{key: document[key] for key in STATE if key in document},
+        **({"meminfo": _lines(document["meminfo"], MEMINFO)} if "meminfo" in document else {}),
     }
 
 

@@ -3,8 +3,9 @@
 
 Were the gate's packets of one kind and the trials' of another, an arm could do its work on the
 first kind only. So every property is drawn for every packet: half of them have what a trial's
-packet has, the others anything. What Linux sends from an unconnected UDP socket has DF and the
-identification 0 (`ip_select_ident_segs()`): so a packet cannot be known again by that.
+packet has, the others anything. What Linux sends from a UDP socket has DF, and an identification
+that counts up from a random start (seen in the samples of Debian 12's trials) or is 0 (other
+versions of `ip_select_ident_segs()`): so a packet cannot be known again by that.
 """
 
 import random
@@ -25,7 +26,7 @@ MORE_PORTS = 40
 """At least so many source ports count as the trials': `--until-precise` adds blocks."""
 TRIES = 50
 SPECIAL = (1, 0x00FF, 0xFF00, 0xFFFF)
-"""Identifications that have cases of their own; 0 is Linux's for what must not be fragmented."""
+"""Identifications that have cases of their own; 0 may come in any number of packets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,15 @@ class Draws:
                 self._ids.add(drawn)
                 return drawn
 
+    def counting(self, count: int) -> range:
+        """Return that many identifications in a row that no other packet has."""
+        while True:
+            start = self.chance.randrange(1, 65536 - count)
+            numbers = range(start, start + count)
+            if self._ids.isdisjoint(numbers):
+                self._ids.update(numbers)
+                return numbers
+
     def claim(self, number: int) -> bool:
         """Take this very identification; False when another packet has it."""
         if number in self._ids:
@@ -142,7 +152,7 @@ class Draws:
         payload, named = self.payload(size)
         alike = named and not fixed.keys() & {"id", "payload"} and self.likely(0.7)
         drawn: dict[str, Any] = {
-            "id": 0 if alike else fixed.get("id") or self.number(),
+            "id": 0 if alike and self.likely(0.5) else fixed.get("id") or self.number(),
             "source": self.network.client_address,
             "destination": self.network.server_address,
             "port": self.network.match_port,
@@ -154,9 +164,9 @@ class Draws:
         }
         return Datagram(**{**drawn, **fixed})
 
-    def as_in_trial(self, port: int, payload: bytes) -> Datagram:
-        """Return a datagram such as the client's kernel sends one."""
-        return self.datagram(0, id=0, source_port=port, payload=payload, flags=DONT_FRAGMENT,
+    def as_in_trial(self, port: int, payload: bytes, number: int) -> Datagram:
+        """Return a datagram as the client's kernel sends it, with this identification."""
+        return self.datagram(0, id=number, source_port=port, payload=payload, flags=DONT_FRAGMENT,
                              ttl=64, tos=0)  # fmt: skip
 
     def stretch(self, count: int) -> list[Datagram]:
@@ -168,4 +178,5 @@ class Draws:
         parts = [header(START, token, planned)]
         parts += [header(DATA, token, number) + self.filler(size) for number in numbers]
         parts += [header(END, token, planned), header(CLOSE, token, 0)]
-        return [self.as_in_trial(port, part) for part in parts]
+        ids = self.counting(len(parts))
+        return [self.as_in_trial(port, part, id) for part, id in zip(parts, ids, strict=True)]

@@ -25,7 +25,8 @@ def _trials(crafting: Crafting) -> None:
             crafting.add("as-in-trials", title, "rewritten", datagram.packet())
     for number in range(SCATTERED):
         payload = draws.head() + draws.filler(draws.space.payload_bytes - ZERO_HEAD)
-        datagram = draws.as_in_trial(draws.trial_port(), payload)
+        id = 0 if draws.likely(0.3) else draws.number()
+        datagram = draws.as_in_trial(draws.trial_port(), payload, id)
         crafting.add("as-in-trials", f"datagram {number} of any", "rewritten", datagram.packet())
 
 

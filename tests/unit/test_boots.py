@@ -121,7 +121,7 @@ def test_two_boots_are_said_to_be_too_few(run: Run) -> None:
 
 
 def test_an_open_answer_asks_for_boots(tmp_path: Path) -> None:
-    noisy = on_boots(load_run(make_run(tmp_path, RunRecipe(trials=6, spread=0.15))), 1, 3, 5)
+    noisy = on_boots(load_run(make_run(tmp_path, RunRecipe(trials=6, spread=0.10))), 1, 3, 5)
     (headline,) = (c for c in compare(noisy, ()) if c.is_headline)
     needed = headline.blocks_to_settle
     assert headline.verdict == "inconclusive" and needed is not None and needed > 3

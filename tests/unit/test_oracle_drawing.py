@@ -90,9 +90,12 @@ def test_a_trial_in_little_is_what_the_client_sends() -> None:
     """The words of `guest/protocol.py`, from the trials' ports, as Linux sends them."""
     assert drawing.HEADER.format == protocol.HEADER.format
     kinds = Counter[protocol.Kind]()
+    numbers: dict[str, list[int]] = {}
     for case in group("as-in-trials"):
         packet = packet_of(case.frames[0])
-        assert packet[:2] == b"\x45\0" and packet[4:9] == b"\0\0\x40\0\x40"
+        assert packet[:2] == b"\x45\0" and packet[6:9] == b"\x40\0\x40"
+        trial = case.title.partition(",")[0] if case.title.startswith("trial") else "any"
+        numbers.setdefault(trial, []).append(int.from_bytes(packet[4:6], "big"))
         assert int.from_bytes(packet[20:22], "big") in SPACE.source_ports
         message = protocol.unpack_message(packet[28:], len(packet) - 28)
         assert message is not None and message.trial == 1
@@ -101,6 +104,10 @@ def test_a_trial_in_little_is_what_the_client_sends() -> None:
             assert len(packet) == 28 + protocol.HEADER_BYTES
         else:
             assert len(packet) == 28 + SPACE.payload_bytes
+    assert 0 in numbers["any"] and set(numbers["any"]) != {0}
+    for trial in ("trial 1", "trial 2"):  # they count up, as those of a client's socket
+        first = numbers[trial][0]
+        assert numbers[trial] == list(range(first, first + len(numbers[trial])))
     assert kinds[protocol.Kind.DATA] > 100
     assert set(kinds) == {protocol.Kind.DATA, protocol.Kind.START, protocol.Kind.END,
                           protocol.Kind.CLOSE}  # fmt: skip
