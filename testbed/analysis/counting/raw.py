@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The raw files of a count: written beside the machines, read by the analysis; docs/counting.md.
+
+`count/count.json` tells what was counted where; `count/<arm>-<payload>/` holds the record of one
+arm with one payload. Both directions are here, so that they cannot differ.
+"""
+
+import json
+import lzma
+import struct
+from array import array
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from testbed.analysis.counting.blocks import VISIT, Block, parse_blocks
+from testbed.analysis.counting.symbols import Symbols, parse
+from testbed.model.errors import ParseError
+
+SCHEMA = 1
+FOLDER, INDEX = "count", "count.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """One counted packet: the numbers of its path and of its list of cache lines."""
+
+    packet: int
+    path: int
+    lines: int
+    flags: int
+
+
+@dataclass(frozen=True)
+class Counted:
+    """The record of one arm with one payload."""
+
+    where: str
+    facts: Mapping[str, Any]
+    blocks: dict[int, Block]
+    symbols: Symbols
+    stretches: tuple[Stretch, ...]
+    _paths: tuple[bytes, ...]
+    _lines: tuple[bytes, ...]
+
+    @property
+    def arm(self) -> str:
+        """The arm's name."""
+        return str(self.facts["arm"])
+
+    @property
+    def payload_bytes(self) -> int:
+        """The UDP payload of every packet."""
+        return int(self.facts["payload_bytes"])
+
+    @property
+    def driver(self) -> str:
+        """The function that handles the NIC's interrupt."""
+        return str(self.facts["interrupt_handler"])
+
+    def path(self, number: int) -> bytes:
+        """Return the visits of a path, 24 bytes each."""
+        return self._paths[number]
+
+    def lines_of(self, number: int) -> Sequence[int]:
+        """Return how many cache lines each visit of a stretch was the first to touch."""
+        found = array("H")
+        found.frombytes(self._lines[number])
+        return found
+
+
+def encode(
+    facts: Mapping[str, Any],
+    blocks: Mapping[int, bytes],
+    symbols: str,
+    stretches: Sequence[tuple[int, bytes, bytes, int]],
+) -> dict[str, bytes]:
+    """Return {file: content} for one arm; a stretch is (packet, visits, lines, flags).
+
+    Equal paths, and equal lists of lines, are kept once.
+    """
+    paths: dict[bytes, int] = {}
+    lines: dict[bytes, int] = {}
+    rows = [
+        [packet, paths.setdefault(visits, len(paths)), lines.setdefault(touched, len(lines)), flags]
+        for packet, visits, touched, flags in stretches
+    ]
+    used = {number for path in paths for (number, *_) in VISIT.iter_unpack(path)}
+    index = {
+        "schema": SCHEMA,
+        **facts,
+        "stretches": rows,
+        "path_bytes": [len(path) for path in paths],
+        "line_bytes": [len(touched) for touched in lines],
+    }
+    described = b"".join(record for number, record in sorted(blocks.items()) if number in used)
+    return {
+        "facts.json": (json.dumps(index, separators=(",", ":")) + "\n").encode(),
+        "blocks.bin.xz": _packed(described),
+        "paths.bin.xz": _packed(b"".join(paths)),
+        "lines.bin.xz": _packed(b"".join(lines)),
+        "symbols.txt.xz": _packed(symbols.encode()),
+    }
+
+
+def read(folder: Path) -> Counted:
+    """Read what `encode` made. Raises ParseError, naming file and place, for what is damaged."""
+    where = str(folder)
+    try:
+        index = json.loads((folder / "facts.json").read_text())
+        rows = tuple(Stretch(*map(int, row)) for row in index["stretches"])
+        paths = _cut(_unpacked(folder / "paths.bin.xz"), index["path_bytes"])
+        lines = _cut(_unpacked(folder / "lines.bin.xz"), index["line_bytes"])
+        blocks = parse_blocks(_unpacked(folder / "blocks.bin.xz"), where)
+        symbols = parse(_unpacked(folder / "symbols.txt.xz").decode())
+        if any(row.path >= len(paths) or row.lines >= len(lines) for row in rows):
+            raise ValueError("a stretch names a path that is not there")
+        facts = {"arm": index["arm"], "payload_bytes": index["payload_bytes"],
+                 "interrupt_handler": index["interrupt_handler"]}  # fmt: skip
+    except (OSError, ValueError, KeyError, TypeError, lzma.LZMAError, struct.error) as error:
+        raise ParseError(f"{where}: no record of a count: {error}") from error
+    return Counted(where, {**index, **facts}, blocks, symbols, rows, paths, lines)
+
+
+def _packed(data: bytes) -> bytes:
+    return lzma.compress(data, format=lzma.FORMAT_XZ, preset=1)
+
+
+def _unpacked(path: Path) -> bytes:
+    return lzma.decompress(path.read_bytes())
+
+
+def _cut(data: bytes, sizes: Sequence[int]) -> tuple[bytes, ...]:
+    if sum(sizes) != len(data):
+        raise ValueError(f"{len(data)} bytes, {sum(sizes)} expected")
+    parts, at = [], 0
+    for size in sizes:
+        parts.append(data[at : at + size])
+        at += size
+    return tuple(parts)
