@@ -26,7 +26,9 @@
 
 EXPORT int qemu_plugin_version = PLUGIN_VERSION;
 
+#ifndef BLOCKS
 #define BLOCKS (1u << 17)
+#endif
 #define BUCKETS (BLOCKS * 2)
 #define VISITS (1u << 18)
 #define LINES (1u << 16)
@@ -42,7 +44,8 @@ struct block {
 };
 
 static struct block *blocks;
-static uint32_t block_count = 1; /* block 0 stands for all that found no place in the table */
+static uint32_t block_count =
+	1; /* block 0 stands for all that found no place in the table */
 static uint32_t *buckets;
 static uint32_t user_blocks[MOST_INSTRUCTIONS + 1];
 
@@ -50,7 +53,8 @@ static struct visit *visits;
 static uint16_t *new_lines;
 static uint32_t visit_count;
 static struct visit *current;
-static uint64_t previous_last; /* address of the last instruction that the previous block held */
+static uint64_t
+	previous_last; /* address of the last instruction that the previous block held */
 static uint32_t untold[BLOCKS];
 static uint32_t untold_count;
 static uint64_t *lines;
@@ -71,7 +75,8 @@ static void send_all(const void *from, size_t size)
 	while (size) {
 		ssize_t sent = send(reader, at, size, MSG_NOSIGNAL);
 
-		if (sent <= 0) { /* nobody reads any more: this machine is about to end */
+		if (sent <=
+		    0) { /* nobody reads any more: this machine is about to end */
 			wanted = false;
 			return;
 		}
@@ -108,17 +113,20 @@ static void copy_bytes(struct qemu_plugin_insn *insn, uint8_t *to, size_t size)
 		memcpy(to, plugin_insn_bytes(insn), size);
 }
 
-static bool is_same(const struct block_record *one, const struct block_record *other)
+static bool is_same(const struct block_record *one,
+		    const struct block_record *other)
 {
 	return one->address == other->address && one->last == other->last &&
-	       one->instructions == other->instructions && one->tail_size == other->tail_size &&
+	       one->instructions == other->instructions &&
+	       one->tail_size == other->tail_size &&
 	       !memcmp(one->tail, other->tail, TAIL_BYTES);
 }
 
 /* Return the block's number in the table, 0 when the table is full. */
 static uint32_t find_block(const struct block_record *wanted_block)
 {
-	uint64_t hash = wanted_block->address * 0x9e3779b97f4a7c15ull + wanted_block->last;
+	uint64_t hash = wanted_block->address * 0x9e3779b97f4a7c15ull +
+			wanted_block->last;
 	uint32_t at = (uint32_t)(hash >> 40) % BUCKETS;
 
 	for (; buckets[at]; at = (at + 1) % BUCKETS)
@@ -139,7 +147,8 @@ static struct block *user_block(size_t instructions)
 	uint32_t *id = &user_blocks[instructions];
 
 	if (!*id && block_count < BLOCKS) {
-		struct block_record record = { .id = block_count, .flags = USER_BLOCK };
+		struct block_record record = { .id = block_count,
+					       .flags = USER_BLOCK };
 
 		record.instructions = (uint16_t)instructions;
 		blocks[block_count].record = record;
@@ -217,14 +226,15 @@ static void note_cut(const struct block *alone)
 			current->ran = (uint16_t)(i + 1);
 }
 
-static void on_memory(qemu_plugin_meminfo_t info, uint64_t address, const struct block *block,
-		      bool string)
+static void on_memory(qemu_plugin_meminfo_t info, uint64_t address,
+		      const struct block *block, bool string)
 {
 	struct qemu_plugin_hwaddr *physical;
 	bool store = qemu_plugin_mem_is_store(info);
 	uint32_t bytes = 1u << qemu_plugin_mem_size_shift(info);
 
-	if (block->record.id != current->block && !(string && block->record.flags & REPEATED))
+	if (block->record.id != current->block &&
+	    !(string && block->record.flags & REPEATED))
 		note_cut(block);
 	physical = qemu_plugin_get_hwaddr(info, address);
 	if (physical && qemu_plugin_hwaddr_is_io(physical))
@@ -234,11 +244,13 @@ static void on_memory(qemu_plugin_meminfo_t info, uint64_t address, const struct
 		current->loads += !store;
 		current->stores += store;
 	} else if (store) {
-		*(block->string == X86_COPY ? &current->copied : &current->filled) += bytes;
+		*(block->string == X86_COPY ? &current->copied
+					    : &current->filled) += bytes;
 	}
 }
 
-static void on_access(unsigned int vcpu, qemu_plugin_meminfo_t info, uint64_t address, void *udata)
+static void on_access(unsigned int vcpu, qemu_plugin_meminfo_t info,
+		      uint64_t address, void *udata)
 {
 	(void)vcpu;
 	if (recording && current)
@@ -246,15 +258,16 @@ static void on_access(unsigned int vcpu, qemu_plugin_meminfo_t info, uint64_t ad
 }
 
 /* The last instruction of a block, where it is a string instruction. */
-static void on_string(unsigned int vcpu, qemu_plugin_meminfo_t info, uint64_t address, void *udata)
+static void on_string(unsigned int vcpu, qemu_plugin_meminfo_t info,
+		      uint64_t address, void *udata)
 {
 	(void)vcpu;
 	if (recording && current)
 		on_memory(info, address, udata, true);
 }
 
-static void describe(struct qemu_plugin_tb *tb, size_t count, struct block_record *record,
-		     enum x86_string *string)
+static void describe(struct qemu_plugin_tb *tb, size_t count,
+		     struct block_record *record, enum x86_string *string)
 {
 	uint8_t bytes[16];
 
@@ -275,7 +288,8 @@ static void describe(struct qemu_plugin_tb *tb, size_t count, struct block_recor
 		record->flags = kind.repeated ? REPEATED : 0;
 		record->last = qemu_plugin_insn_vaddr(insn);
 		record->tail_size = (uint8_t)size;
-		memcpy(record->tail, bytes, size < TAIL_BYTES ? size : TAIL_BYTES);
+		memcpy(record->tail, bytes,
+		       size < TAIL_BYTES ? size : TAIL_BYTES);
 	}
 }
 
@@ -291,8 +305,8 @@ static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 	if (!count || count > MOST_INSTRUCTIONS)
 		count = count ? MOST_INSTRUCTIONS : 1;
 	if (!(qemu_plugin_tb_vaddr(tb) >> KERNEL_BIT)) {
-		qemu_plugin_register_vcpu_tb_exec_cb(tb, on_block, PLUGIN_NO_REGISTERS,
-						     user_block(count));
+		qemu_plugin_register_vcpu_tb_exec_cb(
+			tb, on_block, PLUGIN_NO_REGISTERS, user_block(count));
 		return;
 	}
 	describe(tb, count, &record, &string);
@@ -302,17 +316,19 @@ static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 		block->string = string;
 		block->offsets = calloc(count, sizeof(*block->offsets));
 	}
-	qemu_plugin_register_vcpu_tb_exec_cb(tb, on_block, PLUGIN_NO_REGISTERS, block);
+	qemu_plugin_register_vcpu_tb_exec_cb(tb, on_block, PLUGIN_NO_REGISTERS,
+					     block);
 	for (size_t i = 0; i < count; i++) {
 		struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
 		bool is_string = i + 1 == count && string != X86_NO_STRING;
 
 		if (is_new && block->offsets)
 			block->offsets[i] =
-				(uint16_t)(qemu_plugin_insn_vaddr(insn) - record.address);
-		qemu_plugin_register_vcpu_mem_cb(insn, is_string ? on_string : on_access,
-						 PLUGIN_NO_REGISTERS, PLUGIN_READS_AND_WRITES,
-						 block);
+				(uint16_t)(qemu_plugin_insn_vaddr(insn) -
+					   record.address);
+		qemu_plugin_register_vcpu_mem_cb(
+			insn, is_string ? on_string : on_access,
+			PLUGIN_NO_REGISTERS, PLUGIN_READS_AND_WRITES, block);
 	}
 }
 
@@ -332,11 +348,13 @@ static void on_resume(qemu_plugin_id_t id, unsigned int vcpu)
 
 static void send_blocks(void)
 {
-	struct message header = { MESSAGE_BLOCKS, untold_count * sizeof(struct block_record) };
+	struct message header = { MESSAGE_BLOCKS,
+				  untold_count * sizeof(struct block_record) };
 
 	send_all(&header, sizeof(header));
 	for (uint32_t i = 0; i < untold_count; i++)
-		send_all(&blocks[untold[i]].record, sizeof(struct block_record));
+		send_all(&blocks[untold[i]].record,
+			 sizeof(struct block_record));
 	untold_count = 0;
 }
 
@@ -352,7 +370,8 @@ static void on_idle(qemu_plugin_id_t id, unsigned int vcpu)
 		return;
 	}
 	recording = false;
-	header.bytes += visit_count * (uint32_t)(sizeof(*visits) + sizeof(*new_lines));
+	header.bytes +=
+		visit_count * (uint32_t)(sizeof(*visits) + sizeof(*new_lines));
 	pthread_mutex_lock(&sending);
 	if (wanted) { /* once the reader was told "off" it reads no more */
 		if (untold_count)
@@ -391,7 +410,8 @@ static bool allocate(void)
 	return blocks && buckets && visits && new_lines && lines;
 }
 
-EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc, char **argv)
+EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info,
+			       int argc, char **argv)
 {
 	struct hello hello = { RECORD_FORMAT, 0 };
 	pthread_t listener;
@@ -403,9 +423,10 @@ EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int
 		fprintf(stderr, "counter: no reader=FD: nobody to tell\n");
 		return 1;
 	}
-	if (strcmp(info->target_name, "x86_64") != 0 || !info->system_emulation ||
-	    info->system.max_vcpus != 1) {
-		fprintf(stderr, "counter: made for one x86_64 CPU of a whole machine\n");
+	if (strcmp(info->target_name, "x86_64") != 0 ||
+	    !info->system_emulation || info->system.max_vcpus != 1) {
+		fprintf(stderr,
+			"counter: made for one x86_64 CPU of a whole machine\n");
 		return 1;
 	}
 	interface = info->version.cur;

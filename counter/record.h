@@ -10,7 +10,12 @@
 
 #define RECORD_FORMAT 1
 
-enum message_type { MESSAGE_HELLO = 1, MESSAGE_BLOCKS, MESSAGE_STRETCH, MESSAGE_STATE };
+enum message_type {
+	MESSAGE_HELLO = 1,
+	MESSAGE_BLOCKS,
+	MESSAGE_STRETCH,
+	MESSAGE_STATE
+};
 
 struct message {
 	uint32_t type;
@@ -31,7 +36,8 @@ struct state {
 	uint32_t flags;
 };
 
-#define USER_BLOCK 1 /* code of a program: known by its length alone, its addresses mean nothing */
+#define USER_BLOCK \
+	1 /* code of a program: known by its length alone, its addresses mean nothing */
 #define REPEATED 2 /* its last instruction is a repeated string instruction */
 #define TAIL_BYTES 8
 
@@ -47,6 +53,8 @@ struct block_record {
 	uint8_t unused[7];
 };
 
+_Static_assert(sizeof(struct block_record) == 40, "as its reader has it");
+
 /* One block that ran. Loads and stores are those of its own, not those of string instructions. */
 struct visit {
 	uint32_t block;
@@ -57,6 +65,8 @@ struct visit {
 	uint16_t device; /* accesses to device memory */
 	uint16_t ran; /* instructions that ran, where the block was cut; 0: all */
 };
+
+_Static_assert(sizeof(struct visit) == 24, "as its reader has it");
 
 /* From the CPU's waking to its next halt. The header is followed by `visits` visits, and as many
  * uint16_t: the 64-byte lines that each was the first of the stretch to touch.

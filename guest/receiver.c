@@ -47,7 +47,8 @@ int main(int argc, char **argv)
 	address.sin_port = htons((unsigned short)atoi(argv[2]));
 	sigaction(SIGTERM, &on_end, NULL);
 	link = socket(AF_INET, SOCK_DGRAM, 0);
-	if (link < 0 || bind(link, (struct sockaddr *)&address, sizeof(address)))
+	if (link < 0 ||
+	    bind(link, (struct sockaddr *)&address, sizeof(address)))
 		return fail("bind");
 	ready = open(argv[3], O_WRONLY);
 	if (ready < 0)

@@ -12,7 +12,7 @@ from pathlib import Path
 import typer
 
 from testbed import __version__
-from testbed.cli import machines, measuring, teaching  # noqa: F401  (they register commands)
+from testbed.cli import counting, machines, measuring, teaching  # noqa: F401  (they register commands)
 from testbed.cli.app import app
 from testbed.model.errors import ExitCode, Interrupted, TestbedError
 

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from testbed.verbs.count import count
     from testbed.verbs.doctor import doctor
     from testbed.verbs.experiment import Precision, Request, bench, resume
     from testbed.verbs.fault_test import selftest
@@ -42,6 +43,7 @@ __all__ = [
     "check",
     "clear_away",
     "compare",
+    "count",
     "doctor",
     "down",
     "handout",
@@ -64,6 +66,7 @@ _MODULES = {
     "Lab": "lab",
     "check": "gate",
     "clear_away": "leftovers",
+    "count": "count",
     "doctor": "doctor",
     "runs": "listing",
     "selftest": "fault_test",

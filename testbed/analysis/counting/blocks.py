@@ -1,17 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Blocks of instructions and their visits, as the counter recorded them (counter/record.h)."""
 
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from testbed.model.count_files import BLOCK, VISIT
 from testbed.model.errors import ParseError
 
-BLOCK = struct.Struct("<IHBBQQB8s7x")
-VISIT = struct.Struct("<IIIIIHH")
 USER, REPEATED = 1, 2
-MOST_FULL = 0
-"""The block that stands for those that found no place in the counter's table."""
 PREFIXES = frozenset((0x26, 0x2E, 0x36, 0x3E, 0x64, 0x65, 0x66, 0x67, 0xF0, 0xF2, 0xF3))
 
 

@@ -4,7 +4,7 @@
 from collections import Counter
 from dataclasses import dataclass
 
-from testbed.analysis.counting.symbols import bare
+from testbed.model.symbols import bare
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,12 @@ KNOWN = (
     Known("free_unref_page_commit", "a page was freed"),
     Known("__slab_free", "an object went back to another slab than the CPU's own"),
     Known("___slab_alloc", "the CPU's slab was used up"),
+    Known("rcu_softirq_qs", "another softirq ran too (timers, RCU)"),
+    Known("__mod_memcg_state", "the memory controller's counters were written back"),
     Known("net_rps_action_and_irq_enable", "packets were steered to another CPU"),
     Known("mix_interrupt_randomness", "the kernel's random pool took in interrupt times"),
 )
-"""Each read in the kernel's source; the first that fits is said, and others of another cause too."""
+"""Each as read in the kernel's source; of several that fit, all are said."""
 MOST_FUNCTIONS = 3
 """A cause that is not known is told by so many functions, the largest differences first."""
 

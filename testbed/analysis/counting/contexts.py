@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from testbed.analysis.counting.blocks import Visit
-from testbed.analysis.counting.symbols import Symbols, bare
+from testbed.model.symbols import Symbols, bare
 
 INTERRUPT, SOFTIRQ, BACKLOG = "NIC interrupt", "NAPI and softirq", "backlog"
 TICK, SCHEDULER, RECEIVE = "timer tick", "scheduler", "receive call"
@@ -88,6 +88,8 @@ class Walk:
     """String instructions that went on after an interrupt: they are not counted once more."""
     _stack: list[_Frame] = field(default_factory=list)
     _base: Context = field(default_factory=lambda: Context(IDLE))
+    _nameless: list[tuple[Context, str]] = field(default_factory=list)
+    """Contexts of this task, and what they are when it proves to be the receiver."""
     _context: Context = field(default_factory=lambda: Context(IDLE))
     _task: int = 0
     _interrupt: int = 0
@@ -135,8 +137,8 @@ class Walk:
         """A program runs: of the task that was switched to; its kernel stack is empty."""
         self._stack.clear()
         self._interrupt = 0
-        known = self._base.name == RECEIVE
-        self._context = Context(PROGRAM if known else OTHER)
+        self._context = Context(PROGRAM if self._base.name == RECEIVE else OTHER)
+        self._nameless.append((self._context, PROGRAM))
         self._add(visit, "(program)", False, visit.instructions)
 
     def _named(self, address: int) -> tuple[str, str, bool]:
@@ -177,6 +179,7 @@ class Walk:
             self._task += 1
             self._interrupt = 0
             self._base = Context(OTHER)
+            self._nameless = [(self._base, RECEIVE)]
             self._context = Context(SCHEDULER)
         elif plain in SCHEDULING:
             self._context = Context(SCHEDULER)
@@ -192,11 +195,13 @@ class Walk:
         self._context = self._interrupted_by = Context(name)
 
     def _recognise(self, plain: str, entry: bool) -> None:
-        """Name what was entered without a name: the NIC's interrupt, the idle task, the receiver."""
+        """Name what was entered without one: the NIC's interrupt, the idle task, the receiver."""
         if entry and plain == self.driver:
             self._interrupted_by.name = INTERRUPT
         elif plain in RECEIVING and self._base.name == OTHER:
             self._base.name = RECEIVE
+            for context, name in self._nameless:
+                context.name = name
         elif plain in IDLING and self._base.name == OTHER:
             self._base.name = IDLE
 

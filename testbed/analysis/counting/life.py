@@ -7,6 +7,7 @@ next datagram: by then the buffer is freed. A packet that a hook drops ends with
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from testbed.analysis.counting.contexts import (
     FAULT,
@@ -19,7 +20,7 @@ from testbed.analysis.counting.contexts import (
     Step,
 )
 from testbed.analysis.counting.contexts import OTHER as OTHER_WORK
-from testbed.analysis.counting.symbols import bare
+from testbed.model.symbols import bare
 
 TO_SOCKET, RECEIVE, IN_PROGRAM = "interrupt_to_socket", "receive_and_free", "program"
 WAKE_UP, BESIDE, OUTSIDE = "wake_up", "beside", "outside"
@@ -90,7 +91,7 @@ def _left(steps: Sequence[Step], start: int, number: int) -> int:
 
 
 def _freed_by(steps: Sequence[Step]) -> str | None:
-    for before, step in zip(steps, steps[1:], strict=False):
+    for before, step in pairwise(steps):
         if step.entry and bare(step.function) in FREED and bare(before.function) not in FREED:
             return before.function
     return None

@@ -9,7 +9,7 @@ from testbed.analysis.counting.blocks import visits
 from testbed.analysis.counting.contexts import Walk
 from testbed.analysis.counting.life import OUTSIDE, OWN, PARTS, Life, cut, part_of
 from testbed.analysis.counting.raw import Counted
-from testbed.analysis.counting.symbols import UNNAMED
+from testbed.model.symbols import UNNAMED
 
 Place = tuple[str, str, str]
 """Part, context, function."""

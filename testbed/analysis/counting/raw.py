@@ -1,9 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The raw files of a count: written beside the machines, read by the analysis; docs/counting.md.
-
-`count/count.json` tells what was counted where; `count/<arm>-<payload>/` holds the record of one
-arm with one payload. Both directions are here, so that they cannot differ.
-"""
+"""Reading the record of one arm, which `testbed.model.count_files` describes and writes."""
 
 import json
 import lzma
@@ -14,12 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from testbed.analysis.counting.blocks import VISIT, Block, parse_blocks
-from testbed.analysis.counting.symbols import Symbols, parse
+from testbed.analysis.counting.blocks import Block, parse_blocks
 from testbed.model.errors import ParseError
-
-SCHEMA = 1
-FOLDER, INDEX = "count", "count.json"
+from testbed.model.symbols import Symbols, parse
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,40 +63,6 @@ class Counted:
         return found
 
 
-def encode(
-    facts: Mapping[str, Any],
-    blocks: Mapping[int, bytes],
-    symbols: str,
-    stretches: Sequence[tuple[int, bytes, bytes, int]],
-) -> dict[str, bytes]:
-    """Return {file: content} for one arm; a stretch is (packet, visits, lines, flags).
-
-    Equal paths, and equal lists of lines, are kept once.
-    """
-    paths: dict[bytes, int] = {}
-    lines: dict[bytes, int] = {}
-    rows = [
-        [packet, paths.setdefault(visits, len(paths)), lines.setdefault(touched, len(lines)), flags]
-        for packet, visits, touched, flags in stretches
-    ]
-    used = {number for path in paths for (number, *_) in VISIT.iter_unpack(path)}
-    index = {
-        "schema": SCHEMA,
-        **facts,
-        "stretches": rows,
-        "path_bytes": [len(path) for path in paths],
-        "line_bytes": [len(touched) for touched in lines],
-    }
-    described = b"".join(record for number, record in sorted(blocks.items()) if number in used)
-    return {
-        "facts.json": (json.dumps(index, separators=(",", ":")) + "\n").encode(),
-        "blocks.bin.xz": _packed(described),
-        "paths.bin.xz": _packed(b"".join(paths)),
-        "lines.bin.xz": _packed(b"".join(lines)),
-        "symbols.txt.xz": _packed(symbols.encode()),
-    }
-
-
 def read(folder: Path) -> Counted:
     """Read what `encode` made. Raises ParseError, naming file and place, for what is damaged."""
     where = str(folder)
@@ -121,10 +80,6 @@ def read(folder: Path) -> Counted:
     except (OSError, ValueError, KeyError, TypeError, lzma.LZMAError, struct.error) as error:
         raise ParseError(f"{where}: no record of a count: {error}") from error
     return Counted(where, {**index, **facts}, blocks, symbols, rows, paths, lines)
-
-
-def _packed(data: bytes) -> bytes:
-    return lzma.compress(data, format=lzma.FORMAT_XZ, preset=1)
 
 
 def _unpacked(path: Path) -> bytes:

@@ -75,6 +75,11 @@ class Summary:
         return 1 - unnamed / total if total else 0.0
 
     @property
+    def lines(self) -> float:
+        """The median of the distinct 64-byte lines that a packet's own work touched."""
+        return median(packet.lines for packet in self.packets)
+
+    @property
     def faults(self) -> int:
         """Packets with a processor exception within their life: a block may be counted whole."""
         return sum(packet.path.faults for packet in self.packets)
@@ -90,7 +95,8 @@ class Summary:
         means = self._mean_by_place()
         rows = [
             {"function": function, "context": context, "part": part,
-             "instructions": taken.instructions, "mean_instructions": means[function, context, part],
+             "instructions": taken.instructions,
+             "mean_instructions": means[function, context, part],
              "loads": taken.loads, "stores": taken.stores, "bytes_copied": taken.copied,
              "bytes_zeroed": taken.filled, "device_accesses": taken.device,
              "port_accesses": taken.ports}
@@ -150,7 +156,7 @@ class Summary:
             "stores": usual.stores,
             "device_accesses": usual.device,
             "port_accesses": usual.ports,
-            "cache_lines": median(packet.lines for packet in self.packets),
+            "cache_lines": self.lines,
             "functions": self.functions(),
             "beside": self.part(BESIDE)["mean"],
             "closes": self.closes,
