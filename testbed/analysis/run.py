@@ -70,7 +70,7 @@ def load_run(path: Path) -> Run:
         config=config.mapping() if config else {},
         manifest=manifest,
         facts=_facts(path),
-        edited=_edited(path, manifest),
+        edited=edited_files(path, manifest),
         oracle=oracle,
         problems=problems,
         load=_load(plan),
@@ -123,7 +123,7 @@ def _probes(path: Path, arms: tuple[Arm, ...]) -> dict[str, Probe]:
     return found
 
 
-def _edited(path: Path, manifest: dict[str, Any]) -> tuple[str, ...]:
+def edited_files(path: Path, manifest: dict[str, Any]) -> tuple[str, ...]:
     """The measured files that are not what the manifest's checksums say."""
     sums = manifest.get("files")
     if not isinstance(sums, dict):
