@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`testbed count`: how many instructions a packet takes, whatever else this computer does."""
 
-import json
 import sys
 from collections.abc import Sequence
 from datetime import datetime, timezone
@@ -23,8 +22,10 @@ from testbed.model import arm as arm_manifest
 from testbed.model import count_files
 from testbed.model.arm import BASELINE, FAIR, Arm
 from testbed.model.errors import ExitCode, UsageError
+from testbed.verbs import receipts
 from testbed.verbs.experiment import ready_guests
-from testbed.verbs.lab import Lab, print_json
+from testbed.verbs.lab import Lab
+from testbed.verbs.results import report_count
 
 LATEST = "latest-count"
 
@@ -135,20 +136,21 @@ def _count(
 
 
 def _show(lab: Lab, run_dir: RunDir, *, as_json: bool) -> int:
-    from testbed.analysis.counting import result, table
+    from testbed.analysis.counting import table
 
-    with _reading(lab.terminal):
-        found = result.of(run_dir.path)
-    document = {"run": run_dir.path.name, **found.as_json()}
-    run_dir.write("derived/count.json", json.dumps(document, indent=1) + "\n")
+    # Nothing that is made from the raw files has a checksum: `report` makes it again.
     run_dir.close({"schema": count_files.SCHEMA, "kind": "count"})
     _point_latest(run_dir.path)
+    with _reading(lab.terminal):
+        judged = receipts.rendered(lab, run_dir.path)
+    done = report_count(judged, run_dir.path)
     if as_json:
-        print_json(document)
+        print(done.findings, end="")
     else:
-        print(table.text(found))
-        lab.terminal.say(f"all functions, variants, raw files: {run_dir.path}")
-    return int(ExitCode.OK if found.whole and found.same_work is not False else ExitCode.INVALID)
+        print(table.text(judged.run.result))
+        print(done.answer)
+        print(done.page)
+    return int(ExitCode.INVALID if done.invalid else ExitCode.OK)
 
 
 def _reading(terminal: Terminal) -> Any:

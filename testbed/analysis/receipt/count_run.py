@@ -45,11 +45,6 @@ class CountRun:
         return str(titles.get(arm) or arm) if isinstance(titles, Mapping) else arm
 
 
-def is_count(path: Path) -> bool:
-    """Whether a run directory holds a count and no trials."""
-    return (path / FOLDER / INDEX).is_file() and not (path / "plan.json").is_file()
-
-
 def load_count(path: Path) -> CountRun:
     """Read a count. Raises RunError when `path` holds none, ParseError where it is damaged."""
     if not (path / FOLDER / INDEX).is_file():

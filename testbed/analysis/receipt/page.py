@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Renders a count into its page, its pictures and derived/count.json. Same count, same bytes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -31,7 +32,7 @@ def render_count(
     ones. `pictures` saves drawing here. Raises UsageError naming the line of a broken template.
     """
     fill = {f"report.{kind}": template(templates, f"count.{kind}.j2") for kind in ("html", "md")}
-    drawn = pictures() if pictures else draw(judged)
+    drawn = pictures() if pictures else draw(pictures_of(judged))
     variables: dict[str, Any] = {
         **view_of(judged), "pictures": drawn, "quote": quote, "signed": signed,
     }  # fmt: skip
@@ -43,18 +44,34 @@ def render_count(
     return files | {name: page(variables) for name, page in fill.items()}
 
 
-def draw(judged: JudgedCount) -> Pictures:
-    """Draw a picture of each payload, in two widths."""
+@dataclass(frozen=True)
+class Picture:
+    """What a picture of one payload is drawn from."""
+
+    name: str
+    bars: tuple[Bar, ...]
+    stamp: str
+
+
+def pictures_of(judged: JudgedCount) -> list[Picture]:
+    """Return what is to be drawn: a picture of each payload."""
     found = []
     for size in dict.fromkeys(one.payload for one in judged.run.receipts):
         some = [one for one in judged.run.receipts if one.payload == size]
-        bars = [_bar(one, judged) for one in some]
-        stamp, name = _stamp(judged, some[0]), f"count-{size}"
-        found.append((
-            draw_count(bars, STAGES, stamp, name=name),
-            draw_count(bars, STAGES, stamp, name=name, narrow=True),
-        ))  # fmt: skip
+        bars = tuple(_bar(one, judged) for one in some)
+        found.append(Picture(f"count-{size}", bars, _stamp(judged, some[0])))
     return found
+
+
+def draw(pictures: Sequence[Picture]) -> Pictures:
+    """Draw pictures, each in two widths."""
+    return [
+        (
+            draw_count(one.bars, STAGES, one.stamp, name=one.name),
+            draw_count(one.bars, STAGES, one.stamp, name=one.name, narrow=True),
+        )
+        for one in pictures
+    ]
 
 
 def _bar(one: Receipt, judged: JudgedCount) -> Bar:
