@@ -148,7 +148,7 @@ def test_status_of_nothing(testbed: Testbed) -> None:
     said = testbed("status", "--json")
     assert json.loads(said.out) == {
         "schema": 1, "machines": {"client": "not created", "server": "not created"},
-        "accelerator": None,
+        "counting": "not created", "accelerator": None,
     }  # fmt: skip
 
 
