@@ -92,7 +92,7 @@ COUNT_CHECKS = (
         what="Packets that reach the socket and then the program.",
         why="A dropped packet has a shorter life.",
         threshold="SUSPECT for any that is dropped, or when the end of more than "
-        f"{MOST_UNSEEN:.0%} is not seen; INVALID when the typical packet is one of them",
+        f"{MOST_UNSEEN:.0%} is not seen; INVALID for most packets",
         source="the path of every packet",
         look=delivery,
     ),
@@ -111,7 +111,7 @@ COUNT_CHECKS = (
     CountCheck(
         code="faults", what="Processor exceptions within a packet's life.",
         why="A block that stops half-way is counted whole.",
-        threshold="SUSPECT for any; INVALID in the typical packet",
+        threshold="SUSPECT for any; INVALID in most packets",
         source="entries of the kernel's asm_exc_ functions", look=faults,
     ),
     CountCheck(

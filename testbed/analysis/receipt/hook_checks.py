@@ -3,6 +3,7 @@
 
 from collections.abc import Mapping
 
+from testbed.analysis.counting.life import Life
 from testbed.analysis.findings.finding import WHOLE_RUN, Evidence, Finding, Verdict, of_arm
 from testbed.analysis.receipt.count_run import CountRun
 from testbed.analysis.receipt.receipt import Receipt
@@ -68,11 +69,10 @@ def delivery(run: CountRun) -> list[Finding]:
         lives = [packet.path.life for packet in one.summary.packets]
         dropped = [life for life in lives if life.socket is None]
         unseen = sum(not life.delivered for life in lives) - len(dropped)
-        typical = one.summary.typical.life
         if dropped:
             by = dict.fromkeys(life.freed_by for life in dropped if life.freed_by)
             found.append(of_arm(one.arm).finding(
-                "delivery", Verdict.INVALID if typical.socket is None else Verdict.SUSPECT,
+                "delivery", _by_share(len(dropped), lives),
                 f"{len(dropped):,} of {len(lives):,} packets never reached the socket"
                 + (f": given up by {', '.join(by)}" if by else ""),
                 Evidence(quantity="packets dropped", observed=len(dropped), bound="0"),
@@ -80,9 +80,8 @@ def delivery(run: CountRun) -> list[Finding]:
                 "one that arrives.",
             ))  # fmt: skip
         if unseen > MOST_UNSEEN * len(lives):
-            delivered = typical.delivered or typical.socket is None
             found.append(of_arm(one.arm).finding(
-                "delivery", Verdict.SUSPECT if delivered else Verdict.INVALID,
+                "delivery", _by_share(unseen, lives),
                 f"the end of {unseen:,} of {len(lives):,} packets' lives was not seen",
                 Evidence(quantity="share", observed=unseen / len(lives),
                          bound=f"at most {MOST_UNSEEN}"),
@@ -141,6 +140,11 @@ def gate(run: CountRun) -> list[Finding]:
                 advice=f"`testbed check --arms {arm}` tells what differs.",
             ))  # fmt: skip
     return found
+
+
+def _by_share(number: int, lives: list[Life]) -> Verdict:
+    """INVALID when it befell most packets, and so the typical one."""
+    return Verdict.INVALID if number * 2 > len(lives) else Verdict.SUSPECT
 
 
 def _landmark(one: Receipt) -> int | None:
