@@ -66,7 +66,7 @@ class CountingMachine:
     def made_with(self) -> dict[str, Any]:
         """Return what must be the same for a saved state to go on."""
         return {
-            "box": self.box.name, "qemu": self.qemu, "cpu": commandline.CPU,
+            "box": self.box.sha256, "qemu": self.qemu, "cpu": commandline.CPU,
             "memory_mb": self.memory_mb, "nic_model": self.nic_model,
             "parameters": self.parameters,
         }  # fmt: skip
