@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Run directories of counts: recorded packets of three arms, changed in one way that a test needs."""
+"""Counts of recorded packets, three arms, changed in the one way that a test needs."""
 
 import hashlib
 import json

@@ -114,7 +114,8 @@ FULL = {"blocks": 131071, "capacity": 131071, "full": True}
 FAULTS: list[tuple[str, Verdict, str, Callable[[], CountRun]]] = [
     ("complete", I, "no packet of 1,000 bytes",
      lambda: count_run(Summary(summary(NF).counted, ()))),
-    ("complete", I, "did not finish", lambda: count_run(complete=False, reasons=("did not finish",))),
+    ("complete", I, "did not finish",
+     lambda: count_run(complete=False, reasons=("did not finish",))),
     ("edited", I, "count/count.json is not the file",
      lambda: count_run(edited=("count/count.json",))),
     ("sums", I, "do not add up", lambda: count_run(with_packets(NF, leaking))),

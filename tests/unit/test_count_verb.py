@@ -93,9 +93,10 @@ def test_a_count_ends_with_a_table_and_a_run(
     assert "the gate was not run" in said.err
     run = (checkout / "results/latest-count").resolve()
     manifest = json.loads((run / "manifest.json").read_text())
-    assert {"count/count.json", "count/none-1000/facts.json", "derived/count.json"} <= set(
-        manifest["files"]
-    )
+    assert {"count/count.json", "count/none-1000/facts.json"} <= set(manifest["files"])
+    assert not any(name.startswith("derived/") for name in manifest["files"])
+    assert (run / "derived/count.json").is_file()
+    assert said.out.splitlines()[-1] == str(run / "report.html")
     assert not (checkout / "results/latest").exists(), "that is for runs of trials"
     assert world.hooks == set()
 

@@ -56,7 +56,7 @@ def check_count(run: CountRun) -> tuple[Finding, ...]:
 COUNT_CHECKS = (
     CountCheck(
         code="complete", what="Every arm has packets, and the count was ended in good order.",
-        why="Half a count looks like a cheaper hook.",
+        why="Half a count looks like a hook that does less.",
         threshold="INVALID unless whole", source="manifest.json, written last", look=complete,
     ),
     CountCheck(
@@ -83,7 +83,7 @@ COUNT_CHECKS = (
     ),
     CountCheck(
         code="attached", what="How the hook is attached, before the packets and after them.",
-        why="A hook that is gone half-way makes cheap packets.",
+        why="A hook that is gone half-way makes packets that did not meet it.",
         threshold="INVALID unless as its manifest says at both times",
         source="the arm's verify command", look=attached,
     ),
