@@ -127,7 +127,8 @@ def _lists(one: Receipt, base: Receipt) -> str:
 
 def _second_device(one: Receipt, base: Receipt) -> str:
     again = one.within(BACKLOG, "do_xdp_generic", "migrate_*")
-    if not one.within(BACKLOG, "do_xdp_generic") or base.ran("do_xdp_generic") or one.within(BACKLOG, "bpf_prog_*"):
+    passes = one.within(BACKLOG, "do_xdp_generic") and not one.within(BACKLOG, "bpf_prog_*")
+    if not passes or base.ran("do_xdp_generic"):
         return ""
     return (
         "Behind the veth, where no program is attached, every packet passes do_xdp_generic too: "
