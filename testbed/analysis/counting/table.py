@@ -27,7 +27,8 @@ def text(result: Result) -> str:
     ]
     lines += ["", "Instructions per packet, its own work: typical = most frequent count."]
     for (arm, size), summary in result.summaries.items():
-        lines += ["", f"{arm}, {size:,} bytes, {len(summary.packets):,} packets:"]
+        many = f"{len(summary.packets):,} packets, {summary.typical_share:.0%} of them typical"
+        lines += ["", f"{arm}, {size:,} bytes, {many}:"]
         lines += _variants(summary)
     lines += [f"! {problem}" for problem in result.problems()]
     if result.same_work is None:
