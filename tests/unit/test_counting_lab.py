@@ -140,6 +140,8 @@ def test_what_it_held_is_kept_while_the_sources_are_the_same() -> None:
 def test_an_arm_from_outside_is_built_again_when_it_changed(tmp_path: Path) -> None:
     folder = tmp_path / "mine"
     shutil.copytree(ARMS / "none", folder)
+    manifest = (folder / "arm.toml").read_text()
+    (folder / "arm.toml").write_text(manifest.replace('name = "none"', 'name = "mine"'))
     (mine,) = arm_manifest.choose(ARMS, [str(folder)])
     first = server.holds(PROJECT, Config(), [mine], None)
     assert server.holds(PROJECT, Config(), [mine], first) == first
