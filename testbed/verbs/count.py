@@ -147,7 +147,9 @@ def _show(lab: Lab, run_dir: RunDir, *, as_json: bool) -> int:
     if as_json:
         print(done.findings, end="")
     else:
-        print(table.text(judged.run.result))
+        compared = {one.arm for one in judged.comparable}
+        void = [arm for arm in judged.run.result.arms if arm not in compared]
+        print(table.text(judged.run.result, void))
         print(done.answer)
         print(done.page)
     return int(ExitCode.INVALID if done.invalid else ExitCode.OK)

@@ -89,7 +89,7 @@ def test_a_count_ends_with_a_table_and_a_run(
     said = count_line("--arms", "none")
     assert said.status == 0, said.err
     assert said.out.startswith("arm ")
-    assert "none, 1,000 bytes, 17 packets:" in said.out
+    assert "none, 1,000 bytes, 17 packets, 100% of them typical:" in said.out
     assert "the gate was not run" in said.err
     run = (checkout / "results/latest-count").resolve()
     manifest = json.loads((run / "manifest.json").read_text())

@@ -2,6 +2,7 @@
 """What a count stands on: the plugin's build, the machine's record, its identity."""
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -129,9 +130,25 @@ def test_what_it_held_is_kept_while_the_sources_are_the_same() -> None:
     config = Config()
     none, xdp = arm_manifest.choose(ARMS, ["none", "xdp"])
     first = server.holds(PROJECT, config, [xdp], None)
-    assert first["arms"] == ["xdp"]
-    assert server.holds(PROJECT, config, [none], first)["arms"] == ["none", "xdp"]
-    assert server.holds(PROJECT, config, [none], {**first, "sources": "older"})["arms"] == ["none"]
+    assert list(first["arms"]) == ["xdp"]
+    assert server.holds(PROJECT, config, [xdp], first) == first
+    assert set(server.holds(PROJECT, config, [none], first)["arms"]) == {"none", "xdp"}
+    older = {**first, "sources": "older"}
+    assert set(server.holds(PROJECT, config, [none], older)["arms"]) == {"none"}
+
+
+def test_an_arm_from_outside_is_built_again_when_it_changed(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    shutil.copytree(ARMS / "none", folder)
+    manifest = (folder / "arm.toml").read_text()
+    (folder / "arm.toml").write_text(manifest.replace('name = "none"', 'name = "mine"'))
+    (mine,) = arm_manifest.choose(ARMS, [str(folder)])
+    first = server.holds(PROJECT, Config(), [mine], None)
+    assert server.holds(PROJECT, Config(), [mine], first) == first
+    (folder / "hook.c").write_text("int x;\n")
+    changed = server.holds(PROJECT, Config(), [mine], first)
+    assert changed["sources"] == first["sources"]
+    assert changed["arms"] != first["arms"]
 
 
 def options(argv: list[str], name: str) -> list[str]:

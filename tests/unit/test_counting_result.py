@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from counting_factory import JUMP, Kernel, counted, packet, write_arm, write_run
+from counting_factory import IRET, JUMP, Kernel, counted, packet, write_arm, write_run
 from test_counting import OWN
 
 from testbed.analysis.counting import raw, result, table
@@ -64,6 +64,17 @@ def test_unnamed_code_is_a_problem(kernel: Kernel, tmp_path: Path) -> None:
     write_arm(run / "count/none-1000", kernel, [packet(kernel, within=lost)])
     (problem,) = result.of(run).problems()
     assert "of the instructions have no name" in problem
+
+
+def test_a_fault_in_the_typical_packet_is_a_problem(kernel: Kernel, tmp_path: Path) -> None:
+    run = write_run(tmp_path, ["none"], [1000])
+    fault = [
+        kernel.visit("asm_exc_page_fault", 100, JUMP),
+        kernel.visit("native_irq_return_iret", 1, IRET),
+    ]
+    write_arm(run / "count/none-1000", kernel, [packet(kernel, within=fault)])
+    (problem,) = result.of(run).problems()
+    assert "processor exception" in problem
 
 
 def test_the_table_tells_the_difference_to_no_hook(kernel: Kernel, tmp_path: Path) -> None:

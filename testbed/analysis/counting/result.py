@@ -94,6 +94,8 @@ def _problems(summary: Summary) -> list[str]:
         found.append("more blocks ran than the counter's table holds")
     if any(one.flags & 2 for one in summary.counted.stretches):
         found.append("a packet ran more blocks than the counter records")
+    if summary.typical.faults:
+        found.append("the typical packet runs into a processor exception: a block may count twice")
     if facts["verify"]["problem"]:
         found.append(f"the hook was gone at the end: {facts['verify']['problem']}")
     hits = facts["hits"]

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A count as a table for the terminal."""
 
+from collections.abc import Collection
+
 from testbed.analysis.counting.life import IN_PROGRAM, RECEIVE, TO_SOCKET, WAKE_UP
 from testbed.analysis.counting.result import Result
 from testbed.analysis.counting.summary import Summary
@@ -14,9 +16,12 @@ NO_TIME = (
 )
 
 
-def text(result: Result) -> str:
-    """Return the table, the variants of each arm, and what a count is not."""
-    rows = [HEAD, *(_row(result, one) for one in result.summaries.values())]
+def text(result: Result, void: Collection[str] = ()) -> str:
+    """Return the table, the variants of each arm, and what a count is not.
+
+    Arms in `void` are set beside nothing.
+    """
+    rows = [HEAD, *(_row(result, one, void) for one in result.summaries.values())]
     widths = [max(len(row[at]) for row in rows) for at in range(len(HEAD))]
     lines = [
         "  ".join(
@@ -27,7 +32,8 @@ def text(result: Result) -> str:
     ]
     lines += ["", "Instructions per packet, its own work: typical = most frequent count."]
     for (arm, size), summary in result.summaries.items():
-        lines += ["", f"{arm}, {size:,} bytes, {len(summary.packets):,} packets:"]
+        many = f"{len(summary.packets):,} packets, {summary.typical_share:.0%} of them typical"
+        lines += ["", f"{arm}, {size:,} bytes, {many}:"]
         lines += _variants(summary)
     lines += [f"! {problem}" for problem in result.problems()]
     if result.same_work is None:
@@ -37,11 +43,12 @@ def text(result: Result) -> str:
     return "\n".join([*lines, "", NO_TIME])
 
 
-def _row(result: Result, one: Summary) -> tuple[str, ...]:
+def _row(result: Result, one: Summary, void: Collection[str]) -> tuple[str, ...]:
     size = one.counted.payload_bytes
     base = result.summaries.get((BASELINE, size))
     usual = one.typical.taken()
-    over = "" if base is None or base is one else f"{one.typical.own - base.typical.own:+,}"
+    alone = base is None or base is one or not {one.counted.arm, BASELINE}.isdisjoint(void)
+    over = "" if base is None or alone else f"{one.typical.own - base.typical.own:+,}"
     parts = (TO_SOCKET, RECEIVE, IN_PROGRAM, WAKE_UP)
     numbers = [one.part(name)["typical"] for name in parts]
     shown = (*numbers, usual.copied, usual.filled, usual.loads, usual.stores, usual.device)

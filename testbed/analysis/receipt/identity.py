@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The machine that counted, in words: what counts depend on, and may be compared by."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,7 +19,7 @@ def overview(run: CountRun) -> list[tuple[str, str]]:
         ("Started", _started(facts.get("started_utc"))),
         ("Packets an arm", f"{facts['packets']:,}" if facts.get("packets") else UNKNOWN),
         ("Payload, bytes", sizes),
-        ("Emulated by", f"QEMU {_text(known.get('qemu'))}"),
+        ("Emulated by", qemu(_text(known.get("qemu")))),
         ("NIC", _text(known.get("nic"))),
         ("Kernel", release(_text(known.get("kernel")))),
         ("Gate", gate_text(facts.get("gate"))),
@@ -40,6 +41,12 @@ def details(run: CountRun) -> list[tuple[str, str]]:
         ("NIC", _text(known.get("nic"))),
         ("Box", _text(known.get("box"))),
     ]
+
+
+def qemu(words: str) -> str:
+    """Return "QEMU 7.2.22" of what QEMU says of itself, or that where it says something else."""
+    found = re.search(r"\d+(\.\d+)+", words)
+    return f"QEMU {found[0]}" if found else words
 
 
 def release(version: str) -> str:

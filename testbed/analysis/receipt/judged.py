@@ -102,6 +102,9 @@ class JudgedCount:
             "answers": list(self.opening.answers),
             "identity": self.run.identity,
             "gate": self.run.result.facts.get("gate"),
+            "problems": self.lines(
+                one for one in self.findings if one.verdict is Verdict.INVALID
+            ),
             "arms": [one.numbers for one in self.run.receipts],
             **self._by_payload(),
             "stages": [

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from testbed.analysis.plots.count import Bar, draw_count
 from testbed.analysis.plots.style import Drawing
-from testbed.analysis.receipt.identity import release
+from testbed.analysis.receipt.identity import qemu, release
 from testbed.analysis.receipt.judged import JudgedCount
 from testbed.analysis.receipt.receipt import Receipt
 from testbed.analysis.receipt.stages import STAGES
@@ -85,7 +85,7 @@ def _stamp(judged: JudgedCount, one: Receipt) -> str:
     parts = [
         f"{one.payload:,} bytes of payload", f"{packets:,} packets an arm",
         f"NIC {known.get('nic', 'unknown')}",
-        f"emulated, QEMU {known.get('qemu', 'unknown')}",
+        f"emulated by {qemu(str(known.get('qemu') or 'an unknown QEMU'))}",
         f"Linux {release(str(known.get('kernel') or 'unknown'))}",
         f"instructions, no time; {judged.opening.status}", f"run {judged.run.run_id}",
     ]  # fmt: skip

@@ -46,7 +46,7 @@ def build(account: Account, checkout: Path) -> Plugin:
     file = folder / f"{_key(sources, qemu)}.so"
     known = file.with_suffix(".interface")
     if not (file.exists() and known.exists()):
-        interface = _ask(account, sources)
+        interface = ask(account, checkout)
         with tempfile.TemporaryDirectory(prefix="testbed-counter-") as scratch:
             built = _compile(sources, interface, Path(scratch))
             new = file.with_suffix(".new")
@@ -65,11 +65,14 @@ def _key(sources: Path, qemu: str) -> str:
     return digest.hexdigest()[:16]
 
 
-def _ask(account: Account, sources: Path) -> int:
-    """Return the newest interface that this QEMU has."""
+def ask(account: Account, checkout: Path) -> int:
+    """Return the newest interface that this QEMU has, by trying; nothing is left.
+
+    Raises HostError as `build` does.
+    """
     with tempfile.TemporaryDirectory(prefix="testbed-counter-") as scratch:
         folder = Path(scratch)
-        probe = _compile(sources, NO_SUCH, folder)
+        probe = _compile(checkout / "counter", NO_SUCH, folder)
         for path in (folder, probe):
             path.chmod(0o755)
         argv = [qemu_path(), "-M", "none", "-nodefaults", "-display", "none", "-plugin", str(probe)]

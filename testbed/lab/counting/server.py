@@ -24,17 +24,17 @@ def holds(checkout: Path, config: Config, arms: Sequence[Arm], before: Any) -> d
 
     Arms that it has and that are not asked for are kept while the sources are the same.
     """
-    sources = deploy.stamp_of(checkout, arms)
-    network = config.network.model_dump(mode="json")
-    same = isinstance(before, dict) and (before.get("sources"), before.get("network")) == (
-        sources, network
-    )  # fmt: skip
-    kept = set(before.get("arms", [])) if same else set()
-    return {
-        "sources": sources,
-        "network": network,
-        "arms": sorted(kept | {arm.name for arm in arms}),
+    same: dict[str, Any] = {
+        "sources": deploy.source_stamp(checkout / "guest"),
+        "network": config.network.model_dump(mode="json"),
     }
+    old = before if isinstance(before, dict) else {}
+    kept = old.get("arms", {}) if all(old.get(name) == same[name] for name in same) else {}
+    wanted = {
+        arm.name: deploy.source_stamp(arm.outside) if arm.outside is not None else ""
+        for arm in arms
+    }
+    return {**same, "arms": {**kept, **wanted}}
 
 
 def prepare(guest: Guest, checkout: Path, config: Config, arms: Sequence[Arm]) -> None:
