@@ -161,11 +161,23 @@ def check(
 @app.command()
 def selftest(
     faults: Annotated[str, typer.Option(help="Just these, separated by commas.")] = "",
+    count: Annotated[
+        bool, typer.Option("--count", help="Prove the counter: plant a known size in a hook.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Put real faults into real trials, and see whether the checks find each of them."""
     from testbed import verbs
 
+    if count and faults:
+        raise UsageError(
+            "--count plants instructions, --faults puts faults into trials",
+            hint="give one of the two",
+        )
+    if count:
+        if not verbs.count_selftest(the_lab(), as_json=json):
+            raise typer.Exit(int(ExitCode.INVALID))
+        return
     if not verbs.selftest(the_lab(), _names(faults), as_json=json):
         raise typer.Exit(int(ExitCode.INVALID))
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from testbed.verbs.count import count
+    from testbed.verbs.count_test import count_selftest
     from testbed.verbs.doctor import doctor
     from testbed.verbs.experiment import Precision, Request, bench, resume
     from testbed.verbs.fault_test import selftest
@@ -44,6 +45,7 @@ __all__ = [
     "clear_away",
     "compare",
     "count",
+    "count_selftest",
     "doctor",
     "down",
     "handout",
@@ -67,6 +69,7 @@ _MODULES = {
     "check": "gate",
     "clear_away": "leftovers",
     "count": "count",
+    "count_selftest": "count_test",
     "doctor": "doctor",
     "runs": "listing",
     "selftest": "fault_test",

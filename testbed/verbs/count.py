@@ -41,18 +41,28 @@ def count(
     """
     arms = arm_manifest.choose(lab.arms_dir, names or [BASELINE, *FAIR])
     payloads = list(dict.fromkeys(payloads)) or [lab.config.bench.payload_bytes]
+    _handler(lab)
+    counter_plugin.build(lab.machines.account, lab.checkout)
+    run_dir = RunDir.create(lab.results)
+    gate = _gate(lab, lab.machines, arms, run_dir)
+    record(lab, arms, payloads, packets, run_dir, gate=gate)
+    return _show(lab, run_dir, as_json=as_json)
+
+
+def record(
+    lab: Lab, arms: Sequence[Arm], payloads: Sequence[int], packets: int, run_dir: RunDir,
+    *, gate: dict[str, bool] | None,
+) -> None:  # fmt: skip
+    """Count arms into a run directory, on the counting machine. Raises as `count` does."""
     machines = lab.machines
     handler = _handler(lab)
     plugin = counter_plugin.build(machines.account, lab.checkout)
-    run_dir = RunDir.create(lab.results)
-    gate = _gate(lab, machines, arms, run_dir)
     with lab.alone("count"):
         machine = _machine(lab, machines, plugin)
         _prepare(lab, machine, arms)
         facts = _count(lab, machine, plugin, arms, payloads, packets, run_dir, handler)
-    facts |= {"gate": gate, "packets": packets, "payloads": payloads}
+    facts |= {"gate": gate, "packets": packets, "payloads": list(payloads)}
     run_dir.write_json(f"{count_files.FOLDER}/{count_files.INDEX}", facts)
-    return _show(lab, run_dir, as_json=as_json)
 
 
 def _handler(lab: Lab) -> str:
