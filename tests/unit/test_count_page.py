@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The page of a count and its picture."""
 
+import json
 import re
 from html import unescape
 
-from count_runs import count_run
+from count_runs import ARMS, count_run, summary, with_facts
 
 from testbed.analysis.plots.count import Bar, draw_count
 from testbed.analysis.receipt import stages
@@ -65,3 +66,16 @@ def test_every_stage_has_a_letter_in_both_widths() -> None:
             [Bar("No hook", every, True)], STAGES, "stamp", name="count-1", narrow=narrow
         )
         assert all(f">{letter}</text>" in drawing.svg for letter in "ABCDEFGHIJKLMNOPQ")
+
+
+def test_several_payloads_have_a_picture_each_and_a_line_over_them() -> None:
+    full = [summary(arm) for arm in ARMS]
+    half = [with_facts(arm, payload_bytes=500) for arm in ARMS]
+    judged = judge_count(count_run(*full, *half))
+    files = render_count(judged)
+    assert {"plots/count-1000.svg", "plots/count-500.svg"} <= set(files)
+    page = str(files["report.html"])
+    assert "How the count grows with the payload" in page
+    assert "from 211 to 1,472 bytes" in page
+    assert "over the whole life of a packet of 500 bytes: generic XDP" in judged.opening.answers[2]
+    assert set(json.loads(str(files["derived/count.json"]))["by_payload"]) == set(ARMS)
