@@ -19,7 +19,7 @@ FUNCTIONS = (
     "__switch_to_asm", "__skb_wait_for_more_packets", "udp_recvmsg", "syscall_return_via_sysret",
     "entry_SYSCALL_64", "asm_sysvec_apic_timer_interrupt", "memset", "page_frag_alloc_align",
     "redirect_udp [redirect_nf]", "nf_hook_slow", "kfree_skb_reason", "__x86_indirect_thunk_array",
-    "asm_exc_page_fault",
+    "asm_exc_page_fault", "eth_type_trans",
 )  # fmt: skip
 CALL, RETURN, IRET, JUMP, REP = b"\xe8\0\0\0\0", b"\xc3", b"\x48\xcf", b"\xeb\0", b"\xf3\xaa"
 SPACING = 1 << 12
@@ -82,11 +82,12 @@ def packet(
         k.visit("e1000_intr", 5, RETURN),
         k.visit("common_interrupt", 4, CALL, offset=k.after("common_interrupt", 5)),
         k.visit("__do_softirq", 6, CALL),
-        k.visit("net_rx_action", 14, CALL),
+        k.visit("net_rx_action", 12, CALL),
+        k.visit("eth_type_trans", 2, RETURN),
     ]
     if page:
         path += [k.visit("page_frag_alloc_align", page, RETURN)]
-        path += [k.visit("net_rx_action", 1, CALL, offset=k.after("net_rx_action", 14))]
+        path += [k.visit("net_rx_action", 1, CALL, offset=k.after("net_rx_action", 12))]
     if hook:
         path += [k.visit("redirect_udp", hook, RETURN if delivered else CALL)]
     if not delivered:

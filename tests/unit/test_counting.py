@@ -9,6 +9,7 @@ from counting_factory import (
     IRET,
     JUMP,
     REP,
+    RETURN,
     Kernel,
     counted,
     packet,
@@ -72,6 +73,19 @@ def test_another_devices_interrupt_is_not_the_nics(kernel: Kernel) -> None:
     found = contexts(walked(kernel, packet(kernel, within=other)))
     assert found["other"] == 33
     assert cut(walked(kernel, b"".join(other))) is None
+
+
+def test_an_interrupt_of_the_nic_without_a_packet_is_no_packet(kernel: Kernel) -> None:
+    """The driver's watchdog makes one every two seconds."""
+    watchdog = [
+        kernel.visit("irq_entries_start", 2),
+        kernel.visit("e1000_intr", 5, RETURN),
+        kernel.visit("native_irq_return_iret", 1, IRET),
+    ]
+    assert cut(walked(kernel, b"".join(watchdog))) is None
+    found = cut(walked(kernel, b"".join([*watchdog, packet(kernel)])))
+    assert found is not None
+    assert found.start == 3
 
 
 def test_a_call_that_never_returns_as_a_call_does_no_harm(kernel: Kernel) -> None:

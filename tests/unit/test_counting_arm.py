@@ -35,6 +35,7 @@ def test_each_packet_is_kept_with_what_ran_for_it_and_the_first_ones_are_not(
     assert read.facts["sent"] == WARM_UP + 3
     assert counter.told == ["on", "off"]
     assert world.hooks == set()
+    assert "ip neigh flush dev sslab-host" in [step.line for step in world.steps]
 
 
 def test_a_packet_that_never_comes_to_an_end_is_the_arms_failure() -> None:

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from testbed.analysis.counting.contexts import (
+    BACKLOG,
     FAULT,
     IDLE,
     INTERRUPT,
     PROGRAM,
     SCHEDULER,
+    SOFTIRQ,
     SYSCALL,
     TICK,
     Step,
@@ -32,6 +34,8 @@ make it depend on the clock. `beside` is what happened in its midst and was no w
 faults, other interrupts and tasks. `outside` is what the CPU ran before and after.
 """
 
+RECEIVED = "eth_type_trans"
+"""Every driver calls it for every packet that it passes on."""
 QUEUED = "__udp_enqueue_schedule_skb"
 FREED = ("kfree_skb_reason", "kfree_skb", "__kfree_skb", "consume_skb", "kfree_skb_list_reason")
 
@@ -50,9 +54,14 @@ class Life:
 
 
 def cut(steps: Sequence[Step]) -> Life | None:
-    """Return the packet's life; None for a stretch without an interrupt of the NIC."""
-    number = next((one.interrupt for one in steps if one.context.name == INTERRUPT), None)
-    if number is None:
+    """Return the packet's life; None for a stretch in which the NIC brought no packet.
+
+    The driver's own watchdog makes the NIC interrupt every two seconds without one.
+    """
+    arrived = _first(steps, 0, lambda one: one.entry and bare(one.function) == RECEIVED)
+    before = steps[: arrived or 0]
+    number = next((one.interrupt for one in reversed(before) if one.context.name == INTERRUPT), 0)
+    if not number:
         return None
     start = next(at for at, one in enumerate(steps) if one.interrupt == number)
     socket = _first(steps, start, lambda one: one.entry and bare(one.function) == QUEUED)
@@ -61,8 +70,8 @@ def cut(steps: Sequence[Step]) -> Life | None:
         if program is not None:
             end = _first(steps, program, lambda one: one.entry and one.function == SYSCALL)
             return Life(start, socket, len(steps) if end is None else end, None, True)
-        return Life(start, socket, _left(steps, start, number), None, False)
-    end = _left(steps, start, number)
+        return Life(start, socket, _left(steps, start), None, False)
+    end = _left(steps, start)
     return Life(start, None, end, _freed_by(steps[start:end]), False)
 
 
@@ -84,10 +93,10 @@ def _first(steps: Sequence[Step], start: int, is_it: Callable[[Step], bool]) -> 
     return next((at for at in range(start, len(steps)) if is_it(steps[at])), None)
 
 
-def _left(steps: Sequence[Step], start: int, number: int) -> int:
-    """Return where the interrupt is left for good; others may have come within it."""
-    inside = [at for at in range(start, len(steps)) if steps[at].interrupt == number]
-    return inside[-1] + 1
+def _left(steps: Sequence[Step], start: int) -> int:
+    """Return where the interrupt and its softirqs are left for good."""
+    busy = (INTERRUPT, SOFTIRQ, BACKLOG)
+    return 1 + max(at for at in range(start, len(steps)) if steps[at].context.name in busy)
 
 
 def _freed_by(steps: Sequence[Step]) -> str | None:
