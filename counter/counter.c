@@ -33,6 +33,7 @@ EXPORT int qemu_plugin_version = PLUGIN_VERSION;
 #define VISITS (1u << 18)
 #define LINES (1u << 16)
 #define LINE_SHIFT 6
+#define PAGE_BYTES 4096
 #define KERNEL_BIT 63
 #define MOST_INSTRUCTIONS 1024
 
@@ -165,6 +166,20 @@ static void tell_later(struct block *block)
 	untold[untold_count++] = block->record.id;
 }
 
+/*
+ * QEMU 7.2 lists an instruction that crosses into the next page as the last one of a block that it
+ * then ends before it: the next block begins with it. Its bytes are known up to the page's end.
+ */
+static void note_rolled_back(const struct block *next)
+{
+	const struct block_record *before = &blocks[current->block].record;
+	uint64_t after = before->last + before->tail_size;
+
+	if (before->last == next->record.address && before->instructions > 1 &&
+	    !(before->flags & (REPEATED | USER_BLOCK)) && !(after % PAGE_BYTES))
+		current->ran = (uint16_t)(before->instructions - 1);
+}
+
 static void on_block(unsigned int vcpu, void *udata)
 {
 	struct block *block = udata;
@@ -175,6 +190,8 @@ static void on_block(unsigned int vcpu, void *udata)
 	if (block->record.instructions == 1 && block->record.flags & REPEATED &&
 	    previous_last == block->record.address)
 		return; /* one more iteration */
+	if (current)
+		note_rolled_back(block);
 	previous_last = block->record.last;
 	if (visit_count == VISITS) {
 		stretch_flags |= STRETCH_CUT;

@@ -196,6 +196,18 @@ def test_a_block_that_a_device_access_ends_counts_what_ran(machine: Machine) -> 
     assert ran[0].device == 1
 
 
+def test_an_instruction_that_crosses_a_page_counts_once(machine: Machine) -> None:
+    """QEMU 7.2 lists it in the block before, cut at the page's end, and runs it in the next."""
+    cut = machine.block(KERNEL + 4093, NOP, NOP, MOVE[:1])
+    machine.run(cut)
+    machine.run(machine.block(KERNEL + 4095, MOVE))
+    machine.run(machine.block(KERNEL + 4098, NOP))
+    machine.run(cut)
+    machine.run(machine.block(KERNEL + 8192, NOP))
+    _, ran = machine.stretch()
+    assert [one.instructions for one in ran] == [2, 1, 1, 3, 1]
+
+
 def test_programs_are_known_by_their_length_alone(machine: Machine) -> None:
     machine.run(machine.block(0x5555_0000, NOP, NOP))
     machine.run(machine.block(0x7777_0000, NOP, NOP))
