@@ -19,7 +19,7 @@ from testbed.model.errors import HostError
 Testbed = Callable[..., Any]
 NAMES = [
     "testbed.toml", "platform", "virtualisation", "cores", "KVM", "memory", "disk: data",
-    "disk: scratch", "disk: results", "vagrant", "vagrant-libvirt", "qemu", "nic_model",
+    "disk: scratch", "disk: results", "vagrant", "vagrant-libvirt", "qemu", "nic_model", "counting",
     "qemu-img", "libvirt", "libvirt daemon", "mmdebstrap", "mke2fs", "setpriv", "ssh",
     "image tools", "account", "user ids", "user namespaces", "data folder", "checkout",
     "ssh key", "libvirt session", "box", "ports", "lock", "power", "governor",
@@ -105,7 +105,7 @@ def test_the_table_in_a_pipe(testbed: Testbed) -> None:
     note = next(number for number, line in enumerate(lines) if line.startswith("note     box"))
     assert lines[note] == "note     box              not built yet"
     assert lines[note + 1].startswith("         → `testbed box build`")
-    assert "2 notes, 33 ok" in said.err
+    assert "2 notes, 34 ok" in said.err
 
 
 @pytest.mark.usefixtures("well")
