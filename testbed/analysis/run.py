@@ -72,7 +72,7 @@ def load_run(path: Path) -> Run:
         config=config.mapping() if config else {},
         manifest=manifest,
         facts=_facts(path),
-        edited=_edited(path, manifest),
+        edited=edited_files(path, manifest),
         added=_added(path, manifest),
         oracle=oracle,
         problems=problems,
@@ -161,7 +161,7 @@ def _probes(path: Path, arms: tuple[Arm, ...]) -> dict[str, Probe]:
     return found
 
 
-def _edited(path: Path, manifest: dict[str, Any]) -> tuple[str, ...]:
+def edited_files(path: Path, manifest: dict[str, Any]) -> tuple[str, ...]:
     """The measured files that are not what the manifest's checksums say.
 
     Manifests of earlier versions list pages and tables too, where a report was made before the run

@@ -104,12 +104,13 @@ def findings_json(
         "answers": list(said.answers),
         "excluded_arms": {arm: list(c) for arm, c in excluded_arms(run, findings).items()},
         "comparisons": [_comparison(c) for c in comparisons],
-        "findings": [_finding(f) for f in findings],
+        "findings": [finding_json(f) for f in findings],
     }
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
-def _finding(finding: Finding) -> dict[str, Any]:
+def finding_json(finding: Finding) -> dict[str, Any]:
+    """Return one finding as findings.json has it."""
     scope = finding.scope
     return {
         "code": finding.code,

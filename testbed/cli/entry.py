@@ -15,6 +15,7 @@ import typer
 
 from testbed import __version__
 from testbed.cli import (  # noqa: F401  (they register commands)
+    counting,
     machines,
     measuring,
     results,

@@ -9,7 +9,7 @@ import typer
 from testbed.cli import completing
 from testbed.cli.app import JsonOption, app, the_lab
 from testbed.cli.results import render
-from testbed.model.errors import UsageError
+from testbed.model.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from testbed.verbs import Precision
@@ -191,9 +191,20 @@ def check(
 @app.command()
 def selftest(
     faults: Annotated[str, typer.Option(help="Just these, separated by commas.")] = "",
+    count: Annotated[
+        bool, typer.Option("--count", help="Prove the counter: plant a known size in a hook.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Put real faults into real trials, and see whether the checks find each of them."""
     from testbed import verbs
 
+    if count and faults:
+        raise UsageError(
+            "--count plants instructions, --faults puts faults into trials",
+            hint="give one of the two",
+        )
+    if count:
+        sound = verbs.count_selftest(the_lab(), as_json=json)
+        raise typer.Exit(int(ExitCode.OK if sound else ExitCode.INVALID))
     raise typer.Exit(int(verbs.selftest(the_lab(), _names(faults), as_json=json)))

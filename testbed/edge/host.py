@@ -90,17 +90,21 @@ def run(
 
 @contextlib.contextmanager
 def beside(
-    argv: Sequence[str], *, output: int | IO[bytes] = subprocess.DEVNULL
+    argv: Sequence[str],
+    *,
+    output: int | IO[bytes] = subprocess.DEVNULL,
+    pass_fds: Sequence[int] = (),
 ) -> Iterator[subprocess.Popen[str]]:
     """Run `argv` while the block runs; it and its children end with the block.
 
-    Both its streams go to `output`. Raises HostError when it cannot start.
+    Both its streams go to `output`; it inherits the open files `pass_fds`, under their numbers.
+    Raises HostError when it cannot start.
     """
     journal.on_host(argv)
     try:
         process = subprocess.Popen(
             list(argv), text=True, start_new_session=True, env=plain(),
-            stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+            stdin=subprocess.DEVNULL, stdout=output, stderr=output, pass_fds=tuple(pass_fds),
         )  # fmt: skip
     except OSError as error:
         raise HostError(f"{argv[0]} cannot be started: {error.strerror}") from error

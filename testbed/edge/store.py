@@ -14,8 +14,11 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from testbed.model import count_files
 from testbed.model.errors import HostError, RunError
 from testbed.model.run_files import is_measured
+
+COUNT_INDEX = f"{count_files.FOLDER}/{count_files.INDEX}"
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -106,7 +109,7 @@ def find_run(results: Path, name: str | None) -> Path:
             raise RunError(f"no run in {results} yet", hint="`testbed bench --both` makes one")
         return latest.resolve()
     for path in (Path(name), results / name):
-        if (path / "plan.json").is_file():
+        if _is_run(path):
             return path.resolve()
     there = [p.name for p in all_runs(results)[-3:]]
     raise RunError(
@@ -116,8 +119,13 @@ def find_run(results: Path, name: str | None) -> Path:
 
 
 def all_runs(results: Path) -> list[Path]:
-    """Return every run directory, oldest first."""
+    """Return every run directory, oldest first, counts included."""
     if not results.is_dir():
         return []
-    found = (p for p in results.iterdir() if not p.is_symlink() and (p / "plan.json").is_file())
+    found = (p for p in results.iterdir() if not p.is_symlink() and _is_run(p))
     return sorted(found, key=lambda p: p.name)
+
+
+def _is_run(path: Path) -> bool:
+    """Whether it holds trials or a count."""
+    return (path / "plan.json").is_file() or (path / COUNT_INDEX).is_file()

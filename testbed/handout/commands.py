@@ -63,6 +63,7 @@ def commands_of(config: Config) -> tuple[Command, ...]:
         Command("tick", f"{server} sh -c "
                 "'grep -E \"^CONFIG_HZ=|IRQ_TIME_ACCOUNTING\" /boot/config-$(uname -r)'"),
         Command("stat", f"{server} sh -c 'head -1 /proc/stat; sleep 1; head -1 /proc/stat'"),
+        Command("count", f"testbed count --arms {mine}", limit_s=900),
         Command("original", f"testbed bench --profile original --trials {trials}", (INVALID,),
                 limit_s=1500),
         Command("errors", f"{server} {within} nstat -asz UdpInDatagrams UdpInCsumErrors"),

@@ -8,6 +8,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from testbed.verbs.count import count
+    from testbed.verbs.count_test import count_selftest
     from testbed.verbs.doctor import doctor
     from testbed.verbs.experiment import Request, bench, resume
     from testbed.verbs.fault_test import selftest
@@ -43,6 +45,8 @@ __all__ = [
     "check",
     "clear_away",
     "compare",
+    "count",
+    "count_selftest",
     "doctor",
     "down",
     "handout",
@@ -66,6 +70,8 @@ _MODULES = {
     "Precision": "growing",
     "check": "gate",
     "clear_away": "leftovers",
+    "count": "count",
+    "count_selftest": "count_test",
     "doctor": "doctor",
     "runs": "listing",
     "selftest": "fault_test",

@@ -8,11 +8,13 @@ read, so a thousand runs take a second. A run that was not rendered since it end
 import contextlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from testbed.edge import store
 from testbed.model.errors import HostError, ParseError
 from testbed.model.json_node import Node, parse_json
 from testbed.verbs.lab import Lab, print_json
+from testbed.verbs.receipts import is_count
 
 INDEX = "index.html"
 MOST = 3
@@ -29,13 +31,20 @@ class Row:
     complete: bool
     state: str
     arms: tuple[str, ...]
-    trials: int
+    trials: int | None
+    """Of each arm; None for a count."""
     answers: tuple[str, ...]
     """In short, "xdp/netfilter 0.93 (0.91 to 0.95)"; empty where nothing was compared."""
     sentences: tuple[str, ...]
     """The page's own."""
     page: bool
     """Whether there is a report."""
+    packets: int | None = None
+    """Counted of each arm; None for a run of trials, or where it is not recorded."""
+
+    @property
+    def is_count(self) -> bool:
+        return self.trials is None
 
 
 def runs(lab: Lab, *, as_json: bool) -> None:
@@ -44,8 +53,9 @@ def runs(lab: Lab, *, as_json: bool) -> None:
     _write_index(lab, rows)
     if as_json:
         print_json({"runs": [
-            {"run": row.run, "complete": row.complete, "status": row.state,
-             "arms": list(row.arms), "trials": row.trials, "answers": list(row.sentences)}
+            {"run": row.run, "kind": "count" if row.is_count else "trials",
+             "complete": row.complete, "status": row.state, "arms": list(row.arms),
+             "trials": row.trials, "packets": row.packets, "answers": list(row.sentences)}
             for row in rows
         ]})  # fmt: skip
         return
@@ -60,7 +70,8 @@ def runs(lab: Lab, *, as_json: bool) -> None:
 
 
 def _what(row: Row) -> str:
-    return f"{row.trials} x {', '.join(row.arms)}"
+    number = row.trials if row.trials is not None else f"count, {row.packets or '?'}"
+    return f"{number} x {', '.join(row.arms)}"
 
 
 def renew_index(lab: Lab) -> None:
@@ -87,10 +98,11 @@ def _write_index(lab: Lab, rows: list[Row]) -> None:
 def _rows(lab: Lab) -> list[Row]:
     rows = []
     for path in store.all_runs(lab.results):
+        count = is_count(path)
         try:
-            rows.append(_row(path))
+            rows.append(_count_row(path) if count else _row(path))
         except (ValueError, KeyError, TypeError, AttributeError, ParseError):
-            lab.terminal.warn(f"{path.name}: plan.json is damaged")
+            lab.terminal.warn(f"{path.name}: {'count' if count else 'plan'}.json is damaged")
     return rows
 
 
@@ -118,6 +130,35 @@ def _row(path: Path) -> Row:
         sentences=sentences,
         page=(path / "report.html").is_file(),
     )
+
+
+def _count_row(path: Path) -> Row:
+    """Raises ValueError, KeyError, TypeError or AttributeError for a count.json that is none."""
+    facts = _document(path, store.COUNT_INDEX).mapping()
+    complete = (path / "manifest.json").is_file()
+    state = NOT_RENDERED if complete else "INCOMPLETE"
+    answers: tuple[str, ...] = ()
+    sentences: tuple[str, ...] = ()
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError, ParseError):
+        judged = _document(path, "derived/count.json").mapping()
+        if judged["complete"] == complete:
+            sentences = tuple(map(str, judged["answers"]))
+            answers = _instructions(judged["arms"]) if sentences else ()
+            state = str(judged["status"])
+    return Row(
+        run=path.name, complete=complete, state=state, arms=tuple(map(str, facts["arms"])),
+        trials=None, packets=facts.get("packets"), answers=answers, sentences=sentences,
+        page=(path / "report.html").is_file(),
+    )  # fmt: skip
+
+
+def _instructions(arms: Any) -> tuple[str, ...]:
+    """ "xdp 10,593 instructions", for the first payload of each arm."""
+    first: dict[str, int] = {}
+    for one in arms:
+        first.setdefault(str(one["arm"]), int(one["typical_instructions"]))
+    said = [f"{arm} {number:,} instructions" for arm, number in first.items()]
+    return (*said[:MOST], *((f"and {len(said) - MOST} more",) if len(said) > MOST else ()))
 
 
 def _document(path: Path, name: str) -> Node:

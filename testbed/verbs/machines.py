@@ -29,7 +29,7 @@ def up(lab: Lab, *, dry_run: bool = False) -> None:
         return
     with lab.alone("up"):
         wanted = fair_sources(lab)
-        _tell_left_out(lab, wanted)
+        tell_left_out(lab, wanted)
         bring_up(lab, wanted)
 
 
@@ -44,7 +44,7 @@ def sources_of(lab: Lab, arms: Sequence[Arm]) -> Wanted:
     Raises ArmError for one that cannot be sent, before anything is asked of the machines.
     """
     wanted = Wanted.read(lab.checkout, [arm_manifest.load(lab.arms_dir / BASELINE), *arms])
-    _tell_left_out(lab, wanted)
+    tell_left_out(lab, wanted)
     return wanted
 
 
@@ -93,7 +93,8 @@ def prepare(lab: Lab, guest: Guest, wanted: Wanted, *, agent: bool = False) -> N
     project.note_deployed(role, guest.deployed)
 
 
-def _tell_left_out(lab: Lab, wanted: Wanted) -> None:
+def tell_left_out(lab: Lab, wanted: Wanted) -> None:
+    """Say what of the folders of arms does not go into the machines, and why."""
     for name, left_out in wanted.left_out.items():
         for line in told(left_out, expected=False):
             lab.terminal.warn(f"arm {name}, not sent: {line}")

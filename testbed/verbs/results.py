@@ -14,6 +14,7 @@ from testbed.verbs.listing import renew_index
 
 if TYPE_CHECKING:
     from testbed.analysis.figures import Figures
+    from testbed.analysis.receipt.judged import JudgedCount
     from testbed.edge.aside import Aside
     from testbed.verbs.drawing import Job
 
@@ -30,7 +31,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Report:
-    """Where the page is, the answer in a sentence or more, the findings as JSON."""
+    """Where the page is, the answer in a sentence or more; as JSON the findings, of a count all."""
 
     page: Path
     answer: str
@@ -45,6 +46,7 @@ def report(lab: Lab, names: Sequence[str] = (), wanted: Wanted | None = None) ->
     before anything is written.
     """
     from testbed.analysis.published import RUN_ID
+    from testbed.verbs import receipts
     from testbed.verbs.drawing import drawing
 
     paths = [
@@ -55,10 +57,22 @@ def report(lab: Lab, names: Sequence[str] = (), wanted: Wanted | None = None) ->
     what = "page and PDF" if wanted.pdf else "page"
     reports = []
     for path in paths:
+        if receipts.is_count(path):
+            with lab.terminal.step(f"{what} of {path.name}", kind=what):
+                reports.append(report_count(receipts.rendered(lab, path, pdf=wanted.pdf), path))
+            continue
         with drawing() as figures, lab.terminal.step(f"{what} of {path.name}", kind=what):
             reports.append(_report(lab, path, wanted, figures))
     renew_index(lab)
     return reports
+
+
+def report_count(judged: "JudgedCount", path: Path) -> Report:
+    """Return the report of a count that was rendered into its directory."""
+    from testbed.verbs import receipts
+
+    bad = judged.opening.status in ("INVALID", "INCOMPLETE")
+    return Report(path / "report.html", receipts.said(judged), judged.as_json(), bad)
 
 
 def _report(lab: Lab, path: Path, wanted: Wanted, figures: "Aside[Job, Figures]") -> Report:
@@ -93,15 +107,12 @@ def _report(lab: Lab, path: Path, wanted: Wanted, figures: "Aside[Job, Figures]"
 
 
 def compare(lab: Lab, first: str, second: str, *, as_json: bool) -> bool:
-    """Print the cost of every arm in one run over its cost in the other.
+    """Print the cost of every arm in one run over its cost in the other, or two counts.
 
     Returns False when one of them must not be compared; it is named, with the reason. Raises
     RunError that names every difference when the two runs are not alike, or share no arm.
     """
-    from testbed.analysis.across import CAVEAT, arms_of_one, compare_runs, differences
-    from testbed.analysis.naming import cost_noun, explanation
-    from testbed.analysis.run import load_run
-    from testbed.analysis.wording import interval_text, ratio_text
+    from testbed.verbs import receipts
 
     paths = [store.find_run(lab.results, name).resolve() for name in (first, second)]
     if paths[0] == paths[1]:
@@ -109,6 +120,20 @@ def compare(lab: Lab, first: str, second: str, *, as_json: bool) -> bool:
             f"{paths[0].name} is one run: nothing is to be seen by comparing it with itself",
             hint="`testbed runs` lists the others; `bench --controls` compares an arm with itself",
         )
+    counts = [receipts.is_count(path) for path in paths]
+    if all(counts):
+        receipts.compare_counts(*paths, as_json=as_json)
+        return True
+    if any(counts):
+        raise RunError(
+            "one of these runs is a count, the other has trials: they have no number in common",
+            hint="`testbed runs` lists which is which; compare two of a kind",
+        )
+    from testbed.analysis.across import CAVEAT, arms_of_one, compare_runs, differences
+    from testbed.analysis.naming import cost_noun, explanation
+    from testbed.analysis.run import load_run
+    from testbed.analysis.wording import interval_text, ratio_text
+
     one, two = (load_run(path) for path in paths)
     unlike = differences(one, two)
     if unlike:

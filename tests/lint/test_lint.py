@@ -107,6 +107,20 @@ def test_shell_scripts() -> None:
     passes(tool, "--external-sources", *scripts)
 
 
+def test_c_beside_the_arms_is_formatted() -> None:
+    """The arms' own C has a test in tests/unit/test_arm_sources.py."""
+    tool = shutil.which("clang-format")
+    assert tool, "clang-format is missing: apt-get install clang-format"
+    sources = [
+        name
+        for name in tracked()
+        if re.fullmatch(r"(counter|guest|tests/unit)/\w+\.[ch]", name)
+    ]
+    assert {"counter/counter.c", "guest/receiver.c"} <= set(sources)
+    style = f"--style=file:{PROJECT / 'guest/arms/.clang-format'}"
+    passes(tool, style, "--dry-run", "-Werror", *sources)
+
+
 def test_every_source_names_its_licence() -> None:
     without = []
     for name in tracked():
@@ -120,7 +134,11 @@ def test_every_source_names_its_licence() -> None:
 
 @pytest.mark.parametrize(
     ("folder", "licence"),
-    [("testbed/", "Apache-2.0"), ("guest/arms/xdp/", "GPL-2.0-only|Apache-2.0")],
+    [
+        ("testbed/", "Apache-2.0"),
+        ("guest/arms/xdp/", "GPL-2.0-only|Apache-2.0"),
+        ("counter/", "GPL-2.0-or-later"),
+    ],
 )
 def test_licences_are_the_right_ones(folder: str, licence: str) -> None:
     names = [name for name in tracked() if name.startswith(folder)]

@@ -11,6 +11,7 @@ from left_over import LeftOver, pretend
 
 from testbed.edge.account import Account
 from testbed.lab import accelerator, box
+from testbed.lab.counting import plugin
 from testbed.lab.doctor import checks, programs, reading, survey
 
 Testbed = Callable[..., Any]
@@ -39,6 +40,7 @@ def healthy(
     key.chmod(0o600)
     for name in ("MBR_CODE", "KEYRING"):
         monkeypatch.setattr(programs.image, name, key)
+    monkeypatch.setattr(plugin, "ask", lambda *_: 1)  # test_counting_lab
     monkeypatch.setattr(programs, "DISTRIBUTIONS", tmp_path / "none.json")
     vagrant_home = account.data_dir / "vagrant.d"
     vagrant_home.mkdir()

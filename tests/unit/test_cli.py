@@ -60,6 +60,12 @@ REFUSED: list[tuple[str, int, str]] = [
      "testbed: there is no machine 'gateway'\n  → the machines: client, server\n"),
     ("vagrant status", 4, "testbed: there are no machines yet\n  → run `testbed up` first\n"),
     ("box show", 4, "testbed: the box is not built\n  → `testbed box build` builds it\n"),
+    ("count --payload 1473", 2,
+     "testbed: --payload '1473' is no size in bytes\n"
+     "  → whole numbers from 0 to 1472, separated by commas\n"),
+    ("count --payload 100,x", 2,
+     "testbed: --payload 'x' is no size in bytes\n"
+     "  → whole numbers from 0 to 1472, separated by commas\n"),
     ("report 20250101T000000Z-000000", 2,
      "testbed: there is no run '20250101T000000Z-000000'\n  → `testbed bench --both` makes one\n"),
 ]  # fmt: skip
@@ -76,6 +82,16 @@ def test_report_without_a_run(testbed: Testbed, checkout: Path) -> None:
     assert (said.status, said.out) == (2, "")
     assert said.err == (
         f"testbed: no run in {checkout / 'results'} yet\n  → `testbed bench --both` makes one\n"
+    )
+
+
+def test_counting_knows_one_nic(testbed: Testbed, checkout: Path) -> None:
+    (checkout / "testbed.toml").write_text('[machines]\nnic_model = "virtio"\n')
+    said = testbed("count", "--arms", "none")
+    assert (said.status, said.out) == (2, "")
+    assert said.err == (
+        "testbed: counting knows the interrupt of e1000, and nic_model is virtio\n"
+        '  → set nic_model = "e1000" in testbed.toml to count\n'
     )
 
 
@@ -155,7 +171,7 @@ def test_status_of_nothing(testbed: Testbed) -> None:
     said = testbed("status", "--json")
     assert json.loads(said.out) == {
         "schema": 1, "machines": {"client": "not created", "server": "not created"},
-        "accelerator": None,
+        "counting": "not created", "accelerator": None,
     }  # fmt: skip
 
 

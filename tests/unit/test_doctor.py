@@ -19,7 +19,7 @@ from testbed.model.errors import HostError
 Testbed = Callable[..., Any]
 NAMES = [
     "testbed.toml", "platform", "virtualisation", "cores", "KVM", "memory", "disk: data",
-    "disk: scratch", "disk: results", "vagrant", "vagrant-libvirt", "qemu", "nic_model",
+    "disk: scratch", "disk: results", "vagrant", "vagrant-libvirt", "qemu", "nic_model", "counting",
     "qemu-img", "libvirt", "libvirt daemon", "mmdebstrap", "mke2fs", "setpriv", "ssh",
     "image tools", "account", "user ids", "user namespaces", "data folder", "checkout",
     "ssh key", "libvirt sockets", "libvirt session", "box", "ports", "lock", "power", "governor",

@@ -9,6 +9,7 @@ from pathlib import Path
 from testbed.edge import host
 from testbed.edge.account import Account
 from testbed.lab import image
+from testbed.lab.counting import plugin
 from testbed.lab.doctor import software
 from testbed.lab.doctor.diagnosis import Diagnosis
 from testbed.lab.doctor.software import Tool
@@ -35,12 +36,22 @@ def tools(at: Surroundings) -> list[Diagnosis]:
             found.append(software.provider(_plugin(at)))
         elif tool.name == "qemu" and isinstance(words, str):
             nic = at.config.machines.nic_model
-            found.append(software.nic_model(nic, software.version_in(words)))
+            found += [software.nic_model(nic, software.version_in(words)), _counting(at)]
         elif tool.name == "libvirt":
             found.append(software.daemon([name for name in software.DAEMONS if _path(name)]))
     missing = {name: package for name, package in software.SMALL_TOOLS.items() if not _path(name)}
     files = [str(path) for path in (image.MBR_CODE, image.KEYRING) if not path.exists()]
     return [*found, software.small_tools(missing, files)]
+
+
+def _counting(at: Surroundings) -> Diagnosis:
+    """Ask QEMU for its plugin interface, by trying."""
+    try:
+        return software.counting(plugin.ask(at.account, at.checkout), "")
+    except HostError as error:
+        return software.counting(None, error.message)
+    except OSError as error:
+        return software.counting(None, f"the counter cannot be built: {error}")
 
 
 def _version(tool: Tool) -> str | TooSlow | None:

@@ -133,6 +133,13 @@ def nic_model(model: str, qemu: Version) -> Diagnosis:
     return ok("nic_model", model)
 
 
+def counting(interface: int | None, why: str) -> Diagnosis:
+    """Judge whether `testbed count` can work: the plugin interface, or why there is none."""
+    if interface is None:
+        return Diagnosis("counting", "note", why, "only `testbed count` needs it: docs/counting.md")
+    return ok("counting", f"QEMU's plugin interface {interface}")
+
+
 def daemon(found: Sequence[str]) -> Diagnosis:
     """Judge which of libvirt's daemons are there."""
     if not found:

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reading the record of one arm, which `testbed.model.count_files` describes and writes."""
+
+import json
+import lzma
+import struct
+from array import array
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from testbed.analysis.counting.blocks import Block, parse_blocks
+from testbed.model.errors import ParseError
+from testbed.model.symbols import Symbols, parse
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """One counted packet: the numbers of its path and of its list of cache lines."""
+
+    packet: int
+    path: int
+    lines: int
+    flags: int
+
+
+@dataclass(frozen=True)
+class Counted:
+    """The record of one arm with one payload."""
+
+    where: str
+    facts: Mapping[str, Any]
+    blocks: dict[int, Block]
+    symbols: Symbols
+    stretches: tuple[Stretch, ...]
+    _paths: tuple[bytes, ...]
+    _lines: tuple[bytes, ...]
+
+    @property
+    def arm(self) -> str:
+        """The arm's name."""
+        return str(self.facts["arm"])
+
+    @property
+    def payload_bytes(self) -> int:
+        """The UDP payload of every packet."""
+        return int(self.facts["payload_bytes"])
+
+    @property
+    def driver(self) -> str:
+        """The function that handles the NIC's interrupt."""
+        return str(self.facts["interrupt_handler"])
+
+    def path(self, number: int) -> bytes:
+        """Return the visits of a path, 24 bytes each."""
+        return self._paths[number]
+
+    def lines_of(self, number: int) -> Sequence[int]:
+        """Return how many cache lines each visit of a stretch was the first to touch."""
+        found = array("H")
+        found.frombytes(self._lines[number])
+        return found
+
+
+def read(folder: Path) -> Counted:
+    """Read what `encode` made. Raises ParseError, naming file and place, for what is damaged."""
+    where = str(folder)
+    try:
+        index = json.loads((folder / "facts.json").read_text())
+        rows = tuple(Stretch(*map(int, row)) for row in index["stretches"])
+        paths = _cut(_unpacked(folder / "paths.bin.xz"), index["path_bytes"])
+        lines = _cut(_unpacked(folder / "lines.bin.xz"), index["line_bytes"])
+        blocks = parse_blocks(_unpacked(folder / "blocks.bin.xz"), where)
+        symbols = parse(_unpacked(folder / "symbols.txt.xz").decode())
+        if any(row.path >= len(paths) or row.lines >= len(lines) for row in rows):
+            raise ValueError("a stretch names a path that is not there")
+        facts = {"arm": index["arm"], "payload_bytes": index["payload_bytes"],
+                 "interrupt_handler": index["interrupt_handler"]}  # fmt: skip
+    except (OSError, ValueError, KeyError, TypeError, lzma.LZMAError, struct.error) as error:
+        raise ParseError(f"{where}: no record of a count: {error}") from error
+    return Counted(where, {**index, **facts}, blocks, symbols, rows, paths, lines)
+
+
+def _unpacked(path: Path) -> bytes:
+    return lzma.decompress(path.read_bytes())
+
+
+def _cut(data: bytes, sizes: Sequence[int]) -> tuple[bytes, ...]:
+    if sum(sizes) != len(data):
+        raise ValueError(f"{len(data)} bytes, {sum(sizes)} expected")
+    parts, at = [], 0
+    for size in sizes:
+        parts.append(data[at : at + size])
+        at += size
+    return tuple(parts)
