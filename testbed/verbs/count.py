@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from testbed.edge.states import RUNNING
 from testbed.edge.store import RunDir
 from testbed.edge.terminal import Terminal
 from testbed.lab.counting import commandline, server
@@ -19,7 +20,6 @@ from testbed.lab.counting.plugin import Plugin
 from testbed.lab.deploy import Wanted
 from testbed.lab.machines import Machines
 from testbed.lab.oracle import run_gate
-from testbed.lab.reconcile import RUNNING
 from testbed.model import arm as arm_manifest
 from testbed.model import count_files
 from testbed.model.arm import BASELINE, FAIR, Arm
