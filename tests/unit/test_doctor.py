@@ -105,7 +105,7 @@ def test_the_table_in_a_pipe(testbed: Testbed) -> None:
     note = next(number for number, line in enumerate(lines) if line.startswith("note     box"))
     assert lines[note] == "note     box              not built yet"
     assert lines[note + 1].startswith("         → `testbed box build`")
-    assert "2 notes, 34 ok" in said.err
+    assert "2 notes, 35 ok" in said.err
 
 
 @pytest.mark.usefixtures("well")
