@@ -23,6 +23,11 @@ from testbed.edge.terminal import Terminal
 from testbed.edge.vagrant import _Vagrant
 from testbed.lab import trials
 
+# A shell that runs the tests in its background lets them ignore Ctrl-C, and so would all that they
+# start: sh cannot even trap it then.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 PROJECT = Path(__file__).resolve().parents[1]
 BUILT = ("*.o", "*.ko", "*.mod", "*.mod.c", "*.cmd", "*.skel.h", "loader", "__pycache__", ".*")
 

@@ -45,8 +45,11 @@ def begin(agent: Agent, job: Job) -> dict[str, Any]:
     return agent.ask(job.name, limit_s=job.limit_s, **job.request())
 
 
-def sleeping(folder: Path, name: str = "testbed-mpstat", words: str = "sleep 60") -> Job:
-    argv = ("sh", "-c", f"echo $$ > {folder}/pid; {words}")
+def sleeping(
+    folder: Path, name: str = "testbed-mpstat", words: str = "sleep 60", first: str = ":"
+) -> Job:
+    """A job that says its number once it has done what comes `first`: a trap has to be set then."""
+    argv = ("sh", "-c", f"{first}; echo $$ > {folder}/pid; {words}")
     return Job(name, "", argv, 30, "start", f"{folder}/out.txt", stop_signal="INT")
 
 
@@ -180,9 +183,9 @@ def test_a_server_that_cannot_be_ready_says_why(agent: Agent, tmp_path: Path) ->
 def test_a_job_is_asked_to_end_by_its_signal_and_has_ended_when_that_is_answered(
     agent: Agent, tmp_path: Path
 ) -> None:
-    words = "trap 'echo closed; exit' INT; while :; do sleep 0.05; done"
+    words, first = "while :; do sleep 0.05; done", "trap 'echo closed; exit' INT"
     before = time.time_ns()
-    begun = begin(agent, sleeping(tmp_path, words=words))
+    begun = begin(agent, sleeping(tmp_path, words=words, first=first))
     assert before <= begun["started_utc_ns"] <= time.time_ns()
     pid = pid_in(tmp_path / "pid")
     agent.ask("stop", limit_s=10, do="stop", names=["testbed-mpstat", "testbed-client"])
@@ -191,7 +194,7 @@ def test_a_job_is_asked_to_end_by_its_signal_and_has_ended_when_that_is_answered
 
 
 def test_one_that_does_not_listen_is_killed(agent: Agent, tmp_path: Path) -> None:
-    begin(agent, sleeping(tmp_path, words="trap '' INT; while :; do sleep 0.05; done"))
+    begin(agent, sleeping(tmp_path, words="while :; do sleep 0.05; done", first="trap '' INT"))
     pid = pid_in(tmp_path / "pid")
     agent.ask("stop", limit_s=10, do="stop", names=["testbed-mpstat"])
     assert gone(pid)
