@@ -45,10 +45,8 @@ def begin(agent: Agent, job: Job) -> dict[str, Any]:
     return agent.ask(job.name, limit_s=job.limit_s, **job.request())
 
 
-def sleeping(
-    folder: Path, name: str = "testbed-mpstat", words: str = "sleep 60", first: str = ":"
-) -> Job:
-    """A job that says its number once it has done what comes `first`: a trap has to be set then."""
+def sleeping(folder: Path, name: str = "testbed-mpstat", words: str = "sleep 60",
+             first: str = ":") -> Job:  # fmt: skip
     argv = ("sh", "-c", f"{first}; echo $$ > {folder}/pid; {words}")
     return Job(name, "", argv, 30, "start", f"{folder}/out.txt", stop_signal="INT")
 
@@ -183,9 +181,8 @@ def test_a_server_that_cannot_be_ready_says_why(agent: Agent, tmp_path: Path) ->
 def test_a_job_is_asked_to_end_by_its_signal_and_has_ended_when_that_is_answered(
     agent: Agent, tmp_path: Path
 ) -> None:
-    words, first = "while :; do sleep 0.05; done", "trap 'echo closed; exit' INT"
-    before = time.time_ns()
-    begun = begin(agent, sleeping(tmp_path, words=words, first=first))
+    first, before = "trap 'echo closed; exit' INT", time.time_ns()
+    begun = begin(agent, sleeping(tmp_path, words="while :; do sleep 0.05; done", first=first))
     assert before <= begun["started_utc_ns"] <= time.time_ns()
     pid = pid_in(tmp_path / "pid")
     agent.ask("stop", limit_s=10, do="stop", names=["testbed-mpstat", "testbed-client"])
