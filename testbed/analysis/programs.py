@@ -24,7 +24,7 @@ from testbed.analysis.trial_records import (
 )
 from testbed.model.json_node import Node
 from testbed.model.numbers import whole
-from testbed.packets.traffic import Sent
+from testbed.packets.traffic import sent_by
 
 GAPS = ("mean", "sd", "p50", "p99", "max")
 
@@ -61,7 +61,7 @@ def client_of(node: Node) -> ClientTrial:
         before=_own_stack(first, "before"),
         after=_own_stack(trials[-1], "after"),
         durations_ms=tuple(trial.number("duration_ms") for trial in trials),
-        sent=_sent(trials),
+        sent=sent_by(trials),
     )  # fmt: skip
 
 
@@ -70,31 +70,6 @@ def _tick_lock(lock: Node) -> dict[int, float]:
         return {whole(hz): lock.number(hz) for hz in lock.mapping() if lock.find(hz) is not None}
     except ValueError as error:
         raise lock.fault(f"a tick rate that is none: {error}") from None
-
-
-def _sent(trials: tuple[Node, ...]) -> tuple[Sent, ...]:
-    """Empty where a trial lacks its seed or its number: its packets cannot be made again."""
-    found = []
-    for trial in trials:
-        number, seed = trial.optional_integer("trial"), trial.optional_integer("seed")
-        try:
-            token = int(trial.text("token"), 16)
-        except ValueError:
-            raise trial.fault("not a hexadecimal number", "token") from None
-        if number is None or seed is None:
-            return ()
-        found.append(
-            Sent(
-                trial=number,
-                token=token,
-                source_port=trial.integer("source_port"),
-                seed=seed,
-                payload_bytes=trial.integer("payload_bytes"),
-                planned=trial.integer("planned"),
-                offered=trial.integer("offered"),
-            )
-        )
-    return tuple(found)
 
 
 def _errors(trial: Node) -> int:

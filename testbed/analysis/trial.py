@@ -32,12 +32,15 @@ def load_trial(root: Path, *, block: int, position: int, arm: Arm, number: int) 
     folder = f"raw/{block:02d}-{arm.name}"
     problems: list[str] = []
 
-    def attempt(name: str, read: Callable[[Node], T]) -> T | None:
+    def tried(read: Callable[[], T]) -> T | None:
         try:
-            return read(read_json(root, f"{folder}/{name}.json"))
+            return read()
         except ParseError as error:
             problems.append(error.message)
             return None
+
+    def attempt(name: str, read: Callable[[Node], T]) -> T | None:
+        return tried(lambda: read(read_json(root, f"{folder}/{name}.json")))
 
     about = attempt("trial", _About)
     client = attempt("client", client_of)
@@ -46,16 +49,8 @@ def load_trial(root: Path, *, block: int, position: int, arm: Arm, number: int) 
     mpstat = attempt("mpstat", _mpstat)
     if about is not None and about.error:
         problems.append(f"{folder}/trial.json: error: {about.error}")
-    try:
-        log = _log(root, f"{folder}/kernel-log.jsonl")
-    except ParseError as error:
-        problems.append(error.message)
-        log = None
-    try:
-        sample = _sample(root, folder)
-    except ParseError as error:
-        problems.append(error.message)
-        sample = None
+    log = tried(lambda: _log(root, f"{folder}/kernel-log.jsonl"))
+    sample = tried(lambda: _sample(root, folder))
     before, after = attempt("before", network_of), attempt("after", network_of)
     hook_before, hook_after = attempt("hook-before", hook_of), attempt("hook-after", hook_of)
     read = (

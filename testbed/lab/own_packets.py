@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Keep a trial's sample of packets small, with enough of it to judge every packet again."""
 
-import json
 from collections.abc import Mapping
-from typing import Any
 
 from testbed.lab.instruments import SAMPLE
 from testbed.model.config import NetworkConfig
+from testbed.model.errors import ParseError
+from testbed.model.json_node import parse_json
 from testbed.packets import sampled
-from testbed.packets.traffic import Path, Sent
+from testbed.packets.traffic import Path, Sent, sent_by
 
 
 def thinned(files: Mapping[str, bytes], network: NetworkConfig) -> dict[str, bytes]:
@@ -38,18 +38,6 @@ def thinned(files: Mapping[str, bytes], network: NetworkConfig) -> dict[str, byt
 def _sent(client: bytes) -> tuple[Sent, ...]:
     """Return the trials that client.json has; none when it is cut off or the trial was not sent."""
     try:
-        return tuple(_trial(trial) for trial in json.loads(client)["trials"])
-    except (KeyError, TypeError, ValueError):
+        return sent_by(parse_json(client.decode(), "client.json").get("trials").items())
+    except (ParseError, ValueError):
         return ()
-
-
-def _trial(trial: Mapping[str, Any]) -> Sent:
-    return Sent(
-        trial=trial["trial"],
-        token=int(trial["token"], 16),
-        source_port=trial["source_port"],
-        seed=trial["seed"],
-        payload_bytes=trial["payload_bytes"],
-        planned=trial["planned"],
-        offered=trial["offered"],
-    )

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from testbed.model.json_node import Node
 from testbed.packets.reference import UDP, ones_complement_sum, packed, with_ip_checksum
 
 HEADER = struct.Struct("!2sBBIQQ")
@@ -49,6 +50,35 @@ class Path:
     client_address: str
     target_address: str
     target_port: int
+
+
+def sent_by(trials: Sequence[Node]) -> tuple[Sent, ...]:
+    """Return what the client recorded of each trial (client.json, `trials`).
+
+    Empty where a trial lacks its seed or its number: its packets cannot be made again. Raises
+    ParseError with place and value for what is no such record.
+    """
+    found = []
+    for trial in trials:
+        number, seed = trial.optional_integer("trial"), trial.optional_integer("seed")
+        try:
+            token = int(trial.text("token"), 16)
+        except ValueError:
+            raise trial.fault("not a hexadecimal number", "token") from None
+        if number is None or seed is None:
+            return ()
+        found.append(
+            Sent(
+                trial=number,
+                token=token,
+                source_port=trial.integer("source_port"),
+                seed=seed,
+                payload_bytes=trial.integer("payload_bytes"),
+                planned=trial.integer("planned"),
+                offered=trial.integer("offered"),
+            )
+        )
+    return tuple(found)
 
 
 @lru_cache(maxsize=8)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from fakes import World
+from left_over import LeftOver, pretend
 
 from testbed.edge.account import Account
 from testbed.edge.guest import Guest
@@ -59,3 +60,12 @@ def prepared(
         return capsys.readouterr().err
 
     return run
+
+
+@pytest.fixture
+def there(
+    account: Account, tmp_path: Path, tool: Callable[[str, str], Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> LeftOver:  # fmt: skip
+    """What crashes left, on a disk of the test's own and in a pretended libvirt."""
+    return pretend(account, tmp_path, tool, monkeypatch)

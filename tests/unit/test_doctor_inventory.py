@@ -4,13 +4,12 @@
 import os
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ids import project_id
-from left_over import GONE, LeftOver, pretend
+from left_over import GONE, LeftOver
 
 from testbed.edge.account import Account
 from testbed.edge.identity import CLAIM, checkout_of
@@ -20,14 +19,6 @@ from testbed.lab.doctor import inventory, orphans
 from testbed.lab.doctor.orphans import OLD_S
 from testbed.lab.doctor.processes import Process
 from testbed.lab.project import Project
-
-
-@pytest.fixture
-def there(
-    account: Account, tmp_path: Path, tool: Callable[[str, str], Path],
-    monkeypatch: pytest.MonkeyPatch,
-) -> LeftOver:  # fmt: skip
-    return pretend(account, tmp_path, tool, monkeypatch)
 
 
 def test_a_checkout_claims_the_folder_of_its_machines(account: Account, checkout: Path) -> None:

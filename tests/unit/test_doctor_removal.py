@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from ids import project_id
-from left_over import GONE, LeftOver, pretend
+from left_over import GONE, LeftOver
 
 from testbed.edge.account import Account
 from testbed.lab.doctor import processes
@@ -19,14 +19,6 @@ from testbed.lab.doctor.orphans import Orphan
 from testbed.lab.doctor.processes import Process
 from testbed.lab.doctor.removal import Removal
 from testbed.model.errors import HostError
-
-
-@pytest.fixture
-def there(
-    account: Account, tmp_path: Path, tool: Callable[[str, str], Path],
-    monkeypatch: pytest.MonkeyPatch,
-) -> LeftOver:  # fmt: skip
-    return pretend(account, tmp_path, tool, monkeypatch)
 
 
 def run(testbed: Callable[..., Any], *words: str) -> Any:

@@ -13,18 +13,9 @@ from typing import Any
 
 import pytest
 from ids import project_id
-from left_over import LeftOver, pretend
+from left_over import LeftOver
 
-from testbed.edge.account import Account
 from testbed.edge.lasting import NOTE, Lasting, Started
-
-
-@pytest.fixture
-def there(
-    account: Account, tmp_path: Path, tool: Callable[[str, str], Path],
-    monkeypatch: pytest.MonkeyPatch,
-) -> LeftOver:  # fmt: skip
-    return pretend(account, tmp_path, tool, monkeypatch)
 
 
 @pytest.mark.parametrize("words", [(), ("--remove",)])

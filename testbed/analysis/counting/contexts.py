@@ -15,7 +15,6 @@ from testbed.model.symbols import Symbols, bare
 INTERRUPT, SOFTIRQ, BACKLOG = "NIC interrupt", "NAPI and softirq", "backlog"
 TICK, SCHEDULER, RECEIVE = "timer tick", "scheduler", "receive call"
 PROGRAM, IDLE, FAULT, OTHER = "program", "idle", "fault", "other"
-CONTEXTS = (INTERRUPT, SOFTIRQ, BACKLOG, SCHEDULER, RECEIVE, PROGRAM, IDLE, TICK, FAULT, OTHER)
 PACKETS = frozenset((INTERRUPT, SOFTIRQ, BACKLOG, SCHEDULER, RECEIVE, PROGRAM))
 """Contexts that work for the packet; the others happen beside it."""
 
