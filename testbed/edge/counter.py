@@ -32,6 +32,11 @@ class Stretch:
     lines: bytes
     flags: int
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether more ran than the counter records of one stretch."""
+        return bool(self.flags & CUT)
+
 
 @dataclass(frozen=True, slots=True)
 class State:

@@ -120,6 +120,11 @@ def packet(
     return b"".join([*path, *extra])
 
 
+def cut_off(path: bytes, visits: int) -> bytes:
+    """The first visits of a path: what a full record holds of it."""
+    return path[: visits * VISIT.size]
+
+
 def tick(kernel: Kernel, instructions: int = 200) -> list[bytes]:
     """A timer interrupt from its entry to its return."""
     return [

@@ -23,6 +23,7 @@ class FakeCounter:
     blocks: dict[int, bytes]
     script: list[list[bytes]]
     told: list[str] = field(default_factory=list)
+    cut: bool = False
 
     def on(self) -> State:
         self.told.append("on")
@@ -35,7 +36,7 @@ class FakeCounter:
     def stretches(self, _: float) -> Iterator[Stretch]:
         for paths in self.script:
             for path in paths:
-                yield Stretch(path, b"\1\0" * (len(path) // VISIT.size), 0)
+                yield Stretch(path, b"\1\0" * (len(path) // VISIT.size), 2 * self.cut)
         raise NoAnswer("late")
 
 

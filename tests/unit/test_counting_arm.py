@@ -4,10 +4,11 @@
 from pathlib import Path
 
 import pytest
-from counting_factory import Kernel, packet
+from counting_factory import Kernel, cut_off, packet
 from counting_fakes import counting
 
 from testbed.analysis.counting import raw
+from testbed.analysis.counting.summary import Summary
 from testbed.lab.counting.arm import WARM_UP, address_of
 from testbed.model import arm as arm_manifest
 from testbed.model.errors import ArmError, GuestError
@@ -35,7 +36,22 @@ def test_each_packet_is_kept_with_what_ran_for_it_and_the_first_ones_are_not(
     assert read.facts["sent"] == WARM_UP + 3
     assert counter.told == ["on", "off"]
     assert world.hooks == set()
-    assert "ip neigh flush dev sslab-host" in [step.line for step in world.steps]
+    lines = [step.line for step in world.steps]
+    assert any("ip neigh flush dev sslab-host nud all" in line for line in lines)
+
+
+def test_a_packet_that_other_work_hides_is_not_waited_for_and_not_the_arms_fault(
+    tmp_path: Path,
+) -> None:
+    kernel = Kernel()
+    found, counter, _ = counting(kernel, [[cut_off(packet(kernel), 3)]] * (WARM_UP + 3))
+    counter.cut = True
+    (arm,) = arm_manifest.choose(ARMS, ["none"])
+    ((_, files),) = found.count(arm, [100], 3)
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    summary = Summary.of(raw.read(tmp_path))
+    assert (len(summary.packets), summary.cut_short) == (0, 3)
 
 
 def test_a_packet_that_never_comes_to_an_end_is_the_arms_failure() -> None:

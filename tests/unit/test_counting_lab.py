@@ -156,9 +156,7 @@ def options(argv: list[str], name: str) -> list[str]:
     return [value for word, value in pairwise(argv) if word == name]
 
 
-def test_the_machine_has_no_way_out_and_ends_with_its_command(
-    tool: Tool, tmp_path: Path
-) -> None:
+def test_the_machine_has_no_way_out_and_ends_with_its_command(tool: Tool, tmp_path: Path) -> None:
     tool("qemu-system-x86_64", "")
     argv = commandline.command(
         tmp_path / "disk,1", commandline.Ports(1, 2, 3), name="n", memory_mb=512,
@@ -181,8 +179,10 @@ def test_the_machine_has_no_way_out_and_ends_with_its_command(
 def test_the_kernel_boots_as_the_box_boots_but_for_what_makes_it_steady() -> None:
     words = commandline.kernel_parameters(PROJECT).split()
     box = (PROJECT / "guest/box/syslinux.cfg").read_text()
-    assert words[-2:] == ["nokaslr", "cgroup.memory=nokmem"]
-    assert " ".join(words[:-2]) in box
+    steady = commandline.STEADY.split()
+    assert len(steady) == 3
+    assert words[-3:] == steady
+    assert " ".join(words[:-3]) in box
 
 
 def test_frames_are_those_of_a_trial() -> None:

@@ -5,7 +5,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from counting_factory import IRET, JUMP, Kernel, counted, packet, write_arm, write_run
+from counting_factory import (
+    IRET,
+    JUMP,
+    Kernel,
+    counted,
+    cut_off,
+    packet,
+    write_arm,
+    write_run,
+)
 from test_counting import OWN
 
 from testbed.analysis.counting import raw, result, table
@@ -30,6 +39,12 @@ def _rewritten(**changes: object) -> Fault:
     return break_it
 
 
+def _cut_short(folder: Path, kernel: Kernel) -> None:
+    """Other work filled the record before the program had the datagram."""
+    paths = [packet(kernel), cut_off(packet(kernel), 10)]
+    write_arm(folder, kernel, paths, flags=2, hits=HOOK)
+
+
 HOOK = {"before": [0], "after": [306]}
 FAULTS: dict[str, tuple[Fault, str]] = {
     "hits": (_rewritten(hits={"before": [0], "after": [305]}), "counted 305 of 306"),
@@ -42,7 +57,7 @@ FAULTS: dict[str, tuple[Fault, str]] = {
         "more blocks ran than",
     ),
     "block without a place": (_rewritten(flags=1), "more blocks ran than"),
-    "long": (_rewritten(flags=2), "more blocks than the counter records"),
+    "cut": (_cut_short, "the record of 1 packets is cut short"),
     "names": (_rewritten(symbols="0000000000000000 t _text\n"), "no packet was counted"),
 }
 
@@ -99,9 +114,10 @@ def test_json_has_every_arm_with_its_counts(kernel: Kernel, tmp_path: Path) -> N
     assert first["bytes_copied"] == 1000
     assert first["bytes_zeroed"] == 64
     assert sum(first["contexts"].values()) == first["typical_instructions"] + 103
-    assert sum(
-        row["instructions"] for row in first["functions"] if row["part"] != "wake_up"
-    ) == first["typical_instructions"]
+    assert (
+        sum(row["instructions"] for row in first["functions"] if row["part"] != "wake_up")
+        == first["typical_instructions"]
+    )
     fitted = document["by_payload"]["none"]
     assert fitted["per_byte"] == pytest.approx(100 / 500)
     assert fitted["functions"] == {"redirect_udp [redirect_nf]": pytest.approx(100 / 500)}
@@ -147,5 +163,3 @@ def test_symbols_near_the_blocks_are_all_that_is_kept(kernel: Kernel) -> None:
 
 def test_hidden_addresses_give_no_symbols() -> None:
     assert symbols.parse("0000000000000000 t e1000_intr\t[e1000]\n").addresses == ()
-
-

@@ -53,10 +53,12 @@ class Life:
     delivered: bool
 
 
-def cut(steps: Sequence[Step]) -> Life | None:
+def cut(steps: Sequence[Step], *, whole: bool = True) -> Life | None:
     """Return the packet's life; None for a stretch in which the NIC brought no packet.
 
-    The driver's own watchdog makes the NIC interrupt every two seconds without one.
+    The driver's own watchdog makes the NIC interrupt every two seconds without one. Where the
+    record is not `whole`, because other work ran too long after the packet, a life whose end was
+    recorded stands; any other has no known count, and None is returned.
     """
     arrived = _first(steps, 0, lambda one: one.entry and bare(one.function) == RECEIVED)
     before = steps[: arrived or 0]
@@ -69,8 +71,12 @@ def cut(steps: Sequence[Step]) -> Life | None:
         program = _first(steps, socket, lambda one: one.context.name == PROGRAM)
         if program is not None:
             end = _first(steps, program, lambda one: one.entry and one.function == SYSCALL)
+            if end is None and not whole:
+                return None
             return Life(start, socket, len(steps) if end is None else end, None, True)
-        return Life(start, socket, _left(steps, start), None, False)
+        return Life(start, socket, _left(steps, start), None, False) if whole else None
+    if not whole:
+        return None
     end = _left(steps, start)
     return Life(start, None, end, _freed_by(steps[start:end]), False)
 

@@ -95,27 +95,27 @@ class Reader:
     """Makes packets from the raw record of one arm; each distinct path is walked once."""
 
     counted: Counted
-    _known: dict[int, Path | None] = field(default_factory=dict)
+    _known: dict[tuple[int, bool], Path | None] = field(default_factory=dict)
 
     def packets(self) -> Iterator[Packet]:
-        """Yield every packet, in order; stretches without an interrupt of the NIC are left out."""
+        """Yield every packet whose life was recorded to its end, in order."""
         for stretch in self.counted.stretches:
-            path = self._path(stretch.path)
+            path = self._path(stretch.path, whole=not stretch.is_cut)
             if path is not None:
                 pairs = zip(path.parts_of, self.counted.lines_of(stretch.lines), strict=True)
                 lines = sum(count for part, count in pairs if part in OWN)
                 yield Packet(stretch.packet, path, lines)
 
-    def _path(self, number: int) -> Path | None:
-        if number not in self._known:
-            self._known[number] = self._walk(number)
-        return self._known[number]
+    def _path(self, number: int, *, whole: bool) -> Path | None:
+        if (number, whole) not in self._known:
+            self._known[number, whole] = self._walk(number, whole=whole)
+        return self._known[number, whole]
 
-    def _walk(self, number: int) -> Path | None:
+    def _walk(self, number: int, *, whole: bool) -> Path | None:
         counted = self.counted
         walked = Walk(counted.symbols, counted.driver)
         steps = walked.through(visits(counted.path(number), counted.blocks, counted.where))
-        life = cut(steps)
+        life = cut(steps, whole=whole)
         if life is None:
             return None
         places: dict[Place, Taken] = {}

@@ -14,6 +14,9 @@ from testbed.analysis.counting.blocks import Block, parse_blocks
 from testbed.model.errors import ParseError
 from testbed.model.symbols import Symbols, parse
 
+CUT = 2
+"""A flag of a packet's record (counter/record.h)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
@@ -23,6 +26,11 @@ class Stretch:
     path: int
     lines: int
     flags: int
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether more ran before the CPU halted than the counter records of one stretch."""
+        return bool(self.flags & CUT)
 
 
 @dataclass(frozen=True)

@@ -89,8 +89,8 @@ def _problems(summary: Summary) -> list[str]:
         found.append(f"{1 - summary.named_share:.1%} of the instructions have no name")
     if facts["table"]["full"] or any(one.flags & 1 for one in summary.counted.stretches):
         found.append("more blocks ran than the counter's table holds")
-    if any(one.flags & 2 for one in summary.counted.stretches):
-        found.append("a packet ran more blocks than the counter records")
+    if summary.cut_short:
+        found.append(f"the record of {summary.cut_short} packets is cut short")
     if summary.typical.faults:
         found.append("the typical packet runs into a processor exception: a block may count twice")
     if facts["verify"]["problem"]:

@@ -55,6 +55,12 @@ class Summary:
         return sum(packet.path.life.delivered for packet in self.packets)
 
     @property
+    def cut_short(self) -> int:
+        """Packets without a count: so much other work ran that the record ended before they did."""
+        seen = {packet.number for packet in self.packets}
+        return sum(one.is_cut and one.packet not in seen for one in self.counted.stretches)
+
+    @property
     def freed_by(self) -> dict[str, int]:
         """{function: packets that it gave up}."""
         lives = (packet.path.life for packet in self.packets)

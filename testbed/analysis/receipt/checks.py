@@ -22,6 +22,7 @@ from testbed.analysis.receipt.hook_checks import (
 )
 from testbed.analysis.receipt.record_checks import (
     FEWEST_PACKETS,
+    MOST_CUT,
     MOST_PACKETS,
     complete,
     edited,
@@ -103,9 +104,10 @@ COUNT_CHECKS = (
         source="recorded counts: 61 to 66 %", look=typical,
     ),
     CountCheck(
-        code="table", what="Whether the counter's tables had room for all that ran.",
+        code="table", what="Whether the counter had room for all that ran.",
         why="What finds no place there has no name, or is not counted.",
-        threshold="INVALID when blocks are left out; SUSPECT when cache lines are",
+        threshold="INVALID when blocks are left out, or most packets; SUSPECT when cache lines "
+        f"are, or more than {MOST_CUT:.0%} of the packets",
         source="the counter's own flags", look=table,
     ),
     CountCheck(

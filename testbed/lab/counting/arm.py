@@ -9,6 +9,7 @@ from typing import Any
 
 from testbed.edge.counter import Counter, Stretch
 from testbed.lab.arms import Hook
+from testbed.lab.counting import server
 from testbed.lab.counting.link import frames
 from testbed.lab.counting.machine import Running
 from testbed.model import count_files, symbols
@@ -26,11 +27,6 @@ HANDLERS = {"e1000": "e1000_intr"}
 """The function that a NIC's driver registers for its interrupts."""
 RECEIVED = "eth_type_trans"
 """Runs for every packet: the driver's watchdog makes the NIC interrupt without one, too."""
-NEIGHBOUR_ANEW = ("ip", "neigh", "flush", "dev", "sslab-host")
-"""The neighbour that packets are forwarded to is learned anew by the first one. So its entry is
-fresh, and the first of its chain: the table's hash differs in every boot, and one step more along
-a chain takes 5 instructions.
-"""
 ADDRESS_AT = 8
 
 
@@ -53,7 +49,7 @@ class Counting:
         hook = Hook(arm, self.running.guest, self.network)
         hook.load()
         before = hook.verify()
-        self.running.guest.run(NEIGHBOUR_ANEW, check=False)
+        server.neighbour_anew(self.running.guest, self.network)
         listing = self.running.guest.run(["cat", "/proc/kallsyms"], timeout_s=60).stdout
         for payload in payloads:
             yield payload, self._one(hook, payload, packets, listing, before)
@@ -107,7 +103,8 @@ class Counting:
     ) -> Iterator[list[Stretch]]:
         """Send each packet when the one before has come to its end; yield what ran meanwhile.
 
-        The last of the stretches is the one that runs all the functions at `marks`.
+        The last of the stretches is the one that runs all the functions at `marks`; or one whose
+        record is full before its end, in which the packet may have come.
         """
         link = self.running.link
         assert link is not None
@@ -119,7 +116,7 @@ class Counting:
             ran: list[Stretch] = []
             for stretch in stretches:
                 ran.append(stretch)
-                if _runs(stretch, marks, counter, told):
+                if stretch.is_cut or _runs(stretch, marks, counter, told):
                     break
             yield ran
 
