@@ -17,6 +17,7 @@ from counting_factory import (
 )
 
 from testbed.analysis.counting.blocks import parse_blocks, visits
+from testbed.analysis.counting.causes import cause
 from testbed.analysis.counting.contexts import Step, Walk
 from testbed.analysis.counting.life import cut
 from testbed.analysis.counting.summary import Summary
@@ -147,6 +148,21 @@ def test_the_typical_count_is_the_most_frequent_and_each_other_has_its_cause(
     assert (second.packets, second.difference, second.every) == (5, 601, 5)
     assert second.cause == "a new page for the receive ring"
     assert second.functions == {"page_frag_alloc_align": 600, "net_rx_action": 1}
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        ({"napi_build_skb": -1, "page_frag_free": -1}, "its buffer is in the first page"),
+        ({"napi_build_skb": 1}, "napi_build_skb +1"),
+        ({"__irq_exit_rcu": -9, "handle_softirqs": 28}, "the CPU was not idle"),
+        ({"kmem_cache_alloc_bulk": 569, "napi_build_skb": -1}, "refilled; its buffer is in"),
+    ],
+)
+def test_a_cause_is_known_by_a_function_that_ran_more_or_less(
+    found: dict[str, int], words: str
+) -> None:
+    assert words in cause(found)
 
 
 def test_a_cause_that_is_not_known_is_told_by_its_functions(

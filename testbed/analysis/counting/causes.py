@@ -9,10 +9,11 @@ from testbed.model.symbols import bare
 
 @dataclass(frozen=True)
 class Known:
-    """A cause that is recognised by a function which ran beyond its usual instructions."""
+    """A cause that is recognised by a function which ran more instructions than usual, or fewer."""
 
     function: str
     words: str
+    fewer: bool = False
 
 
 KNOWN = (
@@ -27,7 +28,11 @@ KNOWN = (
     Known("rcu_softirq_qs", "another softirq ran too (timers, RCU)"),
     Known("__mod_memcg_state", "the memory controller's counters were written back"),
     Known("net_rps_action_and_irq_enable", "packets were steered to another CPU"),
+    Known("__cgroup_rstat_updated", "the memory controller's counters were written back"),
     Known("mix_interrupt_randomness", "the kernel's random pool took in interrupt times"),
+    Known("do_softirq.part.0", "the packet waited for the end of other work in the kernel"),
+    Known("__irq_exit_rcu", "the interrupt came while the CPU was not idle", fewer=True),
+    Known("napi_build_skb", "its buffer is in the first page of the 32 KiB block", fewer=True),
 )
 """Each as read in the kernel's source; of several that fit, all are said."""
 MOST_FUNCTIONS = 3
@@ -46,8 +51,8 @@ def differences(packet: Counter[str], typical: Counter[str]) -> dict[str, int]:
 
 def cause(found: dict[str, int]) -> str:
     """Return what the differences mean, in words: known causes, else the functions themselves."""
-    more = {bare(name) for name, count in found.items() if count > 0}
-    said = list(dict.fromkeys(one.words for one in KNOWN if one.function in more))
+    signs = {(bare(name), count < 0) for name, count in found.items()}
+    said = list(dict.fromkeys(one.words for one in KNOWN if (one.function, one.fewer) in signs))
     if said:
         return "; ".join(said)
     names = [f"{name} {count:+,}" for name, count in list(found.items())[:MOST_FUNCTIONS]]
