@@ -148,7 +148,7 @@ FAULTS: list[tuple[str, Verdict, str, Callable[[], CountRun]]] = [
     ("attached", I, "“module” before and as “rule” after",
      lambda: count_run(with_facts(NF, verify=OTHER))),
     ("attached", S, "not recorded", lambda: count_run(with_facts(NF, verify={}))),
-    ("delivery", I, "4 of 4 packets never reached the socket: given up by do_xdp_generic",
+    ("delivery", I, "4 of 4 packets never reached the program: given up by do_xdp_generic",
      lambda: count_run(with_packets(NF, lost))),
     ("delivery", S, "1 of 4 packets' lives was not seen",
      lambda: count_run(with_packets(NF, first(unread)))),

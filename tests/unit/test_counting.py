@@ -12,6 +12,7 @@ from counting_factory import (
     RETURN,
     Kernel,
     counted,
+    cut_off,
     packet,
     tick,
 )
@@ -22,6 +23,7 @@ from testbed.analysis.counting.contexts import Step, Walk
 from testbed.analysis.counting.life import cut
 from testbed.analysis.counting.summary import Summary
 from testbed.model import symbols
+from testbed.model.count_files import VISIT
 
 OWN = {"interrupt_to_socket": 10 + 5 + 4 + 20 + 30 + 8, "receive_and_free": 4 + 4 + 1 + 12 + 6,
        "program": 7}  # fmt: skip
@@ -29,9 +31,7 @@ OWN = {"interrupt_to_socket": 10 + 5 + 4 + 20 + 30 + 8, "receive_and_free": 4 + 
 
 def walked(kernel: Kernel, path: bytes) -> list[Step]:
     blocks = parse_blocks(b"".join(kernel.blocks().values()), "test")
-    return Walk(symbols.parse(kernel.symbols()), "e1000_intr").through(
-        visits(path, blocks, "test")
-    )
+    return Walk(symbols.parse(kernel.symbols()), "e1000_intr").through(visits(path, blocks, "test"))
 
 
 def contexts(steps: list[Step]) -> dict[str, int]:
@@ -96,9 +96,7 @@ def test_a_call_that_never_returns_as_a_call_does_no_harm(kernel: Kernel) -> Non
     assert found["receive call"] == 12 + 6 + 40 + 5 + 3
 
 
-def test_a_string_instruction_that_a_tick_stops_counts_once(
-    kernel: Kernel, tmp_path: Path
-) -> None:
+def test_a_string_instruction_that_a_tick_stops_counts_once(kernel: Kernel, tmp_path: Path) -> None:
     whole = kernel.visit("memset", 3, REP, offset=64, filled=40)
     rest = kernel.visit("memset", 1, REP, offset=64 + 8, filled=24)
     found = Summary.of(
@@ -125,6 +123,32 @@ def test_a_cut_block_counts_what_ran(kernel: Kernel, tmp_path: Path) -> None:
     found = Summary.of(counted(tmp_path, kernel, [packet(kernel, within=[block])]))
     assert found.typical.own == sum(OWN.values()) + 4
     assert found.typical.taken().device == 1
+
+
+def test_a_packet_that_the_receive_call_drops_is_no_packet_whose_end_is_unseen(
+    kernel: Kernel, tmp_path: Path
+) -> None:
+    """As with a wrong checksum that is found while the payload is copied."""
+    visits_before_the_copy = len(packet(kernel)) // VISIT.size - 4
+    path = [
+        cut_off(packet(kernel), visits_before_the_copy),
+        kernel.visit("udp_recvmsg", 6, CALL, offset=64),
+        kernel.visit("kfree_skb_reason", 9, RETURN),
+        kernel.visit("__schedule", 40),
+        kernel.visit("do_idle", 9, CALL, offset=64),
+    ]
+    found = Summary.of(counted(tmp_path, kernel, [b"".join(path)]))
+    assert (found.delivered, found.freed_by) == (0, {"udp_recvmsg": 1})
+    assert found.typical.by_part["receive_and_free"] == OWN["receive_and_free"] + 9
+
+
+def test_an_exception_of_other_work_is_not_the_packets(kernel: Kernel, tmp_path: Path) -> None:
+    fault = [kernel.visit("asm_exc_page_fault", 9), kernel.visit("native_irq_return_iret", 1, IRET)]
+    start, *rest = tick(kernel)
+    own = Summary.of(counted(tmp_path / "own", kernel, [packet(kernel, within=fault)]))
+    other = [packet(kernel, within=[start, *fault, *rest])]
+    assert own.faults == 1
+    assert Summary.of(counted(tmp_path / "other", kernel, other)).faults == 0
 
 
 def test_a_dropped_packet_names_who_gave_it_up(kernel: Kernel, tmp_path: Path) -> None:
@@ -165,9 +189,7 @@ def test_a_cause_is_known_by_a_function_that_ran_more_or_less(
     assert words in cause(found)
 
 
-def test_a_cause_that_is_not_known_is_told_by_its_functions(
-    kernel: Kernel, tmp_path: Path
-) -> None:
+def test_a_cause_that_is_not_known_is_told_by_its_functions(kernel: Kernel, tmp_path: Path) -> None:
     paths = [packet(kernel), packet(kernel), packet(kernel, hook=30)]
     found = Summary.of(counted(tmp_path, kernel, paths))
     assert found.variants[1].cause == "redirect_udp [redirect_nf] +30"

@@ -22,6 +22,7 @@ from testbed.analysis.counting.contexts import (
     Step,
 )
 from testbed.analysis.counting.contexts import OTHER as OTHER_WORK
+from testbed.analysis.counting.contexts import RECEIVE as RECEIVE_CALL
 from testbed.model.symbols import bare
 
 TO_SOCKET, RECEIVE, IN_PROGRAM = "interrupt_to_socket", "receive_and_free", "program"
@@ -43,7 +44,8 @@ FREED = ("kfree_skb_reason", "kfree_skb", "__kfree_skb", "consume_skb", "kfree_s
 @dataclass(frozen=True, slots=True)
 class Life:
     """Steps [start, end) of a stretch; `socket` is where the datagram is queued, None if it never
-    was. `freed_by` then names the function that gave the packet up, None where none is seen.
+    was. `freed_by` names the function that gave up a packet which the program never had, None
+    where none is seen.
     """
 
     start: int
@@ -67,18 +69,13 @@ def cut(steps: Sequence[Step], *, whole: bool = True) -> Life | None:
         return None
     start = next(at for at, one in enumerate(steps) if one.interrupt == number)
     socket = _first(steps, start, lambda one: one.entry and bare(one.function) == QUEUED)
-    if socket is not None:
-        program = _first(steps, socket, lambda one: one.context.name == PROGRAM)
-        if program is not None:
-            end = _first(steps, program, lambda one: one.entry and one.function == SYSCALL)
-            if end is None and not whole:
-                return None
-            return Life(start, socket, len(steps) if end is None else end, None, True)
-        return Life(start, socket, _left(steps, start), None, False) if whole else None
+    asks = None if socket is None else _asks_again(steps, socket)
+    if socket is not None and asks is not None:
+        return Life(start, socket, asks, None, True) if whole or asks < len(steps) else None
     if not whole:
         return None
-    end = _left(steps, start)
-    return Life(start, None, end, _freed_by(steps[start:end]), False)
+    end = _left(steps, start) if socket is None else _asleep(steps, socket)
+    return Life(start, socket, end, _freed_by(steps[socket or start : end]), False)
 
 
 def part_of(life: Life, at: int, step: Step) -> str:
@@ -103,6 +100,24 @@ def _left(steps: Sequence[Step], start: int) -> int:
     """Return where the interrupt and its softirqs are left for good."""
     busy = (INTERRUPT, SOFTIRQ, BACKLOG)
     return 1 + max(at for at in range(start, len(steps)) if steps[at].context.name in busy)
+
+
+def _asks_again(steps: Sequence[Step], socket: int) -> int | None:
+    """Return where the program, which has the datagram, asks for the next; None if it never ran."""
+    program = _first(steps, socket, lambda one: one.context.name == PROGRAM)
+    if program is None:
+        return None
+    end = _first(steps, program, lambda one: one.entry and one.function == SYSCALL)
+    return len(steps) if end is None else end
+
+
+def _asleep(steps: Sequence[Step], socket: int) -> int:
+    """Return where the receive call sleeps again, which gave the program nothing."""
+    call = _first(steps, socket, lambda one: one.context.name == RECEIVE_CALL)
+    if call is None:
+        return _left(steps, socket)
+    end = _first(steps, call, lambda one: one.context.name == SCHEDULER)
+    return len(steps) if end is None else end
 
 
 def _freed_by(steps: Sequence[Step]) -> str | None:

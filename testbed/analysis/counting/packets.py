@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from testbed.analysis.counting.blocks import visits
-from testbed.analysis.counting.contexts import Walk
-from testbed.analysis.counting.life import OUTSIDE, OWN, PARTS, Life, cut, part_of
+from testbed.analysis.counting.contexts import FAULT, Walk
+from testbed.analysis.counting.life import OUTSIDE, OWN, PARTS, WAKE_UP, Life, cut, part_of
 from testbed.analysis.counting.raw import Counted
 from testbed.model.symbols import UNNAMED
 
@@ -44,7 +44,7 @@ class Path:
 
     `recorded` is the instructions of the whole stretch, summed from the record alone. `parts_of`
     has a part for each step, so that cache lines, which differ from packet to packet, can be put
-    to theirs.
+    to theirs. `faults`: whether an exception stopped the packet's own work; another task's do not.
     """
 
     life: Life
@@ -135,6 +135,9 @@ class Reader:
         for (part, _, _), taken in places.items():
             by_part[part] += taken.instructions
         recorded = sum(step.visit.instructions for step in steps) - walked.resumed
-        faults = any(step.context.name == "fault" for step in steps[life.start : life.end])
+        within = zip(parts[life.start :], steps[life.start + 1 : life.end], strict=False)
+        faults = any(
+            step.context.name == FAULT and before in (*OWN, WAKE_UP) for before, step in within
+        )
         own = sum(by_part[part] for part in OWN)
         return Path(life, places, recorded, parts, own, by_part, faults)

@@ -67,13 +67,13 @@ def delivery(run: CountRun) -> list[Finding]:
     found = []
     for one in run.receipts:
         lives = [packet.path.life for packet in one.summary.packets]
-        dropped = [life for life in lives if life.socket is None]
+        dropped = [one for one in lives if one.socket is None or one.freed_by is not None]
         unseen = sum(not life.delivered for life in lives) - len(dropped)
         if dropped:
             by = dict.fromkeys(life.freed_by for life in dropped if life.freed_by)
             found.append(of_arm(one.arm).finding(
                 "delivery", _by_share(len(dropped), lives),
-                f"{len(dropped):,} of {len(lives):,} packets never reached the socket"
+                f"{len(dropped):,} of {len(lives):,} packets never reached the program"
                 + (f": given up by {', '.join(by)}" if by else ""),
                 Evidence(quantity="packets dropped", observed=len(dropped), bound="0"),
                 advice="A packet that is dropped has a shorter life: it must not be set beside "
