@@ -112,7 +112,9 @@ class Walk:
         if previous is not None and previous.block.irets:
             again = self._leave_interrupt(visit)
         if block.user:
-            self._in_program(visit)
+            if previous is None or not previous.block.user:
+                self._begin_program()
+            self._add(visit, "(program)", False, visit.instructions)
             return
         name, plain, entry = self._named(block.address)
         self._return_to(block.address)
@@ -132,13 +134,12 @@ class Walk:
         step = Step(visit, name, entry, self._context, self._task, self._interrupt, ran)
         self.steps.append(step)
 
-    def _in_program(self, visit: Visit) -> None:
+    def _begin_program(self) -> None:
         """A program runs: of the task that was switched to; its kernel stack is empty."""
         self._stack.clear()
         self._interrupt = 0
         self._context = Context(PROGRAM if self._base.name == RECEIVE else OTHER)
         self._nameless.append((self._context, PROGRAM))
-        self._add(visit, "(program)", False, visit.instructions)
 
     def _named(self, address: int) -> tuple[str, str, bool]:
         known = self._names.get(address)
