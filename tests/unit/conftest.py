@@ -33,9 +33,7 @@ def bench_line(
     monkeypatch.setattr(Machines, "accelerator", lambda _: Accelerator("emulation", "no KVM"))
     monkeypatch.setattr(host_facts, "collect", lambda _: {"schema": 1})
     monkeypatch.setattr("testbed.cli.measuring.render", lambda *_: None)
-    monkeypatch.setattr(
-        "testbed.verbs.measuring.experiment.run_gate", lambda *_: None
-    )  # test_oracle_lab
+    monkeypatch.setattr("testbed.verbs.measuring.experiment.run_gate", lambda *_: None)
     monkeypatch.setattr(HostReadings, "of", lambda _: HostReadings({}, {}))
     monkeypatch.setattr(Guest, "start_agent", lambda _: None)  # the pretended one is there
     running = {"client": "running", "server": "running"}

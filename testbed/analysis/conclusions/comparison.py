@@ -15,13 +15,13 @@ Two arms that were sent at different rates have no ratio where the rates alone w
 the smallest effect: that is "no answer". Several comparisons of hooks are judged together (Holm).
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from itertools import combinations
 from math import ceil, log
 
 from testbed.analysis.findings import Finding, Verdict, about_comparison
-from testbed.analysis.measures.cost import cost_of
+from testbed.analysis.measures.cost import costs_by_block
+from testbed.analysis.measures.pairs import all_pairs
 from testbed.analysis.measures.rates import cost_follows_rate, rates_apart
 from testbed.analysis.reading.records import Arm, Run
 from testbed.analysis.statistics.intervals import (
@@ -111,7 +111,7 @@ def compare(run: Run, findings: tuple[Finding, ...]) -> tuple[Comparison, ...]:
     suspects = {f.scope.arm for f in findings if f.verdict is Verdict.SUSPECT}
     follows = cost_follows_rate(run)
     pairs: list[_Judged] = []
-    for pair in _pairs(run.arms):
+    for pair in all_pairs(run.arms):
         void = bool(excluded.keys() & {arm.name for arm in pair})
         rates = None if void else rates_apart(run, pair, follows)
         ratio = None if void or rates else _ratio(pair, costs, run.boot_by_block)
@@ -166,22 +166,6 @@ def aa_comparison(comparisons: tuple[Comparison, ...]) -> Comparison | None:
     return next((c for c in comparisons if c.control_kind == "again" and c.ratio), None)
 
 
-def deciding_pairs(arms: tuple[Arm, ...]) -> list[tuple[Arm, Arm]]:
-    """(reference, arm) of the ratios a run is made for: hook against hook in one class or, when
-    there is no such pair, hook against no hook. No controls, and no exhibits: they are never
-    compared."""
-    pairs = [p for p in _pairs(arms) if not any(arm.control_kind or arm.exhibit for arm in p)]
-    return [p for p in pairs if not p[0].is_baseline] or pairs
-
-
-def costs_by_block(run: Run, arm: str) -> dict[int, float]:
-    return {
-        trial.block: cost.cost_us
-        for trial in run.trials_of(arm)
-        if (cost := cost_of(trial)) is not None and cost.cost_us is not None
-    }
-
-
 def verdict_on(ratio: Ratio | None, confidence: float = CONFIDENCE) -> str:
     """An interval within 5 % of 1 is "no difference larger than x %", x its farther end, rounded
     up; otherwise one that leaves out 1 is "lower" or "higher"; otherwise it is inconclusive.
@@ -220,21 +204,3 @@ def _detectable(ratio: Ratio | None, noise: float | None) -> tuple[float | None,
     sd_log, source = (ratio.sd_log, OBSERVED) if noise is None else (noise, AA_PAIR)
     mde = minimum_detectable_effect(sd_log, ratio.units)
     return (None, "") if mde is None else (mde, source)
-
-
-def _pairs(arms: tuple[Arm, ...]) -> Iterator[tuple[Arm, Arm]]:
-    """(reference, arm): hook against hook, each hook against no hook, and then the controls."""
-    measured = [arm for arm in arms if not arm.control_kind]
-    hooks = [arm for arm in measured if not arm.is_baseline]
-    baselines = [arm for arm in measured if arm.is_baseline]
-    for reference, arm in combinations(hooks, 2):
-        if arm.semantic_class == reference.semantic_class:
-            yield reference, arm
-    for reference in baselines:
-        for arm in hooks:
-            yield reference, arm
-    for arm in arms:
-        if arm.control_kind == "again":
-            yield from ((original, arm) for original in measured if original.name == arm.control_of)
-        elif arm.control_kind == "unmatched":
-            yield from ((reference, arm) for reference in baselines)

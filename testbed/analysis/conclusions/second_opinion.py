@@ -2,8 +2,8 @@
 """Does the host's clock order two arms as the guest's does? Where not, a page has to say so.
 
 The guest counts what its CPUs did not idle; the host counts how long it ran the threads of these
-CPUs (accounting.py). Neither knows of the other. Where both find the same arm dearer, that is no
-artefact of one clock; where they do not, the headline rests on which of them one believes.
+CPUs (`other_instruments`). Neither knows of the other. Where both find the same arm dearer, that is
+no artefact of one clock; where they do not, the headline rests on which of them one believes.
 """
 
 from dataclasses import dataclass

@@ -7,7 +7,7 @@ from few blocks, and stopping at the first narrow one picks the moments at which
 come out small. Simulated with 5 to 40 blocks, the 95 % interval then covers 92 % where the worst
 SD meets the target. So a run stops when it was narrow enough after some block, from the fifth on,
 and is so still, three or more blocks later: then the interval covers 93.5 % at worst.
-(tests/unit/analysis/conclusions/test_until_precise.py simulates it; docs/measuring.md has the numbers.)
+(Its unit test simulates that; docs/measuring.md has the numbers.)
 """
 
 from collections.abc import Sequence

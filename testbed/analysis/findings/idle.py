@@ -17,7 +17,7 @@ ENOUGH = 2
 def idle_unlike(run: Run) -> list[Finding]:
     """An arm that works while nothing is sent, and rests in the traffic, would seem cheap.
 
-    Its idle rate times the traffic's time is taken off its cost (testbed/analysis/measures/cost.py).
+    Its idle rate times the traffic's time is taken off its cost (analysis/measures/cost.py).
     """
     baseline = next((arm for arm in run.arms if arm.is_baseline and not arm.control_kind), None)
     usual = _idle(run, baseline.name) if baseline else []

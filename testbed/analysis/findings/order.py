@@ -13,9 +13,10 @@ from testbed.analysis.findings.finding import (
     of,
     of_arm,
 )
-from testbed.analysis.measures.cost import cost_of
+from testbed.analysis.measures.cost import costs_by_block
+from testbed.analysis.measures.pairs import hook_pairs
 from testbed.analysis.measures.rates import cost_follows_rate, rates_apart
-from testbed.analysis.reading.records import Arm, Run
+from testbed.analysis.reading.records import Run
 from testbed.analysis.statistics.intervals import Ratio, paired_ratio
 from testbed.analysis.statistics.precision import half_width
 
@@ -124,15 +125,17 @@ def _planned_boots(run: Run) -> list[Finding]:
 
 def replication(run: Run) -> list[Finding]:
     counted = [arm for arm in run.arms if not arm.exhibit]
-    blocks = {arm.name: len(_costs(run, arm.name)) for arm in counted}
+    blocks = {arm.name: len(costs_by_block(run, arm.name)) for arm in counted}
     if not counted:  # exhibits alone: whether they have a cost or not
         blocks = {arm.name: len(run.trials_of(arm.name)) for arm in run.arms}
     found = [*_blocks(run, blocks)]
     follows = cost_follows_rate(run)
-    for reference, arm in _headlines(run.arms):
+    for reference, arm in hook_pairs(run.arms):
         if rates_apart(run, (reference, arm), follows):
             continue  # no ratio is printed, and more blocks would not make one
-        ratio = paired_ratio(_costs(run, arm.name), _costs(run, reference.name), run.boot_by_block)
+        ratio = paired_ratio(
+            costs_by_block(run, arm.name), costs_by_block(run, reference.name), run.boot_by_block
+        )
         if ratio is None or ratio.block_count < BLOCKS_INVALID:
             continue
         width = half_width(ratio)
@@ -178,7 +181,9 @@ def aa(run: Run) -> list[Finding]:
     for arm in run.arms:
         if arm.control_kind != "again":
             continue
-        ratio = paired_ratio(_costs(run, arm.name), _costs(run, arm.control_of), run.boot_by_block)
+        ratio = paired_ratio(
+            costs_by_block(run, arm.name), costs_by_block(run, arm.control_of), run.boot_by_block
+        )
         if ratio is None:
             found.append(of_arm(arm.name).unknown("aa", "a ratio of the arm over itself"))
         elif ratio.low is not None and ratio.high is not None and not _holds_one(ratio):
@@ -202,20 +207,6 @@ def aa(run: Run) -> list[Finding]:
 
 def _holds_one(ratio: Ratio) -> bool:
     return ratio.low is None or ratio.high is None or ratio.low <= 1 <= ratio.high
-
-
-def _costs(run: Run, arm: str) -> dict[int, float]:
-    return {
-        trial.block: cost.cost_us
-        for trial in run.trials_of(arm)
-        if (cost := cost_of(trial)) is not None and cost.cost_us is not None
-    }
-
-
-def _headlines(arms: tuple[Arm, ...]) -> list[tuple[Arm, Arm]]:
-    """(reference, arm) of hook against hook, as in comparison.py: of one class, no controls."""
-    hooks = [a for a in arms if not (a.is_baseline or a.control_kind or a.exhibit)]
-    return [(a, b) for a, b in combinations(hooks, 2) if a.semantic_class == b.semantic_class]
 
 
 ORDER_CHECKS = (

@@ -12,9 +12,6 @@ from dataclasses import dataclass
 from testbed.model.errors import ParseError
 from testbed.model.numbers import looks_like_a_number, whole
 
-USER_HZ = 100
-"""Ticks a second in /proc/stat on every Linux architecture we run on (sysconf(_SC_CLK_TCK))."""
-
 STAT_COLUMNS = (
     "user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal", "guest", "guest_nice",
 )  # fmt: skip

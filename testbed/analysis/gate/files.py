@@ -27,7 +27,7 @@ from testbed.packets.recognition import Recognition
 from testbed.packets.reference import packed
 
 SCHEMA = 2
-"""In schema 1, before November 2026, rounds have no counters (`oracle_first_schema`)."""
+"""In schema 1, before November 2026, rounds have no counters (`first_schema.py`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from math import sqrt
 
 from testbed.analysis.measures.cpu_clock import clock_fault
-from testbed.analysis.reading.records import Trial
+from testbed.analysis.reading.records import Run, Trial
 from testbed.analysis.reading.trial_records import Snap
 from testbed.model.cpu_time import USER_HZ
 
@@ -111,3 +111,12 @@ def _why_not(trial: Trial, idle: Busy | None) -> str:
     if idle is None:
         return "no idle window was recorded"
     return clock_fault(trial.server) if trial.server else ""
+
+
+def costs_by_block(run: Run, arm: str) -> dict[int, float]:
+    """The cost of each of the arm's trials in µs, by block; a trial without one is left out."""
+    return {
+        trial.block: cost.cost_us
+        for trial in run.trials_of(arm)
+        if (cost := cost_of(trial)) is not None and cost.cost_us is not None
+    }

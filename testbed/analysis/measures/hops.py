@@ -2,9 +2,9 @@
 """The places at which a trial's packets were counted, from the client's socket to the program.
 
 Each hop has the number of *data* packets there, and what was taken off to get it: control
-datagrams, answers, ARP (frames.py). The client's counters stand before START and after END_ACK;
-the server's stand between START (its first copy, which was answered) and END, and the hook's
-before the one and after the other.
+datagrams, answers, ARP (`data_packets`). The client's counters stand before START and after
+END_ACK; the server's stand between START (its first copy, which was answered) and END, and the
+hook's before the one and after the other.
 """
 
 from collections.abc import Callable

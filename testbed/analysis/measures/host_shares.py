@@ -8,10 +8,8 @@ from collections.abc import Mapping
 
 from testbed.analysis.reading.records import Trial
 from testbed.analysis.reading.trial_records import HostReading
-from testbed.model.cpu_time import USER_HZ
-
-BUSY = ("user", "nice", "system", "irq", "softirq")
-"""Of the host's /proc/stat; user and nice hold what guests use."""
+from testbed.model import cpu_time
+from testbed.model.cpu_time import BUSY, USER_HZ, waiting_share
 
 
 def steal_share(trial: Trial) -> float | None:
@@ -38,7 +36,7 @@ def wait_share(trial: Trial) -> float | None:
     waited_ns = _moved(before.vcpu_wait_ns, after.vcpu_wait_ns, "server")
     if waited_ns is None:
         return None
-    return waited_ns / 1e9 / (wall_s * len(trial.server.after.stat.cpus))
+    return waiting_share(waited_ns, wall_s, len(trial.server.after.stat.cpus))
 
 
 def host_steal_share(trial: Trial) -> float | None:
@@ -65,9 +63,9 @@ def other_cpus(trial: Trial) -> float | None:
     busy = [_moved(before.stat.total, after.stat.total, column) for column in BUSY]
     if None in busy:
         return None
-    busy_s = sum(ticks for ticks in busy if ticks is not None) / USER_HZ
+    busy_ticks = sum(ticks for ticks in busy if ticks is not None)
     ours_ns = sum(ns for ns in ours if ns is not None) + after.own_cpu_ns - before.own_cpu_ns
-    return (busy_s - ours_ns / 1e9) / wall_s
+    return cpu_time.other_cpus(busy_ticks, ours_ns, wall_s)
 
 
 def _window(trial: Trial) -> tuple[HostReading, HostReading, float] | None:

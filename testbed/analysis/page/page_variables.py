@@ -60,7 +60,7 @@ def view_of(
         "more_void": max(0, len(void) - MOST_COMPARISONS),
         "trials": [_trial(run, trial, excluded) for trial in run.trials],
         "ledger": ledger_table(run),
-        "oracle": gate_table(run),
+        "gate": gate_table(run),
         "instruments": instrument_table(run, findings),
         "order_notes": _order_notes(run, comparisons, said),
         "badges": badges(run, findings),

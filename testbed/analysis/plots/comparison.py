@@ -53,11 +53,6 @@ def shortened(title: str, length: int = LONGEST_TITLE) -> str:
     return title if len(title) <= length else title[: length - 1] + "\u2026"
 
 
-def ordered(run: Run) -> tuple[Arm, ...]:
-    """The arm without a hook first, then as planned."""
-    return tuple(sorted(run.arms, key=lambda arm: not arm.is_baseline))
-
-
 @styled
 def draw_comparison(
     run: Run,
@@ -74,7 +69,7 @@ def draw_comparison(
     where there is something to compare. `warning` is written over the chart, in words, for the
     file may travel without its page.
     """
-    arms = ordered(run)
+    arms = run.ordered_arms
     costs = {arm.name: costs_by_block(run, arm.name) for arm in arms}
     if not any(costs.values()):
         return ()

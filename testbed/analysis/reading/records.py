@@ -177,8 +177,8 @@ class Run:
     """Files that are not as the manifest's checksums say: changed, or gone."""
     added: tuple[str, ...] = ()
     """Files among the measured ones that the manifest does not list."""
-    oracle: Mapping[str, GateOutcome] = field(default_factory=dict)
-    """What the same-work gate found, by arm; those that were not put through it are missing."""
+    gate: Mapping[str, GateOutcome] = field(default_factory=dict)
+    """What the gate found, by arm; those that were not put through it are missing."""
     problems: tuple[str, ...] = ()
     """Files of the run itself, not of a trial, that cannot be read."""
     load: tuple[LoadTry, ...] = ()
@@ -199,6 +199,11 @@ class Run:
         firsts = [boot.block for boot in self.boots]
         numbers = range(1, len(self.blocks) + 1)
         return {n: sum(n >= first for first in firsts) for n in numbers} if firsts else {}
+
+    @property
+    def ordered_arms(self) -> tuple[Arm, ...]:
+        """The arm without a hook first, then as planned."""
+        return tuple(sorted(self.arms, key=lambda arm: not arm.is_baseline))
 
     def arm(self, name: str) -> Arm:
         return next(arm for arm in self.arms if arm.name == name)

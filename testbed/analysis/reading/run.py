@@ -58,7 +58,7 @@ def load_run(path: Path) -> Run:
                 )
             )
     config = plan.find("config")
-    oracle, problems = _oracle(path, [arm.name for arm in arms])
+    gate, problems = _gate(path, [arm.name for arm in arms])
     return Run(
         run_id=str(manifest.get("run_id") or "") or path.resolve().name,
         complete=bool(manifest),
@@ -74,7 +74,7 @@ def load_run(path: Path) -> Run:
         facts=_facts(path),
         edited=edited_files(path, manifest),
         added=_added(path, manifest),
-        oracle=oracle,
+        gate=gate,
         problems=problems,
         load=_load(plan),
         probes=_probes(path, arms),
@@ -85,7 +85,7 @@ def load_run(path: Path) -> Run:
     )
 
 
-def _oracle(path: Path, arms: Sequence[str]) -> tuple[dict[str, GateOutcome], tuple[str, ...]]:
+def _gate(path: Path, arms: Sequence[str]) -> tuple[dict[str, GateOutcome], tuple[str, ...]]:
     """What the gate found by arm, and the problems of files that cannot be read."""
     found: dict[str, GateOutcome] = {}
     problems = []

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Commands on this computer: the only place that starts local processes.
 
-Commands are lists, never shell text. What needs the virtual machines' account
-(`testbed.edge.computer.account`) is prefixed there; here a command is just run. Their words are read by
-programs, so every command speaks English, whatever the user's language is.
+Commands are lists, never shell text. What needs the virtual machines' account (`account.py`) is
+prefixed there; here a command is just run. Their words are read by programs, so every command
+speaks English, whatever the user's language is.
 """
 
 import contextlib

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from testbed.model import cpu_time
 from testbed.model.host_bounds import OTHER_CPUS, waiting_bound
 
 MARGIN = 0.8
@@ -21,9 +22,7 @@ IDLE_SHARE = 0.20
 """Of the host's CPUs. Where two machines left 17 % (3,600 packets/s on two cores) the waits were at
 the bound; where they left 29 % (2,450) they were at half of it, and the cost no longer followed the
 rate."""
-_BUSY = ("user", "nice", "system", "irq", "softirq")
 _COLUMNS = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
-_USER_HZ = 100
 
 
 @dataclass(frozen=True)
@@ -69,12 +68,14 @@ class HostLoad:
     @classmethod
     def between(cls, before: Mapping[str, Any], after: Mapping[str, Any]) -> "HostLoad":
         """Work it out from the readings as the traffic began and as it had ended."""
-        wall_ns = (sum(after["monotonic_ns"]) - sum(before["monotonic_ns"])) / 2
-        if wall_ns <= 0:
+        wall_s = (sum(after["monotonic_ns"]) - sum(before["monotonic_ns"])) / 2e9
+        if wall_s <= 0:
             return cls()
         cpus = [name for name, _ in _threads(after, "server", "CPU ")]
         waited_ns = _moved(before, after, "server", "wait_ns", "CPU ")
-        waiting = waited_ns / wall_ns / len(cpus) if cpus and waited_ns is not None else None
+        waiting = None
+        if cpus and waited_ns is not None:
+            waiting = cpu_time.waiting_share(waited_ns, wall_s, len(cpus))
         bound = waiting_bound(kvm=cpus[0].endswith("KVM"), cpu_count=len(cpus)) if cpus else None
         if not before.get("stat") or not after.get("stat"):
             return cls(waiting, bound)
@@ -86,8 +87,8 @@ class HostLoad:
         if None in ours:
             return cls(waiting, bound, idle)
         ours_ns = sum(ns or 0 for ns in ours) + after["own_cpu_ns"] - before["own_cpu_ns"]
-        busy_ns = sum(ticks[name] for name in _BUSY) * 1e9 / _USER_HZ
-        return cls(waiting, bound, idle, (busy_ns - ours_ns) / wall_ns)
+        busy_ticks = sum(ticks[name] for name in cpu_time.BUSY)
+        return cls(waiting, bound, idle, cpu_time.other_cpus(busy_ticks, ours_ns, wall_s))
 
 
 def _threads(reading: Mapping[str, Any], role: str, start: str = "") -> list[tuple[str, Any]]:

@@ -16,7 +16,7 @@ import testbed
 from testbed.edge.computer import host
 from testbed.edge.files.store import RunDir
 from testbed.edge.guests.guest import Guest
-from testbed.lab.machines import host_facts as hostfacts
+from testbed.lab.machines import host_facts
 from testbed.lab.machines.machines import Machines
 from testbed.model.arm import Arm
 from testbed.model.config import Config
@@ -80,9 +80,9 @@ class Recording:
         clock = time.monotonic()
         if not (self.resumed and before.exists()):
             with ThreadPoolExecutor(1) as beside:
-                host_facts = beside.submit(hostfacts.collect, self.machines)
+                facts = beside.submit(host_facts.collect, self.machines)
                 self._facts("before")
-                self.run_dir.write_json("facts/host.json", host_facts.result())
+                self.run_dir.write_json("facts/host.json", facts.result())
         loop = time.monotonic()
         yield
         loop_s = time.monotonic() - loop

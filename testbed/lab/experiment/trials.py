@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The experiment: for each block, for each arm, one trial.
 
-This page is the method. What each step runs is in `instruments` and in the arm's
+This page is the method. What each step runs is in `guests/jobs.py` and in the arm's
 manifest; whatever a step starts, the step itself promises to undo.
 """
 

@@ -260,7 +260,7 @@ def test_status_loads_nothing_to_change_machines_with(checkout: Path) -> None:
     assert loaded(checkout, "status") & {"pydantic", "fabric", "paramiko"} == set()
     there = loaded(checkout, "status", modules="testbed.")
     assert "testbed.edge.hypervisor.libvirt" in there
-    mine = {"testbed.lab.machines", "testbed.edge.guests.guest", "testbed.model.config"}
+    mine = {"testbed.lab.machines.machines", "testbed.edge.guests.guest", "testbed.model.config"}
     assert there & mine == set()
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Arms in plain Python, good and bad; `oracle_stack` puts them in front of a network stack.
+"""Arms in plain Python, good and bad; `gate_stack` puts them in front of a network stack.
 
 An arm gets a packet from the IP header on, and what follows it in the frame; it returns the
 packet, or None for one that it drops, or a list of them.

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files below golden/ that hold what is expected, word for word.
 
-`GOLDEN=write pytest tests/unit/cli/test_error_messages.py` writes them anew; `git diff` then shows what
-a change does to what people read.
+`GOLDEN=write pytest tests/unit/cli/test_error_messages.py` writes them anew; `git diff` then shows
+what a change does to what people read.
 """
 
 import os

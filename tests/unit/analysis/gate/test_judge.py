@@ -54,7 +54,7 @@ def number(title: str) -> int:
 
 def findings(outcome: GateOutcome | None, name: str = "arm") -> list[Finding]:
     run: Any = SimpleNamespace(
-        arms=[SimpleNamespace(name=name)], oracle={} if outcome is None else {name: outcome}
+        arms=[SimpleNamespace(name=name)], gate={} if outcome is None else {name: outcome}
     )
     return same_work(run)
 

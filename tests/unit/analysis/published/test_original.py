@@ -8,7 +8,7 @@ from testbed.analysis.conclusions.opening import opening
 from testbed.analysis.findings import Verdict, check_run, worst
 from testbed.analysis.formats.mpstat import COLUMNS, Row
 from testbed.analysis.page.report import render_report
-from testbed.analysis.published import claim as as_published
+from testbed.analysis.published import claim
 from testbed.analysis.published.original import published_run, ticks_of
 from testbed.analysis.reading.records import Run
 
@@ -56,11 +56,11 @@ def test_the_published_tables_fail_and_give_no_ratio(published: Run) -> None:
 
 
 def test_the_published_three_times_appears_with_what_makes_it_void(published: Run) -> None:
-    (claim,) = as_published.view(published, check_run(published), overlay=False)
-    assert "20 % of 400 %" in claim.claim.replace("\u00a0", " ")
-    assert "“3.1 times as efficient”" in claim.claim
-    assert [(r.delivered, r.offered) for r in claim.readings] == [(71_093, None), (5, None)]
-    void = " ".join(claim.void)
+    (said,) = claim.view(published, check_run(published), overlay=False)
+    assert "20 % of 400 %" in said.claim.replace("\u00a0", " ")
+    assert "“3.1 times as efficient”" in said.claim
+    assert [(r.delivered, r.offered) for r in said.readings] == [(71_093, None), (5, None)]
+    void = " ".join(said.void)
     assert "delivery" in void
     assert "71,093" in void
 

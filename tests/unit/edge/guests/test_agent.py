@@ -21,14 +21,12 @@ from testbed.model.errors import NoAnswer
 from tests import PROJECT
 from tests.unit.factories.agent_pipes import Pipes
 
-PROGRAM = PROJECT / "guest/agent.py"
-
 
 @pytest.fixture
 def agent(tmp_path: Path) -> Iterator[Agent]:
     """An agent that runs."""
     process = subprocess.Popen(
-        [sys.executable, str(PROGRAM)], env={**os.environ, "TMPDIR": str(tmp_path)},
+        [sys.executable, PROJECT / "guest/agent.py"], env={**os.environ, "TMPDIR": str(tmp_path)},
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     talk = Agent("server", Pipes(process)).start(timeout_s=20)

@@ -17,7 +17,7 @@ from testbed.edge.files.store import RunDir
 from testbed.edge.output.terminal import Terminal
 from testbed.lab.experiment.host_readings import HostReadings
 from testbed.lab.experiment.trials import Experiment
-from testbed.lab.guests import jobs as instruments
+from testbed.lab.guests import jobs
 from testbed.model import arm as arms
 from testbed.model.arm import Arm
 from testbed.model.config import Config
@@ -194,16 +194,16 @@ def test_the_servers_and_the_clients_words(tmp_path: Path) -> None:
 def test_jobs_are_in_their_place_and_have_a_limit() -> None:
     """If this computer dies, nothing runs on in the guests for ever."""
     config = Config()
-    jobs = [instruments.server(config), instruments.client(config, ("10.0.0.1", 9), 10000, 1),
-            instruments.mpstat()]  # fmt: skip
-    requests = [job.request() for job in jobs]
+    started = [jobs.server(config), jobs.client(config, ("10.0.0.1", 9), 10000, 1),
+               jobs.mpstat()]  # fmt: skip
+    requests = [job.request() for job in started]
     assert [request["until"] for request in requests] == ["ready", "end", "start"]
     assert [request["namespace"] for request in requests] == ["sslab-ns", "", ""]
     assert [request["stop_signal"] for request in requests] == ["TERM", "TERM", "INT"]
     assert [request["output"] for request in requests] == [
         f"/run/testbed/trial/{name}" for name in ("server.txt", "client.txt", "mpstat.json")
     ]
-    assert all(0 < job.limit_s <= 900 for job in jobs)
+    assert all(0 < job.limit_s <= 900 for job in started)
 
 
 def test_the_declared_windows_are_waited_for(tmp_path: Path, waited: list[float]) -> None:
