@@ -61,7 +61,7 @@ def datagrams(message: Message, payload_bytes: int, seed: int) -> list[memoryvie
 
 @dataclass(slots=True)
 class Sending:
-    """What the paced loop did. Times are CLOCK_MONOTONIC, ns; `sent_ns` is 0 where send failed."""
+    """The paced loop's result. Times: CLOCK_MONOTONIC, ns; `sent_ns` is 0 where send failed."""
 
     deadlines_ns: "array[int]"  # after `started_ns`
     sent_ns: "array[int]"  # just before each send

@@ -98,7 +98,7 @@ def uptime_s() -> float | None:
 
 
 def output_of(*command: str, unavailable: dict[str, str], timeout_s: float = 5.0) -> str | None:
-    """What a command prints. None if it is missing, fails or hangs; `unavailable` then says why.
+    """Return a command's output. None if it is missing, fails or hangs; `unavailable` says why.
 
     A command that fails in part (dpkg-query: one name of many unknown) still gives what it printed.
     """

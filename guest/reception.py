@@ -69,7 +69,7 @@ class Trial:
         return Message(kind, self.number, self.token, sequence)
 
     def end_acknowledgement(self) -> bytes:
-        """What the client is told about its trial."""
+        """The account of its trial that the client is given."""
         unique = self.unique
         counts = Counts(
             received=unique + self.duplicates,

@@ -30,7 +30,7 @@ class Readings:
     vcpu_us: float | None
     """Host time of the server's virtual CPUs per delivered packet, CPU-µs."""
     mpstat_busy_pct: float | None
-    """Of one CPU, over the traffic."""
+    """Per cent of one CPU, over the traffic."""
     net_rx_per_packet: float | None
     """NET_RX softirqs for each frame that the server's NIC received; veth's backlog adds some."""
     packets_per_interrupt: float | None

@@ -61,7 +61,7 @@ def causes_of(trial: Trial, start: str, end: str) -> tuple[Cause, ...]:
 
 
 def device_losses(trial: Trial) -> dict[str, int | None]:
-    """What the server's NIC, backlog and veth dropped; None where it was not recorded."""
+    """Return the drops of the server's NIC, backlog and veth; None where they were not recorded."""
     nic = _nic(trial)
     known = [count for count in nic.values() if count is not None]
     veth = [*_veth_tx(trial).values(), *_veth_rx(trial).values()]
@@ -75,7 +75,7 @@ def device_losses(trial: Trial) -> dict[str, int | None]:
 
 
 def link_drops(trial: Trial) -> int | None:
-    """Of the server's end of the virtual link, on the host, while the client sent."""
+    """Return the drops at the server's end of the link, on the host, while the client sent."""
     before, after = trial.host.get("traffic"), trial.host.get("end")
     if before is None or after is None:
         return None

@@ -64,9 +64,9 @@ class Comparison:
     mde: float | None = None
     """The smallest effect that this many blocks find in four runs of five: 0.07 is 7 %."""
     mde_source: str = ""
-    """Whose SD it rests on: AA_PAIR, OBSERVED (this comparison's own), "" without an `mde`."""
+    """The source of the SD: AA_PAIR, OBSERVED (this comparison's own), or "" without an `mde`."""
     blocks_to_settle: int | None = None
-    """Of an inconclusive ratio; None when more than 1,000, or when there is nothing to settle."""
+    """For an inconclusive ratio; None when more than 1,000, or when there is nothing to settle."""
 
     rates: tuple[float, float] | None = None
     """Packets/s of `arm` and `reference`, where they are too far apart for a ratio."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the run ran on, looked up in facts/*.json. A fact that is not there reads "unknown"."""
+"""The run's environment, read from facts/*.json. A fact that is not there reads "unknown"."""
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone

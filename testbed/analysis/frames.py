@@ -46,7 +46,7 @@ def data_among(tally: Tally, payload_bytes: int, control: int) -> int:
 def of_interface(
     before: Mapping[str, int] | None, after: Mapping[str, int] | None, way: str
 ) -> Tally | None:
-    """Of a line of /proc/net/dev; `way` is "rx" or "tx"."""
+    """Read one line of /proc/net/dev; `way` is "rx" or "tx"."""
     if before is None or after is None:
         return None
     packets = moved(before, after, f"{way}_packets")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whose the host's CPUs were during a trial's traffic, from its host.json and the server's steal.
+"""The users of the host's CPUs during a trial's traffic, by its host.json and the server's steal.
 
 Each is None where it was not recorded.
 """
@@ -11,7 +11,7 @@ from testbed.analysis.records import Trial
 from testbed.analysis.trial_records import HostReading
 
 BUSY = ("user", "nice", "system", "irq", "softirq")
-"""Of the host's /proc/stat; user and nice hold what guests use."""
+"""Columns of the host's /proc/stat; user and nice hold the guests' time."""
 
 
 def steal_share(trial: Trial) -> float | None:

@@ -30,7 +30,7 @@ class Merged:
 
 
 def merged(trial: Trial) -> Merged | None:
-    """Of the two namespaces the one that merged more; None when not recorded."""
+    """Return the merging in the namespace that merged more; None when not recorded."""
     found = [_merged_in(where, *pair) for where, pair in _stacks(trial).items()]
     known = [one for one in found if one is not None]
     return max(known, key=lambda one: one.share) if known and len(known) == len(found) else None

@@ -24,8 +24,9 @@ SHOWS, EXPLAINED, SPREAD = 0.01, 0.5, 0.01
 """The cost follows the rate when that is no chance (p), explains this share of the costs' variance
 within the arms, and the rates of an arm's trials lie this far apart: below, the slope is noise."""
 STEADY, STEADIER = 0.6, 0.7
-"""Of the slowest trial's rate where the load was not kept, and of a rate that was kept and filled
-the host, as the warm-up lowers them (docs/measuring.md, The load)."""
+"""Shares of the slowest rate, where the load was not kept, and of a rate that filled the host.
+
+The warm-up lowers rates by the same (docs/measuring.md, The load)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

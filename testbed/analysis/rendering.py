@@ -56,7 +56,7 @@ def template(directory: Path, name: str) -> Callable[[dict[str, object]], str]:
 
 @contextmanager
 def _told(directory: Path, name: str) -> Iterator[None]:
-    """What is wrong with a template becomes a UsageError with its place."""
+    """Raise a template's fault as a UsageError with its place."""
     try:
         yield
     except TemplateSyntaxError as error:
@@ -72,7 +72,7 @@ def _told(directory: Path, name: str) -> Iterator[None]:
 
 
 def _finalize(value: object) -> object:
-    """Of what a template prints: text becomes harmless, markup of the template's own stays."""
+    """Return a printed value: text is sanitized, markup of the template's own stays."""
     return harmless(value) if type(value) is str else value
 
 

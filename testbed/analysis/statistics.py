@@ -26,7 +26,7 @@ FEWEST_BOOTS = 3
 the boots are apart."""
 
 LARGEST_LOG = 300.0
-"""Of a ratio (e^300 = 10^130): beyond it floats run out, and so does every meaning of a cost."""
+"""A ratio's largest logarithm (e^300 = 10^130): beyond it floats run out, and any meaning."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +40,9 @@ class Ratio:
     block_count: int
     sd_log: float | None = None
     boots: int = 1
-    """Of the machines, over which the blocks went; from three on the interval is theirs, and
-    `sd_log` the SD of the boots' means."""
+    """Boots of the machines that the blocks went over.
+
+    From three on the interval is that of the boots, and `sd_log` the SD of the boots' means."""
 
     @property
     def is_of_boots(self) -> bool:
@@ -49,7 +50,7 @@ class Ratio:
 
     @property
     def units(self) -> int:
-        """What the interval counts: boots where these are enough, and blocks otherwise."""
+        """The unit that the interval counts: boots where these are enough, and blocks otherwise."""
         return self.boots if self.is_of_boots else self.block_count
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who runs the virtual machines, and where their files are.
+"""The account that runs the virtual machines, and the place of their files.
 
 An ordinary user runs them as himself, through his own libvirt session. Root has
 no session daemon, and the system daemon may stall for minutes on a /dev/kvm that

@@ -35,7 +35,7 @@ It answers within milliseconds, within 2 s where two busy cores emulate it.
 
 @dataclass(frozen=True)
 class Output:
-    """What a remote command left behind."""
+    """The result of a remote command."""
 
     argv: tuple[str, ...]
     status: int
@@ -45,7 +45,7 @@ class Output:
 
 @dataclass(frozen=True)
 class Job:
-    """What runs in a guest beside other requests, known there by its name.
+    """A job that runs in a guest beside other requests, known there by its name.
 
     `program` is one of guest/agent.py's, or "" for a line of shell that `arguments` are. What it
     prints goes to the file `output` and to one beside it with the ending .err. It has begun when it

@@ -101,7 +101,7 @@ def _live(
 
 
 def shared(pieces: Sequence[Callable[[], A]]) -> list[A]:
-    """What the pieces return, in their order; every second one is done aside."""
+    """Return the results of the pieces, in their order; every second piece is done aside."""
 
     def work(first: int) -> list[A]:
         return [piece() for piece in pieces[first::2]]

@@ -34,7 +34,7 @@ class Guest:
     port: int
     key: Path
     deployed: Deployed | None = field(default=None, repr=False)
-    """What lies in it, once that was put there and looked at by this command."""
+    """The files in it, once this command has put them there and looked at them."""
     _connection: Any = field(default=None, repr=False)
     _agent: Any = field(default=None, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)

@@ -44,7 +44,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Seen:
-    """What of a folder is taken, in the order of names, and {name: why} of what is not."""
+    """Return a folder's files that are taken, by name, and {name: why} of all others."""
 
     taken: tuple[Entry, ...]
     left_out: dict[str, str]

@@ -82,7 +82,7 @@ def draw_path(arms: Sequence[Arm], text: Catalogue) -> Markup:
 
 @dataclass
 class _Pen:
-    """What was drawn so far, and how far down it reaches. Frames go behind everything else."""
+    """The drawing so far, and how far down it reaches. Frames go behind everything else."""
 
     text: Catalogue
     used: Mapping[str, Sequence[Arm]]

@@ -37,7 +37,7 @@ _REPLACE_PROGRAMS = (
 
 @dataclass(frozen=True)
 class Found:
-    """What a guest has: its files by path with their SHA-256, its kernel and NIC.
+    """The state of a guest: its files by path with their SHA-256, its kernel and NIC.
 
     In place of a checksum `l>TARGET` stands for a link, `p>` and the like for other things.
     """
@@ -49,7 +49,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the guests shall have, read once: programs, and arms by the names of their folders."""
+    """The files that the guests shall have, read once: programs, and arms by folder."""
 
     programs: Sources
     arms: Mapping[str, tuple[Arm, Sources]]

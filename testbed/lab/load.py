@@ -24,20 +24,20 @@ from testbed.model.plan import Trial
 
 TRIES = 5
 KEPT = 0.99
-"""Of the rate asked for: less makes the check `generator` suspicious."""
+"""A share of the rate asked for: less makes the check `generator` suspicious."""
 DELIVERED = 0.999
-"""Of the packets: less makes the check `delivery` suspicious."""
+"""A share of the packets: less makes the check `delivery` suspicious."""
 HEADROOM = 0.6
-"""Of what was carried; a shared host is a third slower from one second to the next."""
+"""A share of the carried rate; a shared host is a third slower from one second to the next."""
 LESS = 0.7
-"""Of a rate that was carried and filled the host: 3,600 packets/s left 17 % of two cores idle,
+"""A share of a carried rate that filled the host: 3,600 packets/s left 17 % of two cores idle,
 2,450 left 29 %."""
 LOWEST_PPS = 1_000
 """No lower for the host's sake: a trial of 5 s then has 5,000 packets, which take a sixth of a CPU
 when emulated; with fewer the cost comes close to the noise of an idle machine (`floor`)."""
 LONGEST_S = 5.0
 LONGEST_TRY_S = 2.0
-"""Of a warm-up trial after the first: it finds a rate, and no number is taken from it."""
+"""The limit of a warm-up trial after the first: it finds a rate and gives no other number."""
 TICK_HZ = 250
 
 
@@ -93,7 +93,7 @@ def warm_up(experiment: Experiment) -> tuple[Experiment, list[dict[str, Any]]]:
 
 
 def _warnings(asked: BenchConfig, bench: BenchConfig, tries: list[Try]) -> Iterator[str]:
-    """What a user has to know of the load: that it was lowered and why, or that it is too much."""
+    """Return the warning on the load: that it was lowered and why, or that it is too much."""
     if not tries:
         return
     if bench.rate_pps != asked.rate_pps:

@@ -28,7 +28,7 @@ from testbed.model.errors import GuestError, TestbedError
 from testbed.model.plan import PROBE, Plan, Trial
 
 CALM = 1 / 3
-"""Of the settling time nothing is started or read: the last reading's own traces pass."""
+"""A quiet part of the settling time, so that the last reading's own traces pass."""
 Grow = Callable[[Plan], Plan]
 Witness = Callable[[Trial, str], None]
 

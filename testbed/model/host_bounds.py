@@ -19,7 +19,7 @@ OTHER_CPUS = (0.25, 0.50)
 trials had -0.01 to 0.07; one more busy program on two cores got 0.69 and 0.77 of a CPU, since the
 machines took their share: so the bound of a hog is well below 1."""
 STEAL_SUSPECT = 0.01
-"""Of the guest's CPU time, and of the host's. A guest under emulation has no steal clock and always
+"""A share of CPU time, the guest's or the host's. A guest under emulation has no steal clock and
 reads 0; a host on hardware does too. Emulated quiet trials on a rented host had 0.000."""
 
 

@@ -31,7 +31,7 @@ SPECIAL = (1, 0x00FF, 0xFF00, 0xFFFF)
 
 @dataclass(frozen=True, slots=True)
 class TrialSpace:
-    """What the trials of a run may send."""
+    """The packets that the trials of a run may send."""
 
     payload_bytes: int
     rate_pps: float
@@ -39,7 +39,7 @@ class TrialSpace:
     planned: int
     source_ports: range
     likely_ports: range
-    """Of those, the ones of the blocks that are planned."""
+    """The ports of the planned blocks."""
 
     @classmethod
     def of(cls, bench: BenchConfig) -> "TrialSpace":

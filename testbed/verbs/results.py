@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What of a report is not made unless asked for."""
+    """The parts of a report that are made only when asked for."""
 
     published: bool = False
     """The original's published tables beside the run's numbers."""

@@ -13,7 +13,7 @@ from testbed.analysis.report import render_report
 from testbed.analysis.verdict import opening
 
 INVALID_OF_THE_DATA = {"delivery", "mode", "ticks", "cost", "floor", "interleaved", "replication"}
-"""What their numbers show by themselves. `exhibit` is our label, not their data."""
+"""Findings that their numbers show by themselves. `exhibit` is our label, not their data."""
 
 
 @pytest.fixture(scope="module")

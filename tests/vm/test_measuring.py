@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What makes a number defensible, on real machines: the gate, the faults, the two protocols."""
+"""The grounds of a defensible number, on real machines: gate, faults, two protocols."""
 
 import json
 

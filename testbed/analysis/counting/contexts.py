@@ -68,7 +68,7 @@ class Step:
 
 @dataclass(slots=True)
 class _Frame:
-    """What goes on when a call or an interrupt returns; `to` is None for an interrupt."""
+    """The context to go on with after a call or an interrupt; `to` is None for an interrupt."""
 
     to: int | None
     context: Context

@@ -34,7 +34,7 @@ from testbed.model.host_bounds import (
 
 OTHERS, ABOVE, MACHINES = "other programs", "hypervisor above", "machines"
 STEAL, UNKNOWN_CAUSE = "steal", "unknown"
-"""What made the server wait: the causes of this check's findings."""
+"""Reasons why the server waited: the causes of this check's findings."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +128,7 @@ def _causes(
 
 
 def _advice(run: Run, accelerator: str) -> dict[str, str]:
-    """What to do about each cause, with this run's own numbers."""
+    """Return the advice for each cause, with this run's own numbers."""
     rate, cores = lower_rate(run), environment.fact(run, "host", "cores")
     slower = f"lower the rate (--rate {rate})" if rate else "lower the rate (--rate)"
     host = "this host" if cores == environment.UNKNOWN else f"the {cores} CPUs of this host"

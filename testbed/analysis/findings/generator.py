@@ -72,7 +72,7 @@ def generator(run: Run) -> list[Finding]:
 
 
 def _advice(run: Run) -> str:
-    """What to do: the warm-up's rate or a lower one, since a rate is not kept by being repeated."""
+    """Return the advice: the warm-up's rate or a lower one. Repeating does not make a rate kept."""
     rate = lower_rate(run)
     lower = "a lower rate" if rate is None else f"a lower rate (--rate {rate})"
     asked = "--rate" in run.command or any(word.startswith("--rate=") for word in run.command)

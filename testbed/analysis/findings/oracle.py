@@ -81,7 +81,7 @@ def _unexplained(outcome: OracleOutcome) -> Finding:
 
 
 def _losses(outcome: OracleOutcome) -> tuple[Evidence, ...]:
-    """What was lost, and where; nothing for runs in which that was not counted."""
+    """Return the gate's losses and their places; empty for runs in which they were not counted."""
     if not outcome.losses:
         return ()
     return (

@@ -90,7 +90,7 @@ def _boots(run: Run) -> list[Finding]:
 
 
 def _planned_boots(run: Run) -> list[Finding]:
-    """Of a run over several boots: each was a new one, and had every arm."""
+    """Check a run over several boots: each was a new one, and had every arm."""
     found = []
     for machine in MACHINES:
         ids = [getattr(boot, machine) for boot in run.boots]

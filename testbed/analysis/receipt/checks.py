@@ -35,7 +35,7 @@ from testbed.analysis.receipt.record_checks import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CountCheck:
-    """What a check looks at, why, its threshold and where that comes from."""
+    """One check of a count: its question, reason, threshold and source."""
 
     code: str
     what: str

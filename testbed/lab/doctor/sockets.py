@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who holds a port of 127.0.0.1, from /proc/net and the processes' open files."""
+"""The holders of ports of 127.0.0.1, from /proc/net and the processes' open files."""
 
 import contextlib
 import pwd
@@ -19,7 +19,7 @@ LISTENING = "0A"
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds a port: pid 0 where the process cannot be seen, and then `name` is a user's."""
+    """The holder of a port; pid 0 if the process cannot be seen, and then `name` is a user's."""
 
     pid: int
     name: str
