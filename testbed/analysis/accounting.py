@@ -7,8 +7,8 @@ that is the time to emulate the work, and a virtual CPU that spins while it wait
 
     vcpu_us = (Δrun over the traffic - rate of Δrun in the idle window * time) / delivered
 
-The host reads a little before `go` and after the client has ended, so its window is longer than
-START to END by some tenths of a second; the idle rate takes off what passed there, too.
+The host reads a little before `go` and after the client has ended. So its window is some tenths of
+a second longer than START to END; the idle rate takes that off, too.
 """
 
 from dataclasses import dataclass

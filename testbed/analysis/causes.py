@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The counters that explain a loss, by the stretch of the path on which the kernel counts it.
 
-Where each is raised (Linux 6.1): rx_missed_errors and rx_no_buffer_count by the NIC (e1000: MPC and
-RNBC registers); softnet drops in enqueue_to_backlog(), which veth passes through, and which makes
-veth count tx_dropped as well (net/core/dev.c, drivers/net/veth.c); the IP counters in
-ip_rcv_core(), ip_route_input, ip_forward() and ip_output(); the UDP ones in net/ipv4/udp.c.
-/proc/net/dev's rx_drop holds rx_missed_errors too. The virtual link is a UDP socket of the server's
-QEMU on the host, and what did not fit into it is in that socket's drop counter.
+Linux 6.1 raises them in these places. The NIC: rx_missed_errors and rx_no_buffer_count (e1000: MPC
+and RNBC registers). enqueue_to_backlog(): softnet drops; veth passes through it, and counts
+tx_dropped as well (net/core/dev.c, drivers/net/veth.c). ip_rcv_core(), ip_route_input, ip_forward()
+and ip_output(): the IP counters. net/ipv4/udp.c: those of UDP. /proc/net/dev's rx_drop holds
+rx_missed_errors too. The virtual link is a UDP socket of the server's QEMU on the host, and what
+did not fit into it is in that socket's drop counter.
 """
 
 from collections.abc import Callable, Mapping

@@ -7,8 +7,8 @@ run the loss may have touched its neighbours too. Two hooks are compared when th
 kind of work (semantic class); any arm may be set against the arm without a hook.
 
 Controls are no answers. An arm measured "again" under a second name is set against itself alone
-(the A/A pair): what it shows is this machine's noise, so its SD gives the smallest effect that
-each comparison could have found. A hook that is attached but matches nothing ("unmatched") is set
+(the A/A pair). The pair shows this machine's noise, so its SD gives the smallest effect that each
+comparison could have found. A hook that is attached but matches nothing ("unmatched") is set
 against no hook alone.
 
 Two arms that were sent at different rates have no ratio where the rates alone would make half of

@@ -23,7 +23,8 @@ NOTHING = Arrivals()
 class Arrived:
     """The packets that came out in one round, by the case's number.
 
-    `nobodys`: packets in the namespace that belong to no case. `order`: the cases whose packets came out in the namespace, as they came.
+    `nobodys`: packets in the namespace that belong to no case. `order`: the cases whose packets
+    came out in the namespace, as they came.
     """
 
     cases: dict[int, Arrivals]

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A template and its variables become a page; a template that is broken is named with its line.
 
-What the variables hold is data: HTML is escaped by itself (`*.html.j2`), Markdown by the filter
-`md`, characters that act by themselves are replaced in both, and a variable that is not there is an
-error, never an empty place.
+The variables hold data. HTML is escaped by itself (`*.html.j2`), and Markdown by the filter `md`.
+Characters that act by themselves are replaced in both. A missing variable is an error, never an
+empty place.
 """
 
 from collections.abc import Callable, Iterator

@@ -97,10 +97,10 @@ def paired_ratio(
 ) -> Ratio | None:
     """Costs by block of two arms → their ratio over the blocks that have both.
 
-    `boots` has the boot of each block. Of three boots or more the log differences are averaged
-    within each, and the t interval is that of the boots' means, with one degree of freedom less
-    than there are boots: blocks of one boot share what that boot is like.
-    None when there is no such block, or a cost is not a positive number.
+    `boots` has the boot of each block. With three boots or more the log differences are averaged
+    within each. The t interval is then that of the boots' means, with one degree of freedom less
+    than there are boots: blocks of one boot share what that boot is like. None when there is no
+    such block, or a cost is not a positive number.
     """
     shared = sorted(numerator.keys() & denominator.keys())
     costs = [cost for block in shared for cost in (numerator[block], denominator[block])]

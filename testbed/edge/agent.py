@@ -27,9 +27,9 @@ END = b""
 GRACE_S = 15
 """On top of a job's own time limit: for the answer's way out of a guest that does not keep up."""
 SILENCE_S = 15
-"""After so long without an answer the agent is asked whether it is there, which it has as long
-again to say: a paused machine, or a link that was cut, leaves the connection open without a word.
-It answers within milliseconds, within 2 s where two busy cores emulate it.
+"""After so long without an answer the agent is asked whether it is there, and has as long again to
+say so. A paused machine, or a link that was cut, leaves the connection open without a word. It
+answers within milliseconds, or within 2 s where two busy cores emulate it.
 """
 
 

@@ -2,8 +2,8 @@
 """A page becomes a PDF: WeasyPrint, an extra of this project, on this computer's own fonts.
 
 The same page gives the same bytes on a computer with the same fonts and libraries. Nothing is
-fetched from elsewhere: a picture lies below the page's folder or inside the page, and a link to a
-file stays as relative as the page has it, so no path of this computer gets into the PDF.
+fetched from elsewhere: a picture lies below the page's folder or inside the page. A link to a file
+stays as relative as the page has it, so no path of this computer gets into the PDF.
 """
 
 import contextlib
@@ -28,9 +28,9 @@ relative links as they are."""
 def write_pdf(html: str, base: Path) -> bytes:
     """The page as a PDF; `base` is the folder that its relative pictures lie in.
 
-    Raises HostError naming the extra when WeasyPrint or a library of its is missing, and one
-    naming the package when no installed font has a character of the page; UsageError when the
-    page wants a picture that is not below `base`.
+    Raises HostError naming the extra when WeasyPrint or a library that it needs is missing. Raises
+    HostError naming the package when no installed font has a character of the page. Raises
+    UsageError when the page wants a picture that is not below `base`.
     """
     weasyprint = _weasyprint()
     fonts.require(html)

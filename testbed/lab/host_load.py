@@ -2,9 +2,9 @@
 """The host during a trial: how long its CPUs idled, and how long the server waited for one.
 
 A load that is delivered may still fill the host. On two cores without KVM 3,800 packets/s were
-delivered to the last one, with 7 % of the host idle; the server's virtual CPU waited for 0.2 to
-0.4 of the time, and the cost spread by 8 to 15 %. At 2,450 packets/s 29 % idled, it waited for
-0.12 to 0.18, and three trials lay within 12 %.
+delivered to the last one, with 7 % of the host idle. The server's virtual CPU waited for 0.2 to 0.4
+of the time, and the cost spread by 8 to 15 %. At 2,450 packets/s 29 % idled, it waited for 0.12 to
+0.18, and three trials lay within 12 %.
 """
 
 import json

@@ -25,10 +25,10 @@ class Seen:
     """The present state of this checkout's machines.
 
     `states` by role, as libvirt tells; `recorded` are the roles that Vagrant knows, `disks` those
-    that a disk is there for; `old` is machines.json of the last `up`, None where it cannot be
-    read, and `taken` the roles whose ports another program has by now. `host_names` is what
-    running machines call themselves: their role once they are set up, as long as they are not
-    started again. `current`: what was set up then is what the checkout has now.
+    that a disk is there for. `old` is machines.json of the last `up`, None where it cannot be read.
+    `taken` are the roles whose ports another program has by now. `host_names` is what running
+    machines call themselves: their role once they are set up, as long as they are not started
+    again. `current`: what was set up then is what the checkout has now.
     """
 
     states: Mapping[str, str]

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 CODE = frozenset("tTwW")
 FARTHEST = 1 << 16
-"""Bytes from a symbol on within which code is its own: no function of Debian's kernels is longer;
-code without a name, as of a BPF program that is kept out of the list, lies farther from any.
+"""Bytes from a symbol on within which code is its own. No function of Debian's kernels is longer.
+Code without a name lies farther from any, for example a BPF program that is kept out of the list.
 """
 UNNAMED = "(no name)"
 

@@ -192,12 +192,12 @@ CONTENTION_CHECKS = (
         "server's virtual CPUs, and what other programs on the host took.",
         why="A machine that waits for its CPUs works in bursts, with other caches and batches, and "
         "its idle time is not idle.",
-        threshold=f"SUSPECT: steal > {STEAL_SUSPECT:.0%}, in the server or of the host; waiting "
-        f"with KVM > {WAIT_SHARES_KVM[0]:.0%} of wall × virtual CPUs (INVALID > "
-        f"{WAIT_SHARES_KVM[1]:.0%}), "
-        f"under emulation > {WAITING_CPUS_EMULATION:.0%} of wall in all (INVALID > "
-        f"{WAIT_SHARE_EMULATION_INVALID:.0%} of wall × virtual CPUs); other load > "
-        f"{OTHER_CPUS[0]:g} CPUs (INVALID > {OTHER_CPUS[1]:g}); or not recorded",
+        threshold=f"SUSPECT: steal > {STEAL_SUSPECT:.0%}, in the server or of the host; or not "
+        f"recorded. Waiting with KVM: SUSPECT > {WAIT_SHARES_KVM[0]:.0%} of wall × virtual CPUs, "
+        f"INVALID > {WAIT_SHARES_KVM[1]:.0%}. Waiting under emulation: SUSPECT > "
+        f"{WAITING_CPUS_EMULATION:.0%} of wall in all, INVALID > "
+        f"{WAIT_SHARE_EMULATION_INVALID:.0%} of wall × virtual CPUs. Other load: SUSPECT > "
+        f"{OTHER_CPUS[0]:g} CPUs, INVALID > {OTHER_CPUS[1]:g}",
         source="/proc/stat in the server; schedstat of QEMU's threads and /proc/stat on the host "
         "(host.json)",
         look=contention,

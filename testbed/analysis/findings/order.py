@@ -225,9 +225,8 @@ ORDER_CHECKS = (
         "--boots asked for.",
         why="Whatever drifts, or changes at a boot, is else counted as the difference of the arms.",
         threshold="INVALID when two arms do not overlap in time (with two blocks or more), a "
-        "machine booted again unasked, or a boot was no new one or lacks an arm; SUSPECT "
-        "when that was where a run that was cut off went on, or "
-        "when not recorded",
+        "machine booted again unasked, or a boot was no new one or lacks an arm. SUSPECT "
+        "when that was where a run that was cut off went on, or when not recorded",
         source="the host's clock in trial.json, boot_id before and after (facts)",
         look=interleaved,
     ),
