@@ -78,7 +78,8 @@ def of_template(name: str, text: str) -> Iterator[Sentence]:
     """Yield those of a Jinja template: its text between tags, a value as one word."""
     if ".1.j2" in name:  # roff: examples are code, macros that end a paragraph end a sentence
         text = re.sub(r"^\.EX$.*?^\.EE$", "", text, flags=re.DOTALL | re.MULTILINE)
-        text = re.sub(r"^\.(SH|SS|PP|TP|br)\b|^\.\\\".*", "\n\n", text, flags=re.MULTILINE)
+        text = re.sub(r"^\.(?:SH|SS) (.*)", r"\n\n\1\n\n", text, flags=re.MULTILINE)
+        text = re.sub(r"^\.(PP|TP|br)\b|^\.\\\".*", "\n\n", text, flags=re.MULTILINE)
     text = re.sub(r"\{#.*?#\}|<(style|script|svg)\b.*?</\1>", " ", text, flags=re.DOTALL)
     text = re.sub(r"\{\{.*?\}\}", "VALUE", text, flags=re.DOTALL)
     text = re.sub(r"\{%-?\s*(else|elif|for|endfor|macro|endmacro|block|endblock).*?%\}", "\n\n",

@@ -199,11 +199,11 @@ GENERATOR_CHECKS = (
         why="A packet's cost depends on the load: at a higher rate more packets share an "
         "interrupt.",
         threshold=f"SUSPECT: rate off by > {RATE_OFF[0]:.0%}, any failed send, 99th percentile of "
-        f"the gaps > {GAP_SUSPECT:g} × their mean, the arms' rates apart by > {RATES_APART_SUSPECT:.0%}; or "
-        f"not recorded. SUSPECT too: costs that follow the rates (p < {SHOWS:g}, more than "
-        f"{EXPLAINED:.0%} of their variance). INVALID: rate off by > {RATE_OFF[1]:.0%}, or > "
-        f"{MEAN_RATE_OFF_INVALID:.0%} in the mean of an arm. No ratio where the rates alone make "
-        f"{BIAS_WITHHELD:.1%} of cost",
+        f"the gaps > {GAP_SUSPECT:g} × their mean, the arms' rates apart by > "
+        f"{RATES_APART_SUSPECT:.0%}; or not recorded. SUSPECT too: costs that follow the rates "
+        f"(p < {SHOWS:g}, more than {EXPLAINED:.0%} of their variance). INVALID: rate off by > "
+        f"{RATE_OFF[1]:.0%}, or > {MEAN_RATE_OFF_INVALID:.0%} in the mean of an arm. No ratio "
+        f"where the rates alone make {BIAS_WITHHELD:.1%} of cost",
         source="times of the sends (client.json)",
         look=generator,
     ),
