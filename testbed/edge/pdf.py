@@ -53,7 +53,7 @@ def write_pdf(html: str, base: Path) -> bytes:
             return bytes(page.write_pdf(pdf_tags=True))
     except FatalURLFetchingError as error:
         raise UsageError(
-            f"the page wants what is not in its folder {base}: {error}",
+            f"the page wants a file that is not in its folder {base}: {error}",
             hint="correct the template: a PDF is made of the page and the files beside it",
         ) from error
 

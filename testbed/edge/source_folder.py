@@ -97,12 +97,12 @@ def refused(folder: Path, words: str) -> ArmError | HostError:
     if (folder / "arm.toml").exists():
         return ArmError(
             f"arm {folder.name} cannot be sent to the machines: {words}",
-            hint="an arm's folder holds sources; what they do not need belongs elsewhere, or in a "
+            hint="keep only sources in an arm's folder; move other files elsewhere, or into a "
             "hidden folder, which is left out",
         )
     return HostError(
         f"{folder} cannot be sent to the machines: {words}",
-        hint="git shows what of it is not as it was",
+        hint="`git status` shows which of its files changed",
     )
 
 

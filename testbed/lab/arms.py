@@ -174,6 +174,6 @@ def demand_untouched(server: Guest, when: str) -> None:
     if changed:
         raise ArmError(
             f"{when}, files are not as they were built and recorded: {named(changed)}",
-            hint="files are made by `build`; what `load` and the others need for the moment "
-            "belongs in /run. The next command replaces what was changed",
+            hint="only `build` makes files there; `load` and the others keep temporary files in "
+            "/run. The next command replaces the changed files",
         )

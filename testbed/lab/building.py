@@ -66,12 +66,12 @@ def _demand_kept(name: str, changed: Sequence[str], outside: Sequence[str]) -> N
     if changed:
         raise ArmError(
             f"arm {name}: its build changed its own sources: {named(changed)}",
-            hint="a build writes new files: what is measured has to be made from what is recorded",
+            hint="a build may only add files: the arm has to be made from the recorded sources",
         )
     if outside:
         raise ArmError(
             f"arm {name}: its build leads out of its folder: {named(outside)}",
-            hint="copy the file: what lies elsewhere is not recorded with the arm",
+            hint="copy the file into the folder: only its own files are recorded with the arm",
         )
 
 

@@ -57,7 +57,7 @@ def run_gate(
     """
     for arm in arms:
         hook = Hook(arm, guests["server"], config.network)
-        with terminal.step(f"same work as the reference? {arm.name}", expect_s=6):
+        with terminal.step(f"gate: {arm.name}", expect_s=6):
             examine(hook, guests, config, run_dir, seed)
 
 

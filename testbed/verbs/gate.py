@@ -63,7 +63,7 @@ def _print(outcomes: Mapping[str, "OracleOutcome"]) -> None:
         if not outcome.same_work:
             print(f"{arm}: OTHER WORK ({count})")
         elif lines or outcome.unexplained:
-            print(f"{arm}: what was seen is the same, but not all was seen ({count})")
+            print(f"{arm}: every packet that was seen is right, but some were not seen ({count})")
         else:
             print(f"{arm}: same work as the reference ({count})")
         for line in lines:

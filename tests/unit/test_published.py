@@ -70,4 +70,4 @@ def test_the_published_page_is_rendered_twice_alike(published: Run) -> None:
     assert once == again
     page = once["report.html"]
     assert "As the original read it" in page
-    assert "That is no comparison, because:" in page
+    assert "This is not a valid comparison, because:" in page

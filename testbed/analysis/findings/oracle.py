@@ -31,7 +31,7 @@ def _unexamined(arm: str) -> Finding:
         code="same-work",
         verdict=Verdict.SUSPECT,
         scope=Scope(arm=arm),
-        statement="was not held against the reference: nobody knows whether it does the same work",
+        statement="was not put through the gate: nobody knows whether it does the same work",
         evidence=(Evidence(quantity="crafted frames sent", observed=0, unit="frames"),),
         advice="testbed check sends the frames without a measurement.",
     )
