@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Readings of the kernel's own counters, kept as the raw text the kernel printed.
 
-Parsing belongs to the analysis: a text kept as it was can be read again when a parser was wrong.
-What cannot be read is None, never an empty text and never a zero.
+Parsing belongs to the analysis: a text kept as it was can be read again when a parser was wrong. A
+text that cannot be read is None, never an empty text and never a zero.
 """
 
 import os

@@ -145,7 +145,7 @@ def receive(
 ) -> Event:
     """Count the trial's datagrams until something else happens; `finished` are earlier tokens.
 
-    What was counted is in `trial` at every exit, a signal's exception included.
+    The counts are in `trial` at every exit, a signal's exception included.
     """
     recv_into, unpack = sock.recv_into, WORDS.unpack_from
     data_word = int.from_bytes(trial.message(Kind.DATA).pack()[:8], "big")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A run beside the published tables: which arms belong together, and all that differs.
 
-Two numbers beside each other say nothing while a dozen other things differ too, so those are
-listed with them, read out of both in the same way. What the tables do not hold is "not recorded".
+Two numbers beside each other say nothing while a dozen other things differ too, so those are listed
+with them, read out of both in the same way. Facts that the tables do not hold are "not recorded".
 """
 
 from collections.abc import Callable

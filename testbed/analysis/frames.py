@@ -2,11 +2,11 @@
 """The trial's data among all that an interface or a stack counted, told apart by length.
 
 A counter of packets sees everything: data, repeated control datagrams of which nobody knows how
-many got through, ARP. But lengths tell. Of n packets with b bytes, each has headers of h bytes; c
-are control datagrams of 24 bytes, and data has P bytes. Then b - h·n = P·data + 24·c. ARP adds
-nothing: it has 28 bytes after the Ethernet header, as many as the headers of IP and UDP. So data =
-(b - h·n - 24·c) / P to within 24/P for every control datagram that c is wrong by: an exact number
-as long as data is long.
+many got through, ARP. But lengths tell. There are n packets with b bytes in all. Each has headers
+of h bytes; c are control datagrams of 24 bytes, and data has P bytes. Then b - h·n = P·data + 24·c.
+ARP adds nothing: it has 28 bytes after the Ethernet header, as many as the headers of IP and UDP.
+So data = (b - h·n - 24·c) / P to within 24/P for every control datagram that c is wrong by: an
+exact number as long as data is long.
 """
 
 from collections.abc import Mapping

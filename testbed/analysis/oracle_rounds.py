@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The rounds of the same-work gate: what was sent, what came out, and whose the losses are.
+"""The rounds of the gate: what was sent, what came out, and whose the losses are.
 
 The client's NIC counts what it sends, ARP included, and nothing else reaches the server's NIC. So
 what the one sent and the other did not receive was lost on the link. That, and what the server's

@@ -22,8 +22,9 @@ SMALLEST_EFFECT = 0.05
 """The preset smallest effect of interest: 5 %."""
 
 FEWEST_BOOTS = 3
-"""For an interval between boots. Of two, with one degree of freedom, it is 4.5 times as wide as
-the boots are apart."""
+"""For an interval between boots. With two boots, and one degree of freedom, it is 4.5 times as wide
+as the boots are apart.
+"""
 
 LARGEST_LOG = 300.0
 """A ratio's largest logarithm (e^300 = 10^130): beyond it floats run out, and any meaning."""

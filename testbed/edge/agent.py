@@ -47,10 +47,10 @@ class Output:
 class Job:
     """A job that runs in a guest beside other requests, known there by its name.
 
-    `program` is one of guest/agent.py's, or "" for a line of shell that `arguments` are. What it
-    prints goes to the file `output` and to one beside it with the ending .err. It has begun when it
-    has started, says that it is ready, or has ended. `stop_signal` asks it to end; after `limit_s`
-    it is killed.
+    `program` is one of guest/agent.py's, or "" for a line of shell that `arguments` are. Its output
+    goes to the file `output` and to one beside it with the ending .err. It has begun when it has
+    started, says that it is ready, or has ended. `stop_signal` asks it to end; after `limit_s` it
+    is killed.
     """
 
     name: str

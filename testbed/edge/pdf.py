@@ -21,8 +21,9 @@ from testbed.model.errors import HostError, UsageError
 EXTRA = "`./lab setup pdf` installs it; with pip it is the extra `pdf`: pip install -e '.[pdf]'"
 LIBRARIES = "libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0"
 RELATIVE = "page:///"
-"""The page's address for WeasyPrint. Of a scheme that nobody knows, so that urljoin() gives back
-relative links as they are."""
+"""The page's address for WeasyPrint. An address with a scheme that nobody knows, so that urljoin()
+gives back relative links as they are.
+"""
 
 
 def write_pdf(html: str, base: Path) -> bytes:

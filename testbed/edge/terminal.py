@@ -49,7 +49,7 @@ class Terminal:
     def step(self, title: str, *, expect_s: float | None = None, kind: str = "") -> Iterator[None]:
         """Show that `title` runs, for how long, and how long it took in the end.
 
-        What is left is told from the last times of this `kind` of step, which is the title where
+        The time left comes from the last times of this `kind` of step, which is the title where
         none is given; `expect_s` is a guess for the first time.
         """
         kind = kind or title

@@ -78,8 +78,8 @@ def _demand_kept(name: str, changed: Sequence[str], outside: Sequence[str]) -> N
 def built(server: Guest, arms: Sequence[Arm]) -> list[Arm]:
     """Return the arms that this server can ever have loaded: those that were put there.
 
-    Of `arms` by their manifests here; of those that an earlier command brought from outside by the
-    manifest that lies there.
+    `arms` have their manifests here. Arms that an earlier command brought from outside have theirs
+    in the server.
     """
     parts = server.deployed.parts if server.deployed else {}
     mine = [arm for arm in arms if arm.folder in parts]

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sources and addresses into the guests.
 
-What a guest has is listed with its checksums and held against the record of what was put and built
-there. A part that is not of today's sources, or is not as it was recorded, is replaced as a whole.
+A guest's files are listed with their checksums and held against the record of the files put and
+built there. A part that is not of today's sources, or is not as it was recorded, is replaced as a
+whole.
 """
 
 import re

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The same-work gate on the machines: crafted frames through every arm, captured where they end.
+"""The gate on the machines: crafted frames through every arm, captured where they end.
 
-Nothing is judged here. What was sent and what came out goes to oracle/<arm>/ of the run directory;
-`testbed.analysis.oracle` says what it means.
+Nothing is judged here. The packets sent and those that came out go to oracle/<arm>/ of the run
+directory; `testbed.analysis.oracle` says what it means.
 """
 
 import json

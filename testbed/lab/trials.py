@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The experiment: for each block, for each arm, one trial.
 
-This page is the method. What each step runs is in `instruments` and in the arm's
-manifest; whatever a step starts, the step itself promises to undo.
+This page is the method. The command of each step is in `instruments` and in the arm's manifest;
+whatever a step starts, the step itself promises to undo.
 """
 
 import time

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The testbed's files in a guest, built ones included: paths and checksums, in parts.
 
-A part is replaced as a whole: an arm's folder is one, all the rest (programs and shared headers)
-is another. What is measured is what these records say; anything else was changed by somebody.
+A part is replaced as a whole: an arm's folder is one, all the rest (programs and shared headers) is
+another. The measured files are those in these records; any other file was changed by somebody.
 """
 
 import hashlib

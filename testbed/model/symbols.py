@@ -31,7 +31,7 @@ class Symbols:
 def parse(text: str) -> Symbols:
     """Return the code symbols of a kallsyms listing; lines that are none are left out.
 
-    Of several names for one address the first in the listing is taken, as the kernel's own traces
+    If an address has several names, the first in the listing is taken, as the kernel's own traces
     take one of them. A listing whose addresses are hidden (all 0) gives no symbols.
     """
     found: dict[int, str] = {}

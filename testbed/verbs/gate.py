@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def check(lab: Lab, names: Sequence[str], *, seed: int | None, as_json: bool) -> int:
-    """Put the named arms, by default the fair ones, through the same-work gate on running machines.
+    """Put the named arms, by default the fair ones, through the gate on running machines.
 
     The packets are drawn by `seed`, by a fresh one where it is None. Prints what came out and
     returns the exit code: 7 when any arm does other work. Raises MachineError when the machines are

@@ -66,7 +66,9 @@ def of_markdown(name: str, text: str) -> Iterator[Sentence]:
         if apart and paragraph:
             yield from sentences(f"{name}:{start}", _plain(" ".join(paragraph)))
             paragraph = []
-        if line.lstrip().startswith("|"):
+        if line.startswith("#"):
+            yield from sentences(f"{name}:{number}", _plain(line.lstrip("#")))
+        elif line.lstrip().startswith("|"):
             for cell in re.split(r"(?<!\\)\|", line.strip().strip("|")):
                 yield from sentences(f"{name}:{number}", _plain(cell))
         elif line.strip():
@@ -101,7 +103,7 @@ def of_toml(name: str, text: str) -> Iterator[Sentence]:
 def of_python(name: str, text: str, *, docstrings_only: bool = False) -> Iterator[Sentence]:
     """Yield those of a module's docstrings and, unless told not to, of all its other strings.
 
-    So messages, findings and help are among them. What is indented in a docstring is an example.
+    So messages, findings and help are among them. Indented lines of a docstring are an example.
     """
     tree = ast.parse(text)
     said = {id(node): text for node, text in _docstrings(tree)}

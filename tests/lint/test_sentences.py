@@ -80,6 +80,20 @@ def test_no_docstring_begins_with_what_who_or_of() -> None:
     assert begun == []
 
 
+def inverted(name: str, text: str, read: Reader) -> list[str]:
+    """Return the statements, in full, that begin as a question does."""
+    return [
+        str(one) for one in read(name, text)
+        if OPENINGS.match(one.text) and one.text.endswith(".")
+    ]  # fmt: skip
+
+
+def test_no_other_sentence_of_pages_and_messages_does() -> None:
+    """The subject first. The handout and the templates have headings and questions of that kind."""
+    plain = [text for text in texts() if not text[0].startswith("templates/")]
+    assert [said for text in plain for said in inverted(*text)] == []
+
+
 def test_all_that_people_read_is_read_here() -> None:
     """A kind of file that no reader takes, or a reader that finds nothing, would hide sentences."""
     found = {name: len(list(read(name, text))) for name, text, read in texts()}
@@ -148,6 +162,20 @@ def test_code_is_no_prose() -> None:
     example = f'"""Short.\n\n    {LONG}\n\nMore.\n"""\n'
     assert too_long("x.py", example, of_python) == []
     assert too_long("tests/x.py", f'text = "{LONG}"\n', in_tests) == []
+
+
+@pytest.mark.parametrize(
+    ("page", "found"),
+    [
+        ("Short. What is left of it is gone.\n", 1),
+        ("- Who waits for it asks its agent.\n", 1),
+        ("Of the settling time nothing is used.\n", 1),
+        ("## What is counted\nShort.\n", 0),
+        ("What is it? It works. Ofsted, whatever.\n", 0),
+    ],
+)
+def test_a_sentence_with_such_an_opening_is_found(page: str, found: int) -> None:
+    assert len(inverted("x.md", page, pages)) == found
 
 
 @pytest.mark.parametrize("opening", ["What it is.", "Who asks.", "Whose it is.", "Of a trial."])

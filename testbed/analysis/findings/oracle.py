@@ -62,7 +62,7 @@ def _unseen(outcome: OracleOutcome) -> Finding:
         evidence=(
             Evidence(quantity="crafted packets not seen", observed=outcome.unseen, bound="0"),
         ),
-        advice="What was seen is right: run it again, on a host that is less busy.",
+        advice="The packets that were seen are right: run it again, on a host that is less busy.",
         degree=outcome.unseen,
     )
 

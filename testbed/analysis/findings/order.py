@@ -50,7 +50,7 @@ def interleaved(run: Run) -> list[Finding]:
                 Verdict.INVALID,
                 f"“{one}” and “{other}” were measured one after the other, not in turns{more}",
                 Evidence(quantity="pairs of arms apart in time", observed=len(apart), bound="0"),
-                advice="What changed meanwhile is measured with the arms: use blocks in which "
+                advice="Changes in the meantime are measured with the arms: use blocks in which "
                 "every arm has its turn (the profile fair).",
             )
         )
@@ -116,7 +116,7 @@ def _planned_boots(run: Run) -> list[Finding]:
                 Verdict.INVALID,
                 f"not every arm was measured on boot {', '.join(map(str, sorted(uneven)))}",
                 Evidence(quantity="boots without every arm", observed=len(uneven), bound="0"),
-                advice="What differs between boots is measured with the arms: measure again.",
+                advice="Differences between boots are measured with the arms: measure again.",
             )
         )
     return found

@@ -66,7 +66,7 @@ COUNT_CHECKS = (
     ),
     CountCheck(
         code="sums", what="Parts and stages add up to the instructions recorded.",
-        why="What is counted twice, or for no one, moves a difference from arm to arm.",
+        why="A block that is counted twice, or for no one, moves a difference from arm to arm.",
         threshold="INVALID unless exact", source="every block of paths.bin.xz", look=sums,
     ),
     CountCheck(
@@ -104,7 +104,7 @@ COUNT_CHECKS = (
     ),
     CountCheck(
         code="table", what="Whether the counter's tables had room for all that ran.",
-        why="What finds no place there has no name, or is not counted.",
+        why="A block that finds no place there has no name, or is not counted.",
         threshold="INVALID when blocks are left out; SUSPECT when cache lines are",
         source="the counter's own flags", look=table,
     ),

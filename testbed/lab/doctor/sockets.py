@@ -53,7 +53,7 @@ def bound(table: str, *, listening: bool) -> dict[int, tuple[int, int]]:
 def _processes(inodes: Collection[int]) -> dict[int, Holder]:
     """Return the process that has each socket open, among those that may be looked into.
 
-    Of several it is the oldest: the others have it from that one.
+    Among several it is the oldest: the others have it from that one.
     """
     names = {f"socket:[{inode}]": inode for inode in inodes}
     found: dict[int, Holder] = {}
