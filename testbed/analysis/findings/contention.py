@@ -141,7 +141,8 @@ def _advice(run: Run, accelerator: str) -> dict[str, str]:
         f"CPUs{kvm}.",
         STEAL: "The hypervisor above the server gave its CPUs to something else: look at what "
         f"that host runs, or {slower}.",
-        UNKNOWN_CAUSE: f"Other programs on the host were not recorded. Stop it, or {slower}.",
+        UNKNOWN_CAUSE: "The load of other programs on the host was not recorded. Stop them, or "
+        f"{slower}.",
         NOT_RECORDED: "Without this the check cannot speak; run the bench again.",
     }
 
