@@ -190,7 +190,8 @@ def _delivered(run: Run, arm: Arm) -> str:
     unique = sum(t.server.unique for t in short if t.server)
     percent = wording.share(unique / offered if offered else None)
     numbers = ", ".join(str(t.number) for t in short)
-    where = "" if len(short) == len(trials) else f" in trial{'s'[: len(short) > 1]} {numbers}"
+    word = "trials" if len(short) > 1 else "trial"
+    where = "" if len(short) == len(trials) else f" in {word} {numbers}"
     return f"delivered {unique:,} of {offered:,} packets ({percent}\u00a0%){where}"
 
 

@@ -58,7 +58,7 @@ def _print(outcomes: Mapping[str, "OracleOutcome"]) -> None:
     print()
     for arm, outcome in outcomes.items():
         count = f"{len(outcome.cases):,} cases, {outcome.rounds} round"
-        count += f"{'s'[: outcome.rounds > 1]}, {outcome.took_s:.1f} s"
+        count += f"{'s' if outcome.rounds > 1 else ''}, {outcome.took_s:.1f} s"
         lines = reasons(outcome)
         if not outcome.same_work:
             print(f"{arm}: OTHER WORK ({count})")
