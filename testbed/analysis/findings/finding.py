@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 
-from testbed.analysis.records import Run, Trial
+from testbed.analysis.reading.records import Run, Trial
 
 COMPARISON, MPSTAT = "comparison", "mpstat"
 """The subject of a finding: whether arms may be compared, or only mpstat's chart."""
