@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A small copy of a run, for the repository: `python -m bench.sample RUN TARGET`.
 
-What the analysis reads is kept, so that `testbed report TARGET` gives the same page; the rest of
-the big texts goes (bench/thinning.py). The manifest says what was thinned, under `sample`, and
-has new checksums.
+Everything that the analysis reads is kept, so that `testbed report TARGET` gives the same page; the
+rest of the big texts goes (bench/thinning.py). The manifest says what was thinned, under
+`sample`, and has new checksums.
 """
 
 import hashlib

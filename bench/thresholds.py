@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""What the thresholds of the checks are set against: quantities over all trials of runs.
+"""Quantities behind the thresholds of the checks, over all trials of runs.
 
     .venv/bin/python bench/thresholds.py RUN [RUN ...]
 

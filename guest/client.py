@@ -147,7 +147,7 @@ def run_trial(options: argparse.Namespace, index: int, record: dict[str, Any]) -
 
 
 def describe(sending: Sending, utc_minus_monotonic_ns: int) -> dict[str, Any]:
-    """What was sent and how evenly; worked out after the trial, not during it."""
+    """The packets that were sent, and how evenly; worked out after the trial, not during it."""
     elapsed_ns = sending.ended_ns - sending.started_ns
     return {
         "offered": sending.offered,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a guest is: the things that must not differ between two runs that are compared."""
+"""Facts about a guest, which must not differ between two runs that are compared."""
 
 import gzip
 import os
@@ -132,7 +132,7 @@ def driver(name: str, unavailable: dict[str, str]) -> dict[str, str] | None:
 
 
 def features_by_nic(text: str) -> dict[str, dict[str, str]]:
-    """What `ethtool -k '*'` prints: a heading and `name: value` lines for each interface."""
+    """Read the output of `ethtool -k '*'`: a heading and `name: value` lines for each interface."""
     found: dict[str, dict[str, str]] = {}
     of_nic: dict[str, str] = {}
     for line in text.splitlines():

@@ -59,7 +59,7 @@ def output_files(output: str | None) -> tuple[int, int]:
 
 
 def content(file: int) -> str:
-    """What was written to a file, which is closed."""
+    """Return the text that was written to a file, and close the file."""
     with open(file, "rb") as stream:
         stream.seek(0)
         return stream.read().decode(errors="replace")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a NIC's driver tells, as `ethtool -i` and `-S` print it, without starting a process for it.
+"""A NIC's driver and counters, as `ethtool -i` and `-S` print them, without a process for it.
 
 The requests are those of <linux/ethtool.h>, through the ioctl SIOCETHTOOL: struct ifreq holds the
 interface's name and a pointer to a structure that begins with the request's number.

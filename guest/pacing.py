@@ -2,8 +2,8 @@
 """When each datagram is due, the loop that sends them then, and what the gaps really were.
 
 Deadlines are absolute, so one late datagram delays no other and the mean rate holds. The gaps are
-jittered: with even gaps the arrivals at, say, 5,000 a second fall on the same phase of every
-250 Hz tick, and a tick-sampled busy column then shows that phase and not the load.
+jittered. With even gaps the arrivals at, say, 5,000 a second fall on the same phase of every 250 Hz
+tick. A tick-sampled busy column then shows that phase and not the load.
 """
 
 import cmath
@@ -61,7 +61,7 @@ def datagrams(message: Message, payload_bytes: int, seed: int) -> list[memoryvie
 
 @dataclass(slots=True)
 class Sending:
-    """What the paced loop did. Times are CLOCK_MONOTONIC, ns; `sent_ns` is 0 where send failed."""
+    """The paced loop's result. Times: CLOCK_MONOTONIC, ns; `sent_ns` is 0 where send failed."""
 
     deadlines_ns: "array[int]"  # after `started_ns`
     sent_ns: "array[int]"  # just before each send
@@ -166,10 +166,11 @@ def _quantile(ordered: list[int], share: float) -> int:
 def tick_lock(sending: Sending, tick_hz: int) -> float | None:
     """How far the sends keep step with a tick of `tick_hz`: 0 not at all, 1 each at one phase.
 
-    Every tick falls somewhere between two sends; `phase` is where, 0 to 1. The mean resultant
-    length of those phases (Mardia and Jupp, Directional Statistics, section 2.3) is near 0 when
-    ticks look at all moments of a packet's handling alike, and 1 when always at the same one.
-    The grid's origin is arbitrary: only steadiness counts. None with fewer than ten ticks.
+    Every tick falls somewhere between two sends; `phase` is where, 0 to 1. The result is the mean
+    resultant length of those phases (Mardia and Jupp, Directional Statistics, section 2.3). It is
+    near 0 when ticks look at all moments of a packet's handling alike. It is 1 when they always
+    look at the same one. The grid's origin is arbitrary: only steadiness counts. None with fewer
+    than ten ticks.
     """
     times = sending.moments_ns
     period_ns = 1_000_000_000 // tick_hz

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Readings of the kernel's own counters, kept as the raw text the kernel printed.
 
-Parsing belongs to the analysis: a text kept as it was can be read again when a parser was wrong.
-What cannot be read is None, never an empty text and never a zero.
+Parsing belongs to the analysis: a text kept as it was can be read again when a parser was wrong. A
+text that cannot be read is None, never an empty text and never a zero.
 """
 
 import os
@@ -98,7 +98,7 @@ def uptime_s() -> float | None:
 
 
 def output_of(*command: str, unavailable: dict[str, str], timeout_s: float = 5.0) -> str | None:
-    """What a command prints. None if it is missing, fails or hangs; `unavailable` then says why.
+    """Return a command's output. None if it is missing, fails or hangs; `unavailable` says why.
 
     A command that fails in part (dpkg-query: one name of many unknown) still gives what it printed.
     """

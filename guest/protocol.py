@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What client and server say to each other: one 24-byte header on every datagram.
+"""The messages between client and server: one 24-byte header on every datagram.
 
     0      2 3 4        8                16               24
     | "PH" |v|k| trial  | token          | sequence       | payload, or counts ...
@@ -48,7 +48,7 @@ LAST_RETRY_S = 0.8
 
 
 class Kind(IntEnum):
-    """What a datagram is."""
+    """The kind of a datagram."""
 
     DATA = 0
     START = 1
@@ -72,7 +72,7 @@ class Message(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """What the server saw of a trial; follows the header of an END_ACK."""
+    """The server's account of a trial; it follows the header of an END_ACK."""
 
     received: int
     unique: int

@@ -69,7 +69,7 @@ class Trial:
         return Message(kind, self.number, self.token, sequence)
 
     def end_acknowledgement(self) -> bytes:
-        """What the client is told about its trial."""
+        """The account of its trial that the client is given."""
         unique = self.unique
         counts = Counts(
             received=unique + self.duplicates,
@@ -145,7 +145,7 @@ def receive(
 ) -> Event:
     """Count the trial's datagrams until something else happens; `finished` are earlier tokens.
 
-    What was counted is in `trial` at every exit, a signal's exception included.
+    The counts are in `trial` at every exit, a signal's exception included.
     """
     recv_into, unpack = sock.recv_into, WORDS.unpack_from
     data_word = int.from_bytes(trial.message(Kind.DATA).pack()[:8], "big")

@@ -5,11 +5,11 @@ The gate looks at other packets than a trial sends, so an arm could treat the tw
 packet socket on the inner interface keeps about one UDP packet in N; the kernel draws them behind
 the hook, so no arm can know which. The same socket is there in every trial of every arm.
 
-What it costs (net/core/dev.c and net/packet/af_packet.c of Linux 6.1): a packet that is not drawn
-takes a reference, one classic BPF program and the reference back; packet_rcv() clones nothing
-before its filter has said yes. The socket is bound to ETH_P_ALL and not to ETH_P_IP, because IP's
-own handler comes last then and finds the packet unshared. Bound to ETH_P_IP the socket would come
-last, and ip_rcv() would clone every packet (skb_share_check()).
+Its cost (net/core/dev.c and net/packet/af_packet.c of Linux 6.1): a packet that is not drawn takes
+a reference, one classic BPF program and the reference back. packet_rcv() clones nothing before its
+filter has said yes. The socket is bound to ETH_P_ALL and not to ETH_P_IP, because IP's own handler
+comes last then and finds the packet unshared. Bound to ETH_P_IP the socket would come last, and
+ip_rcv() would clone every packet (skb_share_check()).
 """
 
 import contextlib

@@ -6,8 +6,8 @@
     snapshot.py --facts                                   what the machine is, one object
     snapshot.py --kernel-log --after 1234                 log records after number 1234, a line each
 
-Nothing is changed and nothing logged by looking. Kernel texts are kept raw. What cannot be read is
-null, never 0, and `unavailable` says why. Run as root in a guest.
+Nothing is changed and nothing logged by looking. Kernel texts are kept raw. A value that cannot be
+read is null, never 0, and `unavailable` says why. Run as root in a guest.
 """
 
 import argparse

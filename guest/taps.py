@@ -53,7 +53,7 @@ class Place:
                 self.ended = self.ended or marked
 
     def wants(self, packet: bytes, address: Any) -> bool:
-        """Of the raw sockets what the client sent; of the packet socket what comes in."""
+        """Tell a packet to keep: a raw socket's from the client, a packet socket's from outside."""
         if len(address) > 2:
             return bool(address[2] == PACKET_HOST)
         return packet[12:16] == self.source

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What several tests need: an account and a checkout of their own, and no way to real machines."""
+"""Fixtures of several tests: an account and a checkout of their own, no way to real machines."""
 
 import os
 import shutil
@@ -52,7 +52,7 @@ REAL_VIRSH = Domains._virsh
 
 @pytest.fixture
 def real_virsh() -> Callable[..., str]:
-    """What a test with a virsh of its own puts back in place of `no_real_machines`."""
+    """Names that a test with a virsh of its own puts back in place of `no_real_machines`."""
     return REAL_VIRSH
 
 
@@ -132,7 +132,7 @@ def waited(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 @dataclass(frozen=True)
 class Said:
-    """What one command line ended with."""
+    """The result of one command line."""
 
     status: int
     out: str

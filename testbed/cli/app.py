@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="testbed",
-    help="Two real virtual machines, five trials an arm: what does a packet hook cost, and is "
-    "that number true?",
+    help="Measure what a packet hook costs on two virtual machines, and whether the number can be "
+    "trusted.",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the Tab key offers for values: names that are in the checkout at that moment.
+"""The values that the Tab key offers: names that are in the checkout at that moment.
 
 It runs at each press, so it loads next to nothing; and where something is wrong it offers nothing,
 since words of its own would land in the middle of a command line.

@@ -27,7 +27,10 @@ def count(
     ] = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Count a packet's instructions exactly, on a machine of its own."""
+    """Count a packet's instructions exactly.
+
+    Counts on a machine of its own.
+    """
     from testbed import verbs
 
     names = [name.strip() for name in arms.split(",") if name.strip()]

@@ -30,25 +30,25 @@ def bench(
     ] = "",
     trials: Annotated[int | None, typer.Option(help="Trials an arm.")] = None,
     rate: Annotated[
-        float | None, typer.Option(help="Packets a second, exactly: not lowered when not kept.")
+        float | None, typer.Option(help="Fixed packet rate; do not lower it.")
     ] = None,
     duration: Annotated[float | None, typer.Option(help="Seconds a trial.")] = None,
     payload: Annotated[int | None, typer.Option(help="UDP payload, bytes.")] = None,
     seed: Annotated[
         int | None,
-        typer.Option(min=0, max=LARGEST_SEED, help="Order, payload and pacing again."),
+        typer.Option(min=0, max=LARGEST_SEED, help="Repeat order, payload and pacing."),
     ] = None,
     controls: Annotated[
-        bool, typer.Option("--controls", help="Hooks with nothing to match too, and an A/A pair.")
+        bool, typer.Option("--controls", help="Add hooks with nothing to match, and an A/A pair.")
     ] = False,
     until_precise: Annotated[
-        str, typer.Option(metavar="5%", help="Go on until the ratio is known to ± this.")
+        str, typer.Option(metavar="5%", help="Add blocks until the ratio is known to ± this.")
     ] = "",
     probe: Annotated[
-        bool, typer.Option("--probe", help="A further pass that times the BPF program itself.")
+        bool, typer.Option("--probe", help="Time the BPF program itself, in a further pass.")
     ] = False,
     no_gro: Annotated[
-        bool, typer.Option("--no-gro", help="GRO off on the server's NIC, for every arm alike.")
+        bool, typer.Option("--no-gro", help="Switch GRO off on the server's NIC for every arm.")
     ] = False,
     profile: Annotated[
         str,
@@ -58,10 +58,10 @@ def bench(
         ),
     ] = "fair",
     max_blocks: Annotated[
-        int, typer.Option(min=2, max=1000, help="Where --until-precise gives up.")
+        int, typer.Option(min=2, max=1000, help="Give up --until-precise after so many blocks.")
     ] = 40,
     boots: Annotated[
-        int, typer.Option(min=1, max=100, help="Boot the machines so often, trials split evenly.")
+        int, typer.Option(min=1, max=100, help="Split the trials evenly over so many boots.")
     ] = 1,
     resume: Annotated[
         str,
@@ -72,7 +72,10 @@ def bench(
         ),
     ] = "",
 ) -> None:
-    """Run the experiment on machines that are up, then render its report."""
+    """Run the experiment and render its report.
+
+    The machines must be up.
+    """
     from dataclasses import replace
 
     from testbed import verbs
@@ -179,10 +182,15 @@ def check(
             help="These, separated by commas; else the fair ones.", autocompletion=completing.arms
         ),
     ] = "",
-    seed: Annotated[int | None, typer.Option(help="The frames of an earlier check again.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Send the frames of an earlier check again.")
+    ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Send crafted frames through the arms and compare what comes out with a reference."""
+    """Run the gate: do arms do the same work?
+
+    Crafted frames go through each arm. The output is compared with a reference, byte for byte.
+    """
     from testbed import verbs
 
     raise typer.Exit(verbs.check(the_lab(), _names(arms), seed=seed, as_json=json))
@@ -196,7 +204,10 @@ def selftest(
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Put real faults into real trials, and see whether the checks find each of them."""
+    """Put real faults into real trials.
+
+    Each fault has a check that must find it.
+    """
     from testbed import verbs
 
     if count and faults:

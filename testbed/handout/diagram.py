@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The drawing of a packet's path: from top to bottom, so that it fits a phone as it is.
 
-One unit is one CSS pixel at a width of 340. Colours are attributes for what knows no style sheet
-of the page (a PDF, a file of its own); the page's style sheet overrides them by class. What a
-colour says, a shape says too: a hook that is in use is a filled disc, a free one is a ring.
+One unit is one CSS pixel at a width of 340. Colours are attributes for what knows no style sheet of
+the page (a PDF, a file of its own); the page's style sheet overrides them by class. Shapes say the
+same as colours: a hook that is in use is a filled disc, a free one is a ring.
 """
 
 from collections.abc import Mapping, Sequence
@@ -82,7 +82,7 @@ def draw_path(arms: Sequence[Arm], text: Catalogue) -> Markup:
 
 @dataclass
 class _Pen:
-    """What was drawn so far, and how far down it reaches. Frames go behind everything else."""
+    """The drawing so far, and how far down it reaches. Frames go behind everything else."""
 
     text: Catalogue
     used: Mapping[str, Sequence[Arm]]

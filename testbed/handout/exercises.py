@@ -7,8 +7,8 @@ A solution lies between two comments on lines of their own:
     …
     /* END 1 */
 
-The starter has a line that asks for code in its place. What to do stands in the comment above,
-which both have. So the two cannot drift apart, and the instructor's page prints what is tested.
+The starter has a line that asks for code in its place. The comment above says what to do, and both
+have it. So the two cannot drift apart, and the instructor's page prints what is tested.
 """
 
 import re

@@ -101,7 +101,7 @@ def _gate(config: Config) -> dict[str, str]:
 
 
 def _exhibits(config: Config, arms: Mapping[str, Arm], arms_dir: Path) -> dict[str, str]:
-    """What the two published recipes do, from the manifest of one and the source of the other."""
+    """Read the two published recipes: the manifest of one and the source of the other."""
     logging, bounded = EXHIBITS
     if logging not in arms or bounded not in arms:
         raise ConfigError(
@@ -154,7 +154,7 @@ def _checks(config: Config) -> dict[str, str]:
 
 
 def _published(run: Run) -> dict[str, str]:
-    """What the original's tables hold."""
+    """Return the facts in the original's tables."""
     module, program = claim.readings(run)
     first, second = run.trials
     ticks = second.server.after.stat.total["softirq"] if second.server else 0

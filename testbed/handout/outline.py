@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What comes where on the sheet, whatever its language: tasks, their parts, marks and minutes."""
+"""The order of the sheet in every language: tasks, their parts, marks and minutes."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -28,7 +28,7 @@ class Task:
 
     @property
     def marks(self) -> int:
-        """What the task is worth."""
+        """The marks of the task."""
         return sum(part.marks for part in self.parts)
 
 

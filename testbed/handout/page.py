@@ -99,7 +99,7 @@ def _catalogue(sheet: Sheet, language: str, facts: Mapping[str, str]) -> Catalog
 
 
 def _sums(sheet: Sheet) -> dict[str, str]:
-    """What the outline adds up to, and where things are put."""
+    """Return the sums of the outline, and the places of things."""
     code = next(part for task in outline.TASKS for part in task.parts if part.kind == "holes")
     holes = next(len(each.holes) for each in sheet.exercises if each.name == code.names[0])
     return {

@@ -13,7 +13,7 @@ ELSEWHERE = "elsewhere"
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What a packet passes: a step of the network stack, or a place where a hook can be.
+    """A station of a packet: a step of the network stack, or a place where a hook can be.
 
     `key` names the texts `stage.<key>` and, of a step, `detail.<key>`. `hooks` are the pairs of a
     manifest's `hook` and `expect.mode` that sit here; a mode of "" is any.

@@ -42,14 +42,14 @@ class Traffic(_Part):
 
 
 class Needs(_Part):
-    """What the server must have."""
+    """The tools and the kernel that the server must have."""
 
     kernel: str
     tools: list[str]
 
 
 class Expect(_Part):
-    """What `verify` must print as mode, and what the arm writes to the kernel log."""
+    """The mode that `verify` must print, and the lines that the arm writes to the kernel log."""
 
     mode: str
     log_lines_per_packet: int = 0
@@ -67,7 +67,7 @@ class Commands(_Part):
 
 
 class Control(_Part):
-    """What an arm under a second name is there for; never in a manifest file.
+    """The purpose of an arm under a second name; never in a manifest file.
 
     `again`: the same as arm `of`, for an A/A pair. `unmatched`: `of` is attached, and the
     packets take the way that they take without a hook.

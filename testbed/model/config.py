@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a user may set in `testbed.toml`, with the original experiment's values as defaults.
+"""The settings in `testbed.toml`, with the original experiment's values as defaults.
 
 The file is optional. An unknown key is refused with the nearest known one; a value
 out of range is refused with the range. `load` is the only way in.

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the testbed put into a guest and had built there: paths and checksums, in parts.
+"""The testbed's files in a guest, built ones included: paths and checksums, in parts.
 
-A part is replaced as a whole: an arm's folder is one, all the rest (programs and shared headers)
-is another. What is measured is what these records say; anything else was changed by somebody.
+A part is replaced as a whole: an arm's folder is one, all the rest (programs and shared headers) is
+another. The measured files are those in these records; any other file was changed by somebody.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from typing import Any
 PROGRAMS = "."
 """The part that is no arm."""
 SHARED = "include"
-"""Of the folders below arms/, the one that is no arm's."""
+"""The one folder below arms/ that is no arm's."""
 MOST_NAMED = 3
 
 
@@ -35,7 +35,7 @@ class Part:
     stamp: str = ""
     pushed: Mapping[str, str] = field(default_factory=dict)
     made: Mapping[str, str] = field(default_factory=dict)
-    """What the build left beside its sources: what `load` will use."""
+    """The files that the build left beside its sources: `load` will use them."""
 
     @property
     def files(self) -> dict[str, str]:

@@ -8,7 +8,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """What `testbed` returns to the shell."""
+    """The exit codes of `testbed`."""
 
     OK = 0
     BUG = 1

@@ -213,7 +213,7 @@ def _is_half(text: str) -> bool:
 
 
 def _kind(value: object) -> str:
-    """What a value is, in words; of what is short, the value itself."""
+    """Return a value's kind in words, or the value itself if it is short."""
     if value is None or isinstance(value, bool):
         return json.dumps(value)
     if isinstance(value, int | float):

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 CODE = frozenset("tTwW")
 FARTHEST = 1 << 16
-"""Bytes from a symbol on within which code is its own: no function of Debian's kernels is longer;
-code without a name, as of a BPF program that is kept out of the list, lies farther from any.
+"""Bytes from a symbol on within which code is its own. No function of Debian's kernels is longer.
+Code without a name lies farther from any, for example a BPF program that is kept out of the list.
 """
 UNNAMED = "(no name)"
 
@@ -31,7 +31,7 @@ class Symbols:
 def parse(text: str) -> Symbols:
     """Return the code symbols of a kallsyms listing; lines that are none are left out.
 
-    Of several names for one address the first in the listing is taken, as the kernel's own traces
+    If an address has several names, the first in the listing is taken, as the kernel's own traces
     take one of them. A listing whose addresses are hidden (all 0) gives no symbols.
     """
     found: dict[int, str] = {}

@@ -19,7 +19,7 @@ RAW_IP = 101
 GZIP = b"\x1f\x8b"
 MAGIC = 0xA1B2C3D4
 HEAD = struct.Struct("<I16xI")
-"""Of a little-endian file: the magic number and the link type."""
+"""The head of a little-endian file: the magic number and the link type."""
 RECORD = struct.Struct("<8xI4x")
 """A record's head: how many bytes of the packet are kept."""
 

@@ -16,7 +16,7 @@ FATES: Mapping[Fate, str] = {
     "nowhere": "no network stack delivers it, and no hook may revive it",
 }
 MUST_COME_OUT: frozenset[Fate] = frozenset({"rewritten", "forwarded", "local"})
-"""What has one of these fates and does not come out was lost."""
+"""Fates of a packet that must come out: one that does not was lost."""
 
 GROUPS: Mapping[str, str] = {
     "as-in-trials": "packets as the trials send them",

@@ -23,8 +23,8 @@ MARKER_BYTES = 24
 def cases_for(draws: Draws, wire: Wire, *, direct: bool) -> tuple[Case, ...]:
     """Return all cases; with `direct` those to rewrite go to the target already.
 
-    Fresh draws of one seed give the same cases, and what must come out is the same for both ways,
-    so that all arms can be held against one another, the one without a hook too.
+    Fresh draws of one seed give the same cases, and the right output is the same for both ways. So
+    all arms can be held against one another, the one without a hook too.
     """
     crafting = Crafting(draws, wire)
     for add in (*MATCHING, *PASSING):

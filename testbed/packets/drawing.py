@@ -3,9 +3,9 @@
 
 Were the gate's packets of one kind and the trials' of another, an arm could do its work on the
 first kind only. So every property is drawn for every packet: half of them have what a trial's
-packet has, the others anything. What Linux sends from a UDP socket has DF, and an identification
-that counts up from a random start (seen in the samples of Debian 12's trials) or is 0 (other
-versions of `ip_select_ident_segs()`): so a packet cannot be known again by that.
+packet has, the others anything. Linux sends packets from a UDP socket with DF. Their identification
+counts up from a random start (seen in the samples of Debian 12's trials) or is 0 (other versions of
+`ip_select_ident_segs()`). So a packet cannot be known again by it.
 """
 
 import random
@@ -31,7 +31,7 @@ SPECIAL = (1, 0x00FF, 0xFF00, 0xFFFF)
 
 @dataclass(frozen=True, slots=True)
 class TrialSpace:
-    """What the trials of a run may send."""
+    """The packets that the trials of a run may send."""
 
     payload_bytes: int
     rate_pps: float
@@ -39,7 +39,7 @@ class TrialSpace:
     planned: int
     source_ports: range
     likely_ports: range
-    """Of those, the ones of the blocks that are planned."""
+    """The ports of the planned blocks."""
 
     @classmethod
     def of(cls, bench: BenchConfig) -> "TrialSpace":

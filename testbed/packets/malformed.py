@@ -17,7 +17,7 @@ VLAN, PROVIDER = 0x8100, 0x88A8
 OTHER_KINDS = (0x0801, 0x86DD)
 """EtherTypes: one that differs from IPv4's in a bit, and IPv6's."""
 MANY = 8
-"""What Linux drops, whatever a hook did to it, only the hook's count betrays.
+"""Packets that Linux drops whatever a hook did to them: only the hook's count betrays it.
 
 So the three kinds that a sound hook may count, depending on its place, come 1, 2 and 4 times: the
 count tells which of them it saw. And every kind that none must count comes more often than those

@@ -2,9 +2,8 @@
 """Packets that a hook must leave alone: for each field that it matches, one that differs there.
 
 Wherever it can be, all else is as in a packet to rewrite: a hook which ignores the field, or looks
-at some of its bits, takes this one too. What must become of each is what Linux does with it:
-what is delivered comes to raw sockets (`raw_local_deliver()` is called before `udp_rcv()`),
-fragments in one piece.
+at some of its bits, takes this one too. Linux decides what must become of each: delivered packets
+come to raw sockets (`raw_local_deliver()` is called before `udp_rcv()`), fragments in one piece.
 """
 
 from ipaddress import IPv4Address, IPv4Network

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whose packet is this? A packet carries no name: it is known by what it says in all.
+"""Recognise packets. A packet carries no name: it is known by everything that it says.
 
-What came out as it should, or as it was sent, is known byte for byte. The rest is given to the case
-with which it agrees in most: identification, source port, the first and last bytes, the length. So
-a hook may change any one of them and is still told what it changed.
+A packet that came out as it should, or as it was sent, is known byte for byte. The rest is given to
+the case with which it agrees in most: identification, source port, the first and last bytes, the
+length. So a hook may change any one of them and is still told what it changed.
 """
 
 from collections import Counter

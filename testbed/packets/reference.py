@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a correct rewrite gives, in plain Python: the gate's measure, independent of every arm.
+"""A correct rewrite in plain Python: the gate's measure, independent of every arm.
 
 The UDP checksum is updated (RFC 1624, equation 3), so that a damaged one stays damaged in the same
-way; the IP checksum is computed anew (RFC 1071), since no packet with a wrong one is forwarded.
+way. The IP checksum is computed anew (RFC 1071), since no packet with a wrong one is forwarded.
 """
 
 import struct

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The order in which crafted frames are sent, and when: drawn, so that neither tells anything.
 
-Half of the gaps are a trial's, as far as that is not too slow; the others are of any length. What
-is sent as a trial in little has the pauses of a trial, too.
+Half of the gaps are a trial's, as far as that is not too slow; the others are of any length. Frames
+sent as a trial in little have the pauses of a trial, too.
 """
 
 from collections.abc import Iterator, Sequence

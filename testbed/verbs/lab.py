@@ -101,8 +101,8 @@ class Lab:
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             facts = json.loads(holder.read_text())
             self.terminal.warn(
-                f"`testbed {facts['verb']}` (process {facts['pid']}) was ended before it could "
-                "tidy up: what it left is undone now, where it matters"
+                f"`testbed {facts['verb']}` (process {facts['pid']}) was killed; "
+                "its leftovers are cleaned up now"
             )
 
 

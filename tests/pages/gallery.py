@@ -20,7 +20,7 @@ EVIL = (
     "<svg onload=window.pwned=3></svg><style>*{display:none}</style>"
     '<a href="javascript:window.pwned=4">x</a>{{ 7 * 7 }} `x` | **b** \u202e\u0007'
 )
-"""What a kernel log, a manifest or a host could hold: none of it may do anything on a page."""
+"""Text that a kernel log, a manifest or a host could hold: it may do nothing on a page."""
 WORDS = "a title as long as nobody would write it, " * 4
 UNBROKEN = "eine_sehr_lange_Zeichenkette_ohne_Trennstelle" * 4
 

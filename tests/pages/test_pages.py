@@ -24,7 +24,7 @@ Maker = Callable[[str], Path]
 
 @dataclass
 class Noticed:
-    """What the page asked for, beyond itself, and what it complained about."""
+    """The requests of a page, beyond itself, and its complaints."""
 
     requests: list[str] = field(default_factory=list)
     words: list[str] = field(default_factory=list)
@@ -69,7 +69,7 @@ def wider_than_the_window(page: Page) -> list[str]:
 
 
 def violations(page: Page) -> list[tuple[str, list[str]]]:
-    """What axe-core finds: the rule, and the first elements that break it."""
+    """Return the findings of axe-core: the rule, and the first elements that break it."""
     found = Axe().run(page).response["violations"]
     return [(v["id"], [node["html"][:160] for node in v["nodes"][:3]]) for v in found]
 

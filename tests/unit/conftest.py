@@ -67,5 +67,5 @@ def there(
     account: Account, tmp_path: Path, tool: Callable[[str, str], Path],
     monkeypatch: pytest.MonkeyPatch,
 ) -> LeftOver:  # fmt: skip
-    """What crashes left, on a disk of the test's own and in a pretended libvirt."""
+    """The leftovers of crashes, on a disk of the test's own and in a pretended libvirt."""
     return pretend(account, tmp_path, tool, monkeypatch)

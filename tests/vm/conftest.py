@@ -28,7 +28,7 @@ class Testbed:
     __test__ = False
     checkout: Path
     first_up: str = ""
-    """What the first `up` said, which came after one that was killed."""
+    """The words of the first `up`, which came after one that was killed."""
 
     def run(
         self, *words: str, timeout_s: float = 400, environment: Mapping[str, str] | None = None
@@ -61,7 +61,7 @@ class Testbed:
 
     @property
     def prefix(self) -> str:
-        """What the names of its machines begin with."""
+        """The beginning of its machines' names."""
         return f"tb{Account.current().project_id(self.checkout)}-"
 
     def left_over(self) -> list[str]:

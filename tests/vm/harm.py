@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is done to a run and to its machines by the tests of survival."""
+"""Harm that the tests of survival do to a run and to its machines."""
 
 import contextlib
 import os

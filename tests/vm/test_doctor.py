@@ -51,7 +51,7 @@ def test_a_machine_to_throw_away_ends_with_a_killed_command(testbed: Testbed) ->
 
 
 def test_an_orphan_is_told_from_the_living(testbed: Testbed, tmp_path: Path) -> None:
-    """What else is left on this computer is not the tests' to remove: so no `--remove` here."""
+    """Other leftovers on this computer are not the tests' to remove: so no `--remove` here."""
     gone = Project(Account.current(), tmp_path / "gone")
     gone.claim()
     said = json.loads(testbed.run("doctor", "--orphans", "--json").stdout)

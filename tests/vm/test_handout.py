@@ -128,7 +128,7 @@ def solve(checkout: Path, command: Command) -> None:
 
 
 def what_a_student_sees(testbed: Testbed, said: dict[str, str]) -> None:
-    """What the sheet says that each command shows."""
+    """The sheet's words on the output of each command."""
     config = load(testbed.checkout)
     arms_dir = testbed.checkout / "guest/arms"
     arms = {one.name: one for one in arm.choose(arms_dir, arm.known(arms_dir))}
@@ -205,7 +205,7 @@ def test_what_no_check_can_find_is_what_the_sheet_says(testbed: Testbed) -> None
 
 
 def test_the_same_mistake_shows_on_the_two_sides_of_ips_check(testbed: Testbed) -> None:
-    """What the sheet asks about a forgotten IP checksum, and answers."""
+    """The sheet's question about a forgotten IP checksum, and its answer."""
     assert testbed.run("handout", "--starter", "forgot", "--instructor").returncode == 0
     program = "h->ip.check = checksum_after(check, from & 0xffff, to & 0xffff);"
     for name, line in (

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What makes a number defensible, on real machines: the gate, the faults, the two protocols."""
+"""The grounds of a defensible number, on real machines: gate, faults, two protocols."""
 
 import json
 
@@ -88,7 +88,7 @@ def test_the_published_protocol(testbed: Testbed) -> None:
     assert findings["comparisons"] == []
     page = (run / "report.html").read_text()
     assert "As the original read it" in page
-    assert "That is no comparison, because:" in page
+    assert "This is not a valid comparison, because:" in page
     assert "times as efficient" in page
     assert testbed.left_over() == []
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What docs/security.md promises, tried on real machines."""
+"""The promises of docs/security.md, tried on real machines."""
 
 import subprocess
 from pathlib import Path

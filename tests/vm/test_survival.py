@@ -42,7 +42,7 @@ def run(testbed: Testbed) -> Survivor:
 
 @dataclass(frozen=True)
 class Harm:
-    """What is done in a machine, what is said of it, and what it takes to undo it."""
+    """Harm done in a machine, the words about it, and the way to undo it."""
 
     role: str
     line: str

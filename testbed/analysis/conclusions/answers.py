@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a page answers, in sentences; each is rendered from the numbers that it is about."""
+"""The answers of a page, in sentences; each is rendered from the numbers that it is about."""
 
 from collections.abc import Sequence
 from math import ceil
@@ -143,7 +143,7 @@ def _boots(run: Run) -> int | None:
 
 
 def aa_answer(run: Run, comparison: Comparison) -> str:
-    """What the A/A pair says about this machine; empty when it is not valid."""
+    """Return the sentence on the A/A pair; empty when the pair is not valid."""
     ratio = comparison.ratio
     if ratio is None:
         return ""

@@ -7,8 +7,8 @@ run the loss may have touched its neighbours too. Two hooks are compared when th
 kind of work (semantic class); any arm may be set against the arm without a hook.
 
 Controls are no answers. An arm measured "again" under a second name is set against itself alone
-(the A/A pair): what it shows is this machine's noise, so its SD gives the smallest effect that
-each comparison could have found. A hook that is attached but matches nothing ("unmatched") is set
+(the A/A pair). The pair shows this machine's noise, so its SD gives the smallest effect that each
+comparison could have found. A hook that is attached but matches nothing ("unmatched") is set
 against no hook alone.
 
 Two arms that were sent at different rates have no ratio where the rates alone would make half of
@@ -64,9 +64,9 @@ class Comparison:
     mde: float | None = None
     """The smallest effect that this many blocks find in four runs of five: 0.07 is 7 %."""
     mde_source: str = ""
-    """Whose SD it rests on: AA_PAIR, OBSERVED (this comparison's own), "" without an `mde`."""
+    """The source of the SD: AA_PAIR, OBSERVED (this comparison's own), or "" without an `mde`."""
     blocks_to_settle: int | None = None
-    """Of an inconclusive ratio; None when more than 1,000, or when there is nothing to settle."""
+    """For an inconclusive ratio; None when more than 1,000, or when there is nothing to settle."""
 
     rates: tuple[float, float] | None = None
     """Packets/s of `arm` and `reference`, where they are too far apart for a ratio."""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Findings for people: causes before their consequences, and each matter said once.
 
-What says the same of many trials and arms is one line, with the trials named. A finding that is
-only doubtful is left out where the same matter already rules out the same arm.
+Findings that say the same of many trials and arms become one line, with the trials named. A finding
+that is only doubtful is left out where the same matter already rules out the same arm.
 """
 
 from collections.abc import Iterable
@@ -68,8 +68,9 @@ def rank(code: str) -> int:
 
 
 def without_twins(findings: Iterable[Finding]) -> list[Finding]:
-    """Those that say something is wrong; of one matter and one arm only the INVALID ones. What is
-    SUSPECT of the run as a whole goes, too, where the same matter is INVALID of any arm."""
+    """Those that say something is wrong; of one matter and one arm only the INVALID ones. A SUSPECT
+    finding on the whole run goes, too, where the same matter is INVALID of any arm.
+    """
     wrong = [finding for finding in findings if finding.verdict is not Verdict.VALID]
     grave: dict[tuple[str, str], set[str | None]] = {}
     for finding in wrong:

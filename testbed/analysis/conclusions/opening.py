@@ -121,7 +121,7 @@ def opening(
 
 
 def _of_the_run(findings: tuple[Finding, ...]) -> tuple[str, ...]:
-    """What is wrong with the run as such."""
+    """Return the faults of the run as such."""
     return tuple(
         f"The run: {finding.statement}."
         for finding in about_comparison(findings)
@@ -170,7 +170,7 @@ def _why_excluded(
 
 
 def _at_worst(code: str, findings: tuple[Finding, ...]) -> str:
-    """Of a reason that is the host's, not an arm's: the reading that was worst in any trial."""
+    """Return the worst reading in any trial, for a reason that is the host's and not an arm's."""
     grave = [f for f in findings if f.code == code and f.verdict is Verdict.INVALID]
     if code not in THE_HOST or not grave:
         return ""
@@ -183,14 +183,15 @@ def _is_short(trial: Trial) -> bool:
 
 
 def _delivered(run: Run, arm: Arm) -> str:
-    """What the short trials of an arm delivered: all of them together when all are short."""
+    """Return the deliveries of an arm's short trials: all of them together when all are short."""
     trials = [t for t in run.trials_of(arm.name) if t.client and t.server]
     short = [t for t in trials if _is_short(t)]
     offered = sum(t.client.offered for t in short if t.client)
     unique = sum(t.server.unique for t in short if t.server)
     percent = sentences.share(unique / offered if offered else None)
     numbers = ", ".join(str(t.number) for t in short)
-    where = "" if len(short) == len(trials) else f" in trial{'s'[: len(short) > 1]} {numbers}"
+    word = "trials" if len(short) > 1 else "trial"
+    where = "" if len(short) == len(trials) else f" in {word} {numbers}"
     return f"delivered {unique:,} of {offered:,} packets ({percent}\u00a0%){where}"
 
 
@@ -201,8 +202,10 @@ def _suspicions(run: Run, findings: tuple[Finding, ...]) -> tuple[str, ...]:
 
 
 def _first_of_all(run: Run, findings: tuple[Finding, ...]) -> tuple[str, ...]:
-    """What to do about the first of the gravest matters, for the others may follow from it; where
-    that is one of the load, about what kept the machines from carrying it, however grave."""
+    """Return the advice on the first of the gravest matters, for the others may follow from it.
+
+    If that one is a matter of the load, the advice is on what kept the machines from carrying it.
+    """
     groups = grouped(run, about_comparison(findings))
     if groups and groups[0].code in FOLLOWS_FROM_THE_HOST:
         groups = tuple(group for group in groups if group.code in THE_HOST) or groups

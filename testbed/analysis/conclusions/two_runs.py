@@ -75,7 +75,7 @@ ALIKE: tuple[tuple[str, Callable[[Run], str]], ...] = (
     ("payload, bytes", _setting("bench", "payload_bytes")),
     ("GRO on lab0", gro.switch),
 )
-"""What must be the same in both, by the name that a refusal gives it."""
+"""Facts that must be the same in both runs, by the name that a refusal gives them."""
 
 
 def differences(first: Run, second: Run) -> tuple[str, ...]:

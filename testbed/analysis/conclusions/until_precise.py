@@ -29,7 +29,7 @@ CONFIRMING_BLOCKS = 3
 """Further blocks after the first narrow look: they take back most of its luck."""
 
 MOST_BLOCKS = 40
-"""Of the simulation, and what `--max-blocks` is preset to; up to 200 it comes out the same."""
+"""The simulation's limit and the default of `--max-blocks`; up to 200 changes nothing."""
 
 
 def reached(run_path: Path, target: float) -> tuple[bool, float | None]:

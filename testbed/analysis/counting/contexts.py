@@ -38,8 +38,8 @@ ENTERS = {
     "blk_done_softirq": OTHER, "try_to_wake_up": SCHEDULER,
     "tick_irq_enter": IDLE, "tick_nohz_irq_exit": IDLE,
 }  # fmt: skip
-"""Functions whose calls are a context of their own, up to their return. What an interrupt does when
-it finds the CPU idle is the idle task's bookkeeping: it depends on the clock, not on the packet.
+"""Functions whose calls are a context of their own, up to their return. An interrupt that finds the
+CPU idle does the idle task's bookkeeping: it depends on the clock, not on the packet.
 """
 
 
@@ -68,7 +68,7 @@ class Step:
 
 @dataclass(slots=True)
 class _Frame:
-    """What goes on when a call or an interrupt returns; `to` is None for an interrupt."""
+    """The context to go on with after a call or an interrupt; `to` is None for an interrupt."""
 
     to: int | None
     context: Context

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What each packet of an arm took: totals by part, context and function, equal paths told once."""
+"""Each packet of an arm: totals by part, context and function, equal paths told once."""
 
 from collections import Counter
 from collections.abc import Iterator

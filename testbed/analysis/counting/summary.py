@@ -16,7 +16,7 @@ from testbed.analysis.counting.variants import Variant, mode, typical_path, vari
 
 @dataclass(frozen=True)
 class Summary:
-    """What the packets of one arm with one payload took.
+    """The counts of one arm's packets with one payload.
 
     Instructions are those of the packet's own parts (`life.OWN`), unless a name says otherwise.
     """

@@ -58,7 +58,7 @@ def mode(values: Sequence[int]) -> tuple[int, int]:
 def variants(packets: Sequence[Packet]) -> list[Variant]:
     """Return the counts of an arm, the most frequent first.
 
-    Of packets with the same count, those with the most frequent differences tell the cause.
+    Among packets with the same count, those with the most frequent differences tell the cause.
     """
     typical = typical_path(packets)
     usual = typical.functions()

@@ -95,7 +95,7 @@ CLOCK_CHECKS = (
         why="The cost is CPU time over the server's own clock: 1 % too fast is 1 % too dear.",
         threshold=f"INVALID when it differs by > {SKEW:.1%} beyond what asking took, over a trial "
         "or the whole run (each part of a resumed one, each boot), or when the clock source is "
-        "jiffies; SUSPECT when not recorded",
+        "jiffies. SUSPECT when not recorded",
         source="/proc/uptime of the server between two readings of the host's monotonic clock "
         "(host.json), clocksource (facts)",
         look=clock,

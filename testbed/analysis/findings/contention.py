@@ -39,7 +39,7 @@ from testbed.model.host_bounds import (
 
 OTHERS, ABOVE, MACHINES = "other programs", "hypervisor above", "machines"
 STEAL, UNKNOWN_CAUSE = "steal", "unknown"
-"""What made the server wait: the causes of this check's findings."""
+"""Reasons why the server waited: the causes of this check's findings."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +133,7 @@ def _causes(
 
 
 def _advice(run: Run, accelerator: str) -> dict[str, str]:
-    """What to do about each cause, with this run's own numbers."""
+    """Return the advice for each cause, with this run's own numbers."""
     rate, cores = lower_rate(run), environment.fact(run, "host", "cores")
     slower = f"lower the rate (--rate {rate})" if rate else "lower the rate (--rate)"
     host = "this host" if cores == environment.UNKNOWN else f"the {cores} CPUs of this host"
@@ -146,7 +146,8 @@ def _advice(run: Run, accelerator: str) -> dict[str, str]:
         f"CPUs{kvm}.",
         STEAL: "The hypervisor above the server gave its CPUs to something else: look at what "
         f"that host runs, or {slower}.",
-        UNKNOWN_CAUSE: f"What else ran on the host was not recorded. Stop it, or {slower}.",
+        UNKNOWN_CAUSE: "The load of other programs on the host was not recorded. Stop them, or "
+        f"{slower}.",
         NOT_RECORDED: "Without this the check cannot speak; run the bench again.",
     }
 
@@ -197,12 +198,12 @@ CONTENTION_CHECKS = (
         "server's virtual CPUs, and what other programs on the host took.",
         why="A machine that waits for its CPUs works in bursts, with other caches and batches, and "
         "its idle time is not idle.",
-        threshold=f"SUSPECT: steal > {STEAL_SUSPECT:.0%}, in the server or of the host; waiting "
-        f"with KVM > {WAIT_SHARES_KVM[0]:.0%} of wall × virtual CPUs (INVALID > "
-        f"{WAIT_SHARES_KVM[1]:.0%}), "
-        f"under emulation > {WAITING_CPUS_EMULATION:.0%} of wall in all (INVALID > "
-        f"{WAIT_SHARE_EMULATION_INVALID:.0%} of wall × virtual CPUs); other load > "
-        f"{OTHER_CPUS[0]:g} CPUs (INVALID > {OTHER_CPUS[1]:g}); or not recorded",
+        threshold=f"SUSPECT: steal > {STEAL_SUSPECT:.0%}, in the server or of the host; or not "
+        f"recorded. Waiting with KVM: SUSPECT > {WAIT_SHARES_KVM[0]:.0%} of wall × virtual CPUs, "
+        f"INVALID > {WAIT_SHARES_KVM[1]:.0%}. Waiting under emulation: SUSPECT > "
+        f"{WAITING_CPUS_EMULATION:.0%} of wall in all, INVALID > "
+        f"{WAIT_SHARE_EMULATION_INVALID:.0%} of wall × virtual CPUs. Other load: SUSPECT > "
+        f"{OTHER_CPUS[0]:g} CPUs, INVALID > {OTHER_CPUS[1]:g}",
         source="/proc/stat in the server; schedstat of QEMU's threads and /proc/stat on the host "
         "(host.json)",
         look=contention,

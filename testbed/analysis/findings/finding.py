@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a check says: a verdict, on what, with which evidence, and what to do about it."""
+"""A finding: a verdict, on one subject, with its evidence and the next step."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from enum import Enum
 from testbed.analysis.reading.records import Run, Trial
 
 COMPARISON, MPSTAT = "comparison", "mpstat"
-"""What a finding is about: whether arms may be compared, or only what mpstat's chart shows."""
+"""The subject of a finding: whether arms may be compared, or only mpstat's chart."""
 
 NOT_RECORDED = "not recorded"
 """The cause of every finding about what nobody wrote down."""
@@ -50,7 +50,7 @@ class Scope:
         about: str = COMPARISON,
         cause: str = "",
     ) -> "Finding":
-        """What a check found out about this run, arm or trial."""
+        """A check that looks at one run, arm or trial and makes its findings."""
         return Finding(
             code=code,
             verdict=verdict,
@@ -64,7 +64,7 @@ class Scope:
         )
 
     def unknown(self, code: str, what: str, *, about: str = COMPARISON) -> "Finding":
-        """What was not recorded is neither good nor bad: `what` is a noun with its article."""
+        """Return the finding on a missing record (SUSPECT); `what` is a noun with its article."""
         return self.finding(
             code,
             Verdict.SUSPECT,

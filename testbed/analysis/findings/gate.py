@@ -31,7 +31,7 @@ def _unexamined(arm: str) -> Finding:
         code="same-work",
         verdict=Verdict.SUSPECT,
         scope=Scope(arm=arm),
-        statement="was not held against the reference: nobody knows whether it does the same work",
+        statement="was not put through the gate: nobody knows whether it does the same work",
         evidence=(Evidence(quantity="crafted frames sent", observed=0, unit="frames"),),
         advice="testbed check sends the frames without a measurement.",
     )
@@ -62,7 +62,7 @@ def _unseen(outcome: GateOutcome) -> Finding:
         evidence=(
             Evidence(quantity="crafted packets not seen", observed=outcome.unseen, bound="0"),
         ),
-        advice="What was seen is right: run it again, on a host that is less busy.",
+        advice="The packets that were seen are right: run it again, on a host that is less busy.",
         degree=outcome.unseen,
     )
 
@@ -81,7 +81,7 @@ def _unexplained(outcome: GateOutcome) -> Finding:
 
 
 def _losses(outcome: GateOutcome) -> tuple[Evidence, ...]:
-    """What was lost, and where; nothing for runs in which that was not counted."""
+    """Return the gate's losses and their places; empty for runs in which they were not counted."""
     if not outcome.losses:
         return ()
     return (

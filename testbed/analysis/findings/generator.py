@@ -72,7 +72,7 @@ def generator(run: Run) -> list[Finding]:
 
 
 def _advice(run: Run) -> str:
-    """What to do: the warm-up's rate or a lower one, since a rate is not kept by being repeated."""
+    """Return the advice: the warm-up's rate or a lower one. Repeating does not make a rate kept."""
     rate = lower_rate(run)
     lower = "a lower rate" if rate is None else f"a lower rate (--rate {rate})"
     asked = "--rate" in run.command or any(word.startswith("--rate=") for word in run.command)
@@ -198,12 +198,12 @@ GENERATOR_CHECKS = (
         "to every arm.",
         why="A packet's cost depends on the load: at a higher rate more packets share an "
         "interrupt.",
-        threshold=f"SUSPECT: rate off by > {RATE_OFF[0]:.0%} (INVALID > {RATE_OFF[1]:.0%}, or > "
-        f"{MEAN_RATE_OFF_INVALID:.0%} in the mean of an arm), any "
-        f"failed send, 99th percentile of the gaps > {GAP_SUSPECT:g} × their mean, the arms' rates "
-        f"apart by > {RATES_APART_SUSPECT:.0%}, the costs following the rates (p < {SHOWS:g}, more "
-        f"than {EXPLAINED:.0%} of their variance), or not recorded. No ratio where the rates alone "
-        f"make {BIAS_WITHHELD:.1%} of cost",
+        threshold=f"SUSPECT: rate off by > {RATE_OFF[0]:.0%}, any failed send, 99th percentile of "
+        f"the gaps > {GAP_SUSPECT:g} × their mean, the arms' rates apart by > "
+        f"{RATES_APART_SUSPECT:.0%}; or not recorded. SUSPECT too: costs that follow the rates "
+        f"(p < {SHOWS:g}, more than {EXPLAINED:.0%} of their variance). INVALID: rate off by > "
+        f"{RATE_OFF[1]:.0%}, or > {MEAN_RATE_OFF_INVALID:.0%} in the mean of an arm. No ratio "
+        f"where the rates alone make {BIAS_WITHHELD:.1%} of cost",
         source="times of the sends (client.json)",
         look=generator,
     ),

@@ -57,7 +57,7 @@ def hits(run: Run) -> list[Finding]:
 
 
 def _against_traffic(trial: Trial) -> tuple[str, str]:
-    """What is wrong with a hook's count (nothing: an empty text), and what it should lie in."""
+    """Return the fault of a hook's count (empty: none) and the range that it should lie in."""
     if trial.client is None:
         return "", ""
     offered, control = trial.client.offered, trial.client.control_sent

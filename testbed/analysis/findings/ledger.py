@@ -68,7 +68,7 @@ _ADVICE = {
 
 
 def _cause(uneven: list[Step]) -> str:
-    """Whose doing the worst step is; nobody's where hops are only unknown."""
+    """Return who caused the worst step; nobody where hops are only unknown."""
     if not uneven:
         return NOT_RECORDED
     if uneven[0].lost < 0:

@@ -117,7 +117,7 @@ def _is_of(run: Run, arm: str, one: Attachment, found: Mapping[str, frozenset[At
 def _fingerprint(
     trial: Trial, state: Mapping[str, Any], modules: set[str]
 ) -> Iterator[tuple[str, str]]:
-    """What must be the same in all trials; the arms' own modules and XDP programs are left out."""
+    """Yield the state that all trials must share, without the arms' own modules and programs."""
     for name, count in taps(state, trial.server).items():
         yield name, str(count)
     for key, value in state.items():

@@ -26,8 +26,9 @@ CLOSED = (0.99, 1.01)
 TICKS_SUSPECT, TICKS_INVALID = 400, 100
 """A count of n samples has a standard deviation of about √n: 5 % at 400, 10 % at 100."""
 LOCK_SUSPECT = 0.5
-"""Mean resultant length of the sends' phase. Of n unrelated phases it is about 1/√n: 0.05 at the
-350 ticks of 1.4 s and 250 Hz. Twelve real trials had 0.007 to 0.30; one in step has nearly 1."""
+"""Mean resultant length of the sends' phase. For n unrelated phases it is about 1/√n: 0.05 at the
+350 ticks of 1.4 s and 250 Hz. Twelve real trials had 0.007 to 0.30; one in step has nearly 1.
+"""
 USUAL_HZ = 250
 """Debian's and Ubuntu's CONFIG_HZ, where the facts do not tell."""
 WALL_COLUMNS = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")

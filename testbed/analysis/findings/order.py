@@ -51,7 +51,7 @@ def interleaved(run: Run) -> list[Finding]:
                 Verdict.INVALID,
                 f"“{one}” and “{other}” were measured one after the other, not in turns{more}",
                 Evidence(quantity="pairs of arms apart in time", observed=len(apart), bound="0"),
-                advice="What changed meanwhile is measured with the arms: use blocks in which "
+                advice="Changes in the meantime are measured with the arms: use blocks in which "
                 "every arm has its turn (the profile fair).",
             )
         )
@@ -91,7 +91,7 @@ def _boots(run: Run) -> list[Finding]:
 
 
 def _planned_boots(run: Run) -> list[Finding]:
-    """Of a run over several boots: each was a new one, and had every arm."""
+    """Check a run over several boots: each was a new one, and had every arm."""
     found = []
     for machine in MACHINES:
         ids = [getattr(boot, machine) for boot in run.boots]
@@ -117,7 +117,7 @@ def _planned_boots(run: Run) -> list[Finding]:
                 Verdict.INVALID,
                 f"not every arm was measured on boot {', '.join(map(str, sorted(uneven)))}",
                 Evidence(quantity="boots without every arm", observed=len(uneven), bound="0"),
-                advice="What differs between boots is measured with the arms: measure again.",
+                advice="Differences between boots are measured with the arms: measure again.",
             )
         )
     return found
@@ -216,9 +216,8 @@ ORDER_CHECKS = (
         "--boots asked for.",
         why="Whatever drifts, or changes at a boot, is else counted as the difference of the arms.",
         threshold="INVALID when two arms do not overlap in time (with two blocks or more), a "
-        "machine booted again unasked, or a boot was no new one or lacks an arm; SUSPECT "
-        "when that was where a run that was cut off went on, or "
-        "when not recorded",
+        "machine booted again unasked, or a boot was no new one or lacks an arm. SUSPECT "
+        "when that was where a run that was cut off went on, or when not recorded",
         source="the host's clock in trial.json, boot_id before and after (facts)",
         look=interleaved,
     ),

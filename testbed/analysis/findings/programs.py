@@ -8,7 +8,7 @@ from testbed.analysis.reading.records import Run, Trial
 from testbed.analysis.reading.trial_records import ServerTrial
 
 DROPS_INVALID = 0.001
-"""Of the packets offered."""
+"""A share of the packets offered."""
 CPU_SUSPECT = {"kvm": 0.70, "emulation": 0.95}
 """The receiver's share of one CPU. Emulated, the Python program took 0.51 to 0.63 at 3,200 to
 5,500 packets/s; close to 1 it is what sets the pace."""

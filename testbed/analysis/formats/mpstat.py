@@ -47,7 +47,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recording:
-    """What one mpstat process printed. `average` is empty when read from JSON (it has none)."""
+    """The output of one mpstat process. `average` is empty when read from JSON (it has none)."""
 
     system: str
     release: str

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Text of a guest, a manifest or a host, made harmless for a page and a drawing.
 
-Escaping keeps it from being markup. What is left are characters that act by themselves: controls,
-halves of a surrogate pair, which no file can be written with, and the marks that turn around the
-direction of all that follows in a line, digits of ours included.
+Escaping keeps it from being markup. Some characters still act by themselves. Controls do, and so do
+halves of a surrogate pair, which no file can be written with. Some marks turn around the direction
+of all that follows in a line, digits of ours included.
 """
 
 import re

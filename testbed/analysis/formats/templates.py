@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A template and its variables become a page; a template that is broken is named with its line.
 
-What the variables hold is data: HTML is escaped by itself (`*.html.j2`), Markdown by the filter
-`md`, characters that act by themselves are replaced in both, and a variable that is not there is an
-error, never an empty place.
+The variables hold data. HTML is escaped by itself (`*.html.j2`), and Markdown by the filter `md`.
+Characters that act by themselves are replaced in both. A missing variable is an error, never an
+empty place.
 """
 
 from collections.abc import Callable, Iterator
@@ -56,7 +56,7 @@ def template(directory: Path, name: str) -> Callable[[dict[str, object]], str]:
 
 @contextmanager
 def _told(directory: Path, name: str) -> Iterator[None]:
-    """What is wrong with a template becomes a UsageError with its place."""
+    """Raise a template's fault as a UsageError with its place."""
     try:
         yield
     except TemplateSyntaxError as error:
@@ -72,7 +72,7 @@ def _told(directory: Path, name: str) -> Iterator[None]:
 
 
 def _finalize(value: object) -> object:
-    """Of what a template prints: text becomes harmless, markup of the template's own stays."""
+    """Return a printed value: text is sanitized, markup of the template's own stays."""
     return harmless(value) if type(value) is str else value
 
 

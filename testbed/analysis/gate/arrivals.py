@@ -21,9 +21,10 @@ NOTHING = Arrivals()
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """What came out in one round: by the case's number, and in the namespace of no case at all.
+    """The packets that came out in one round, by the case's number.
 
-    `order`: the cases whose packets came out in the namespace, as they came.
+    `nobodys`: packets in the namespace that belong to no case. `order`: the cases whose packets
+    came out in the namespace, as they came.
     """
 
     cases: dict[int, Arrivals]

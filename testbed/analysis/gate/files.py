@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads what the same-work gate left in oracle/<arm>/ of a run directory, and judges it.
+"""Reads what the gate left in oracle/<arm>/ of a run directory, and judges it.
 
-`oracle.json` is written last: an arm without one was not put through the gate. What else is missing
-or cut off is an error that names the file.
+`oracle.json` is written last: an arm without one was not put through the gate. Any other file that
+is missing or cut off is an error that names the file.
 """
 
 from collections.abc import Mapping, Sequence
@@ -107,7 +107,7 @@ def load(path: Path, arm: str) -> Record:
 def _countable(cases: Sequence[Case], rounds: Sequence[Round], *, direct: bool) -> int:
     """Return how many frames were sent that a correct hook may have counted.
 
-    What is to be rewritten goes past the hook of an arm whose client sends to the target.
+    If an arm's client sends to the target, the packets to rewrite go past its hook.
     """
     return sum(
         len(case.frames)

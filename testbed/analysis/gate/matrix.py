@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The same-work gate's outcome in words: a row a group of cases, a column an arm."""
+"""The gate's outcome in words: a row a group of cases, a column an arm."""
 
 import textwrap
 from collections.abc import Mapping, Sequence

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the same-work gate found out about one arm, as frozen records."""
+"""The outcome of the gate for one arm, as frozen records."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ class CaseOutcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HitsOutcome:
-    """What the hook counted, between what came out rewritten and all that it may have matched.
+    """The hook's count, between the packets that came out rewritten and all that may have matched.
 
     `counted` is None without a counter. A hook may, but need not, see what no stack delivers.
     """
@@ -58,7 +58,7 @@ class HitsOutcome:
 
     @property
     def fault(self) -> str:
-        """What is wrong, in a few words; empty when nothing is, or nothing was counted."""
+        """The fault in a few words; empty when there is none, or nothing was counted."""
         if self.counted is None or self.at_least <= self.counted <= self.at_most:
             return ""
         if self.counted < self.at_least:
@@ -153,7 +153,7 @@ class GateOutcome:
 
     @property
     def loss_fault(self) -> str:
-        """What was lost behind the server's NIC, in a few words; empty when nothing was."""
+        """The losses behind the server's NIC, in a few words; empty when there were none."""
         rounds = [
             f"{one.behind_nic:,} of {one.due:,} packets in round {number}"
             for number, one in enumerate(self.losses, start=1)
@@ -163,7 +163,7 @@ class GateOutcome:
 
     @property
     def unsent_fault(self) -> str:
-        """What came out that was not sent, in a few words; empty when nothing did."""
+        """The packets that came out unsent, in a few words; empty when there were none."""
         return f"{self.unsent:,} packets came out that were not sent" if self.unsent else ""
 
     @property
@@ -173,7 +173,7 @@ class GateOutcome:
 
     @property
     def faults(self) -> tuple[str, ...]:
-        """What is wrong beside the cases."""
+        """Faults that belong to no case."""
         faults = (self.loss_fault, self.unsent_fault, self.order_fault, self.hits.fault)
         return tuple(filter(None, faults))
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The rounds of the same-work gate: what was sent, what came out, and whose the losses are.
+"""The rounds of the gate: what was sent, what came out, and whose the losses are.
 
 The client's NIC counts what it sends, ARP included, and nothing else reaches the server's NIC. So
 what the one sent and the other did not receive was lost on the link. That, and what the server's
@@ -15,8 +15,9 @@ from testbed.model.json_node import Node
 from testbed.packets.case import MUST_COME_OUT, Case
 
 ROUNDS_FOR_MISSING = 4
-"""What stays away in so many rounds, while their end markers came through, was not lost: where no
-counter says more."""
+"""Rounds after which a packet that never came counts as dropped by the arm and not as lost.
+
+Their end markers came through, and no counter says more."""
 BY_CHANCE = 1e-6
 """A smaller chance of having been lost elsewhere each time is none: there are 2,000 cases."""
 
@@ -55,7 +56,7 @@ class Round:
 
 @dataclass(frozen=True, slots=True)
 class RoundLoss:
-    """Of `due` packets of one round that had to come out, nothing came out of `missing`.
+    """The losses of one round: nothing came out of `missing` packets among `due` that had to.
 
     `elsewhere`: frames lost before the server's NIC, or for want of room; None when not known.
     """

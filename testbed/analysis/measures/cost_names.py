@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a cost is called: CPU time, or only time in which the server's CPUs were not idle.
+"""The name of a cost: CPU time, or only time in which the server's CPUs were not idle.
 
 Both are wall × CPUs less what the kernel counts as idle (cost.py). A virtual CPU that waits for a
 CPU of the host takes that for work. With KVM the check `contention` keeps such waiting below 2 %,
@@ -17,7 +17,7 @@ def is_emulated(run: Run) -> bool:
 
 
 def cost_noun(run: Run) -> str:
-    """What a packet took, in a sentence: "CPU time" or "non-idle time"."""
+    """Return the cost's name in a sentence: "CPU time" or "non-idle time"."""
     return "non-idle time" if is_emulated(run) else "CPU time"
 
 

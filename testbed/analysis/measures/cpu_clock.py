@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whether the server's idle clock can be right: it never runs backwards, nor faster than time.
 
-The cost of a packet hangs on differences of idle and iowait (cost.py). What no kernel can print
-makes a number that looks like any other: 5 s less idle time in one reading, and a packet takes
-1,950 µs. Two rules hold for every pair of readings, whatever the load:
+The cost of a packet hangs on differences of idle and iowait (cost.py). An impossible reading makes
+a number that looks like any other: with 5 s less idle time in one reading, a packet takes 1,950 µs.
+Two rules hold for every pair of readings, whatever the load:
 
-* No column of /proc/stat runs backwards. Of iowait the kernel says itself that it may: an interval
-  that is still open is iowait while a task of this CPU waits, and idle when that task went
-  elsewhere (get_iowait_time(), get_idle_time()). The sum of the two then stays, to a tick.
-* Idle and iowait together pass no more time than passed, on all CPUs together.
+* No column of /proc/stat runs backwards. The kernel says itself that iowait may do so: an interval
+that is still open is iowait while a task of this CPU waits, and idle when that task went elsewhere
+(get_iowait_time(), get_idle_time()). The sum of the two then stays, to a tick. * Idle and iowait
+together pass no more time than passed, on all CPUs together.
 """
 
 from collections.abc import Iterator, Mapping

@@ -2,10 +2,11 @@
 """The trial's data among all that an interface or a stack counted, told apart by length.
 
 A counter of packets sees everything: data, repeated control datagrams of which nobody knows how
-many got through, ARP. But of n packets with b bytes, headers of h bytes each, c control datagrams
-of 24 bytes and data of P bytes, b - h·n = P·data + 24·c, and ARP adds nothing (28 bytes after the
-Ethernet header, as many as the headers of IP and UDP). So data = (b - h·n - 24·c) / P to within
-24/P for every control datagram that c is wrong by: an exact number as long as data is long.
+many got through, ARP. But lengths tell. There are n packets with b bytes in all. Each has headers
+of h bytes; c are control datagrams of 24 bytes, and data has P bytes. Then b - h·n = P·data + 24·c.
+ARP adds nothing: it has 28 bytes after the Ethernet header, as many as the headers of IP and UDP.
+So data = (b - h·n - 24·c) / P to within 24/P for every control datagram that c is wrong by: an
+exact number as long as data is long.
 """
 
 from collections.abc import Mapping
@@ -46,7 +47,7 @@ def data_among(tally: Tally, payload_bytes: int, control: int) -> int:
 def of_interface(
     before: Mapping[str, int] | None, after: Mapping[str, int] | None, way: str
 ) -> Tally | None:
-    """Of a line of /proc/net/dev; `way` is "rx" or "tx"."""
+    """Read one line of /proc/net/dev; `way` is "rx" or "tx"."""
     if before is None or after is None:
         return None
     packets = moved(before, after, f"{way}_packets")

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The counters that explain a loss, by the stretch of the path on which the kernel counts it.
 
-Where each is raised (Linux 6.1): rx_missed_errors and rx_no_buffer_count by the NIC (e1000: MPC and
-RNBC registers); softnet drops in enqueue_to_backlog(), which veth passes through, and which makes
-veth count tx_dropped as well (net/core/dev.c, drivers/net/veth.c); the IP counters in
-ip_rcv_core(), ip_route_input, ip_forward() and ip_output(); the UDP ones in net/ipv4/udp.c.
-/proc/net/dev's rx_drop holds rx_missed_errors too. The virtual link is a UDP socket of the server's
-QEMU on the host, and what did not fit into it is in that socket's drop counter.
+Linux 6.1 raises them in these places. The NIC: rx_missed_errors and rx_no_buffer_count (e1000: MPC
+and RNBC registers). enqueue_to_backlog(): softnet drops; veth passes through it, and counts
+tx_dropped as well (net/core/dev.c, drivers/net/veth.c). ip_rcv_core(), ip_route_input, ip_forward()
+and ip_output(): the IP counters. net/ipv4/udp.c: those of UDP. /proc/net/dev's rx_drop holds
+rx_missed_errors too. The virtual link is a UDP socket of the server's QEMU on the host, and what
+did not fit into it is in that socket's drop counter.
 """
 
 from collections.abc import Callable, Mapping
@@ -61,7 +61,7 @@ def causes_of(trial: Trial, start: str, end: str) -> tuple[Cause, ...]:
 
 
 def device_losses(trial: Trial) -> dict[str, int | None]:
-    """What the server's NIC, backlog and veth dropped; None where it was not recorded."""
+    """Return the drops of the server's NIC, backlog and veth; None where they were not recorded."""
     nic = _nic(trial)
     known = [count for count in nic.values() if count is not None]
     veth = [*_veth_tx(trial).values(), *_veth_rx(trial).values()]
@@ -75,7 +75,7 @@ def device_losses(trial: Trial) -> dict[str, int | None]:
 
 
 def link_drops(trial: Trial) -> int | None:
-    """Of the server's end of the virtual link, on the host, while the client sent."""
+    """Return the drops at the server's end of the link, on the host, while the client sent."""
     before, after = trial.host.get("traffic"), trial.host.get("end")
     if before is None or after is None:
         return None

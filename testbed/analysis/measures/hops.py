@@ -124,7 +124,7 @@ def _udp_of_trial(trial: Trial) -> int | None:
 
 
 class _Edges:
-    """What the server's stack counted between START and END."""
+    """The counts of the server's stack between START and END."""
 
     def __init__(self, client: ClientTrial, server: ServerTrial) -> None:
         self.stacks = server.stacks

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whose the host's CPUs were during a trial's traffic, from its host.json and the server's steal.
+"""The users of the host's CPUs during a trial's traffic, by its host.json and the server's steal.
 
 Each is None where it was not recorded.
 """

@@ -35,7 +35,7 @@ class Step:
 
     @property
     def share(self) -> float:
-        """Of the packets that came to the step; of one, where none came and some went on."""
+        """The share of the packets that came to the step; counted from one where none came."""
         return self.lost / max(self.before, 1)
 
     @property
@@ -53,7 +53,7 @@ class Step:
 
     @property
     def sentence(self) -> str:
-        """What happened, with both hops' names and the counter; empty when nothing did."""
+        """The event in words, with both hops' names and the counter; empty when there was none."""
         if self.lost == 0:
             return ""
         if self.lost < 0:
@@ -153,7 +153,7 @@ def _sum(same: tuple[Hop, ...]) -> Hop:
 
 
 def _causes(books: list[Ledger], start: str, end: str) -> tuple[Cause, ...]:
-    """What explains the losses of the trials' steps within a stretch, added up."""
+    """Add up the counters that explain the losses of the trials' steps within a stretch."""
     first, last = ORDER.index(start), ORDER.index(end)
     counts: dict[str, int] = {}
     for book in books:

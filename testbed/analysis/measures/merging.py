@@ -2,8 +2,8 @@
 """Whether packets went through the server's stack merged (GRO, LRO) or came as fragments.
 
 ip_rcv_core() (net/ipv4/ip_input.c, Linux 6.1) adds one to IpInReceives for every buffer that it is
-given, and to IpExtInNoECTPkts (or InECT1Pkts, InECT0Pkts, InCEPkts, by the packet's ECN bits) the
-number of segments that the buffer was merged from. Without merging the two agree.
+given. To IpExtInNoECTPkts it adds the number of segments that the buffer was merged from (or to
+InECT1Pkts, InECT0Pkts, InCEPkts, by the packet's ECN bits). Without merging the two agree.
 """
 
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class Merged:
 
 
 def merged(trial: Trial) -> Merged | None:
-    """Of the two namespaces the one that merged more; None when not recorded."""
+    """Return the merging in the namespace that merged more; None when not recorded."""
     found = [_merged_in(where, *pair) for where, pair in _stacks(trial).items()]
     known = [one for one in found if one is not None]
     return max(known, key=lambda one: one.share) if known and len(known) == len(found) else None

@@ -2,9 +2,10 @@
 """mpstat's samples on the time axis of a trial, and their overlap with the traffic.
 
 mpstat tells the time of day to the second; the run directory tells when it was started, on the
-server's clock. Sample k covers k…k+1 s after its first reading, which comes later by what starting
-a process takes, under emulation 0.1 to 0.3 s: at least so late that every sample ends in the second
-mpstat stamped on it. Nothing here carries the headline; that is cost.py.
+server's clock. Sample k covers k…k+1 s after its first reading. That reading comes later than the
+start by what starting a process takes, under emulation 0.1 to 0.3 s. It comes at least so late that
+every sample ends in the second that mpstat stamped on it. Nothing here carries the headline; that
+is cost.py.
 """
 
 import re

@@ -7,8 +7,8 @@ that is the time to emulate the work, and a virtual CPU that spins while it wait
 
     vcpu_us = (Δrun over the traffic - rate of Δrun in the idle window * time) / delivered
 
-The host reads a little before `go` and after the client has ended, so its window is longer than
-START to END by some tenths of a second; the idle rate takes off what passed there, too.
+The host reads a little before `go` and after the client has ended. So its window is some tenths of
+a second longer than START to END; the idle rate takes that off, too.
 """
 
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class Readings:
     vcpu_us: float | None
     """Host time of the server's virtual CPUs per delivered packet, CPU-µs."""
     mpstat_busy_pct: float | None
-    """Of one CPU, over the traffic."""
+    """Per cent of one CPU, over the traffic."""
     net_rx_per_packet: float | None
     """NET_RX softirqs for each frame that the server's NIC received; veth's backlog adds some."""
     packets_per_interrupt: float | None

@@ -21,11 +21,15 @@ BIAS_WITHHELD = SMALLEST_EFFECT / 2
 """A difference in rate that alone makes half of the smallest effect of interest is answered with
 no ratio: at 0.5 % of cost for 1 % of rate, rates 5 % apart."""
 SHOWS, EXPLAINED, SPREAD = 0.01, 0.5, 0.01
-"""The cost follows the rate when that is no chance (p), explains this share of the costs' variance
-within the arms, and the rates of an arm's trials lie this far apart: below, the slope is noise."""
+"""The cost follows the rate when three things hold.
+
+It is no chance (p), it explains this share of the costs' variance within the arms, and the rates of
+an arm's trials lie this far apart. Below that, the slope is noise.
+"""
 STEADY, STEADIER = 0.6, 0.7
-"""Of the slowest trial's rate where the load was not kept, and of a rate that was kept and filled
-the host, as the warm-up lowers them (docs/measuring.md, The load)."""
+"""Shares of the slowest rate, where the load was not kept, and of a rate that filled the host.
+
+The warm-up lowers rates by the same (docs/measuring.md, The load)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -87,7 +87,7 @@ def _comparison(judged: Judged) -> Drawings:
 
 
 def warning_of(comparisons: tuple[Comparison, ...]) -> str:
-    """What is written on the chart of costs; nothing where every comparison is beyond doubt."""
+    """Return the note on the chart of costs; empty where every comparison is beyond doubt."""
     suspect = [c for c in comparisons if c.suspect and c.ratio]
     if not suspect:
         return ""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Did the arms do the same work: the same-work gate's matrix, as the pages print it."""
+"""Did the arms do the same work: the gate's matrix, as the pages print it."""
 
 from typing import Any
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What generic XDP changes besides the hook, as a paragraph on the page.
+"""The paragraph on the page about everything that generic XDP changes besides the hook.
 
 Linux 6.1, net/core/dev.c: netif_elide_gro() leaves GRO out while `dev->xdp_prog` is set, and
 netif_receive_generic_xdp() gives a packet whose headroom is below XDP_PACKET_HEADROOM (256) a new
@@ -21,7 +21,7 @@ WANTED_HEADROOM = 256
 
 
 def generic_xdp_note(run: Run) -> str:
-    """What generic XDP means for the comparison; empty when no arm ran in that mode."""
+    """Return what generic XDP means for the comparison; empty when no arm ran in that mode."""
     if not any(trial.mode == "generic" for trial in run.trials):
         return ""
     driver = nic_driver(run)

@@ -51,7 +51,7 @@ def _cell(values: Sequence[float | None]) -> dict[str, str]:
 
 
 def badges(run: Run, findings: tuple[Finding, ...]) -> dict[str, list[dict[str, str]]]:
-    """What the checks say against mpstat itself, by arm: it marks the arm's chart."""
+    """Return the findings against mpstat itself, by arm: they mark the arm's chart."""
     return {
         arm.name: [
             {"verdict": group.verdict.value, "line": line}

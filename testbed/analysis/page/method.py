@@ -9,7 +9,7 @@ from testbed.analysis.reading.trial_records import ClientTrial
 
 
 def method(run: Run) -> list[tuple[str, str]]:
-    """Of the traffic what the client was asked for; of pacing and windows what became of it."""
+    """Return the rows on the traffic asked for, and on pacing and windows as they came out."""
     clients = [trial.client for trial in run.trials if trial.client]
     rows = [*_traffic(run, clients), *_pacing(clients), *_windows(run), *_sample(run)]
     seed = "" if run.seed is None else f"drawn with seed {run.seed}, "
@@ -107,7 +107,7 @@ def _windows(run: Run) -> list[tuple[str, str]]:
 
 
 def _tried(one: LoadTry) -> str:
-    """What one warm-up trial asked for, and what became of it."""
+    """Return one warm-up trial in words: its rate and its result."""
     said = (
         f"{one.rate_pps:,.0f} packets/s: {one.achieved_pps:,.0f} sent, "
         f"{share(one.delivered_share)}\u00a0% of them delivered"

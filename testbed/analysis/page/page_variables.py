@@ -187,7 +187,7 @@ def _comparison(run: Run, comparison: Comparison) -> dict[str, Any]:
 
 
 def _probe(run: Run, arm: Arm) -> dict[str, str]:
-    """What the arm's own counters timed; a dash for an arm that has none."""
+    """Return the times of the arm's own counters; a dash for an arm that has none."""
     probe = run.probes.get(arm.name)
     return {
         "title": arm.title,

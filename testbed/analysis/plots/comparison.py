@@ -42,7 +42,7 @@ FEW_POINTS = 30
 Costs = dict[str, dict[int, float]]
 """By arm and block."""
 Intervals = dict[str, tuple[float, float]]
-"""Of the geometric means, by arm."""
+"""Intervals of the geometric means, by arm."""
 ABOVE, BELOW = 0.41, 0.97
 """From where to where in a row its points stand."""
 
@@ -93,7 +93,7 @@ def draw_comparison(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Chart:
-    """What all parts share; `no_hook` is the mean that is 100 % on the upper scale, or None."""
+    """Settings that all parts share; `no_hook` is the mean drawn as 100 % above, or None."""
 
     run: Run
     costs: Costs

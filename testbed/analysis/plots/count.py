@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a packet's instructions are spent on: a bar an arm, and the difference to no hook apart.
+"""The picture of a packet's instructions: a bar an arm, and the difference to no hook apart.
 
 A stage has a letter, which stands in the bars and in the list below: print and eyes that do not
 tell colours apart lose nothing. Two widths of one drawing: the page shows the one that fits.

@@ -32,7 +32,7 @@ ROW = 30
 STACK = 8
 """Panels below each other, of CPUs; the trials have their numbers under each such stack."""
 TALLEST = 940.0
-"""Of a figure: what fits on a page."""
+"""The most height of a figure that fits on a page."""
 WORTH_ENLARGING = 0.7
 
 

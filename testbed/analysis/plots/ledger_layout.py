@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What stands where in the drawing of the ledger (ledger.py): hops, rows and notes, in pixels."""
+"""The layout of the ledger's drawing (ledger.py): hops, rows and notes, in pixels."""
 
 import textwrap
 from dataclasses import dataclass

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a figure was measured on, in a line: modes, NIC, accelerator, kernel, run.
+"""The line below a figure on where it was measured: modes, NIC, accelerator, kernel, run.
 
 It is part of every figure, for a figure that leaves its page must still say what it is: "XDP"
 alone could be three things.

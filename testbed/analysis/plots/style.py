@@ -86,7 +86,7 @@ def look_of(index: int, arm: Arm) -> tuple[str, str]:
 
 
 def part_name(name: str, number: int) -> str:
-    """Of a figure that goes on in further ones, to fit on a page: "cpu-xdp", "cpu-xdp-part2"."""
+    """Return the name of one part of a figure cut to fit a page: "cpu-xdp", "cpu-xdp-part2"."""
     return f"{name}-part{number + 1}" if number else name
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A run beside the published tables: which arms belong together, and all that differs.
 
-Two numbers beside each other say nothing while a dozen other things differ too, so those are
-listed with them, read out of both in the same way. What the tables do not hold is "not recorded".
+Two numbers beside each other say nothing while a dozen other things differ too, so those are listed
+with them, read out of both in the same way. Facts that the tables do not hold are "not recorded".
 """
 
 from collections.abc import Callable
@@ -119,7 +119,7 @@ def _log_lines(run: Run, arm: Arm) -> str:
 
 
 def _traffic_share(run: Run, arm: Arm) -> str:
-    """What of the averaged seconds was traffic: the rest, idle, pulls the average down."""
+    """Return the share of traffic in the averaged seconds: idle seconds pull the average down."""
     traffic = averaged = 0.0
     for trial in run.trials_of(arm.name):
         seconds = len(bars_of(trial))
@@ -139,7 +139,7 @@ def _machine(run: Run) -> str:
 
 
 def _client(run: Run, read: Callable[[float, float, int], str]) -> str:
-    """Of the first trial: rate asked for in packets/s, packets planned, payload in bytes."""
+    """Read the first trial: rate asked for in packets/s, packets planned, payload in bytes."""
     client = next((trial.client for trial in run.trials if trial.client), None)
     if client is None:
         return NOT_RECORDED
@@ -196,4 +196,4 @@ SETTINGS: tuple[tuple[str, Callable[[Run], str]], ...] = (
     ("UDP payload, bytes", lambda run: _client(run, lambda _, __, payload: count(payload))),
     ("Without a hook", _baseline),
 )
-"""What decides a cost besides the hook, by the name that the page gives it."""
+"""The facts that decide a cost besides the hook, by the name that the page gives them."""

@@ -86,7 +86,7 @@ class Claim:
 
 
 def view(run: Run, findings: tuple[Finding, ...], *, overlay: bool) -> tuple[Claim, ...]:
-    """What a page shows: nothing; this run in the published profile; the published beside it."""
+    """Return the claims of a page: none, or this run's and the published one beside it."""
     claims = []
     if run.profile == "original" or overlay:
         heading = "The published tables" if run.run_id == RUN_ID else "This run"

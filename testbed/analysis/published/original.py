@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The published tables of the original experiment as a run, for the same checks as any other.
 
-What the tables do not hold stays unknown: offered packets, counters, hits, the kernel's log. Two
-things follow from what they do hold:
+Facts that the tables do not hold stay unknown: offered packets, counters, hits, the kernel's log.
+Two things follow from what they do hold:
 
 - mpstat printed percentages of whole ticks (1/USER_HZ s over four CPUs). A row whose ten columns
   all become whole numbers for one number of ticks had that many, or one of a few; the largest

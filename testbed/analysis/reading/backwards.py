@@ -36,7 +36,7 @@ def ran_backwards(found: Readings) -> Iterator[str]:
 
 
 def of_networks(file: str, before: Network | None, after: Network | None) -> Iterator[Readings]:
-    """What snapshot.py read before and after the trial."""
+    """Yield each counter of snapshot.py, before and after the trial."""
     if before is None or after is None:
         return
     for key, one, other in (

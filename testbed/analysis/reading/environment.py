@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the run ran on, looked up in facts/*.json. A fact that is not there reads "unknown"."""
+"""The run's environment, read from facts/*.json. A fact that is not there reads "unknown"."""
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
@@ -130,7 +130,7 @@ def _versioned(program: str, text: str) -> str:
 def details(run: Run) -> list[tuple[str, list[tuple[str, str]]]]:
     """Every facts file as (title, rows of "a.b.c" and value), the server's before the client's.
 
-    Of an "after" file only what changed, of NIC features none: the file has them.
+    An "after" file gives only its changes and no NIC features: the file has them.
     """
     groups = []
     for name in sorted(run.facts, key=_place):

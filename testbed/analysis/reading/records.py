@@ -44,7 +44,7 @@ class Trial:
     host: Mapping[str, HostReading] = field(default_factory=dict)
     """By moment: `idle`, `traffic`, `end`."""
     clocks: Mapping[str, ClockReading] = field(default_factory=dict)
-    """Of the server beside the host's, `before` and `after` the traffic."""
+    """The server's clock beside the host's, `before` and `after` the traffic."""
     started_ns: int | None = None
     ended_ns: int | None = None
     """The host's monotonic clock when the trial began and ended."""
@@ -178,20 +178,20 @@ class Run:
     added: tuple[str, ...] = ()
     """Files among the measured ones that the manifest does not list."""
     gate: Mapping[str, GateOutcome] = field(default_factory=dict)
-    """What the gate found, by arm; those that were not put through it are missing."""
+    """The gate's outcome by arm; arms that were not put through it are missing."""
     problems: tuple[str, ...] = ()
     """Files of the run itself, not of a trial, that cannot be read."""
     load: tuple[LoadTry, ...] = ()
-    """What the warm-up tried, in this order; the last one's successor is what all arms got."""
+    """The warm-up's tries, in this order; the last one's successor is the load of all arms."""
     probes: Mapping[str, Probe] = field(default_factory=dict)
-    """What the probe pass timed, by arm."""
+    """The times of the probe pass, by arm."""
     resumed: tuple[Resumption, ...] = ()
     parts: tuple[RunPart, ...] = ()
     """Its stretches of time; empty where they were not recorded."""
     built: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """What the arms' builds made, by arm: each file with its SHA-256; empty if not recorded."""
+    """The files that the arms' builds made, by arm, with their SHA-256; empty if not recorded."""
     boots: tuple[Boot, ...] = ()
-    """Of a run that was to go over several (`bench --boots`), the first one included."""
+    """The boots of a run that was to go over several (`bench --boots`), the first one included."""
 
     @property
     def boot_by_block(self) -> dict[int, int]:

@@ -86,7 +86,7 @@ def load_run(path: Path) -> Run:
 
 
 def _gate(path: Path, arms: Sequence[str]) -> tuple[dict[str, GateOutcome], tuple[str, ...]]:
-    """What the gate found by arm, and the problems of files that cannot be read."""
+    """Return the gate's outcome by arm, and the problems of files that cannot be read."""
     found: dict[str, GateOutcome] = {}
     problems = []
     for arm in arms:
@@ -150,7 +150,7 @@ def _built(plan: Node) -> dict[str, dict[str, str]]:
 
 
 def _probes(path: Path, arms: tuple[Arm, ...]) -> dict[str, Probe]:
-    """What the arms' own counters timed in the probe pass; an arm without any is left out."""
+    """Return the times of the arms' own counters in the probe pass, without arms that have none."""
     found = {}
     for arm in arms:
         name = f"raw/probe-{arm.name}/hook-after.json"

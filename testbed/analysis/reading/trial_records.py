@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the files of one trial say, each as a frozen record. None always means: not known."""
+"""The files of one trial, each as a frozen record. None always means: not known."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -54,7 +54,7 @@ class Stacks:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientTrial:
-    """What the sender says it did; a session of several trials is summed up."""
+    """The sender's own account; a session of several trials is summed up."""
 
     token: str
     source_port: int
@@ -79,7 +79,7 @@ class ClientTrial:
     before: Stack | None = None
     after: Stack | None = None
     durations_ms: tuple[float, ...] = ()
-    """Of each trial of the session; one as a rule."""
+    """The duration of each trial of the session; one as a rule."""
     sent: tuple[Sent, ...] = ()
     """The recipe of each trial's packets; empty when it was not recorded."""
 
@@ -100,7 +100,7 @@ class Drawing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerTrial:
-    """What arrived; the snaps stand at the edges of the traffic (START answered, END received)."""
+    """The arrivals; the snaps stand at the edges of the traffic (START answered, END received)."""
 
     unique: int
     duplicates: int
@@ -126,12 +126,12 @@ class ServerTrial:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
-    """What `snapshot.py` read in the server before or after a trial; counters by namespace."""
+    """A reading of `snapshot.py` before or after a trial; counters by namespace."""
 
     snmp: Mapping[str, Mapping[str, int]]
     netstat: Mapping[str, Mapping[str, int]]
     kmsg_sequence: int | None
-    """Of the last record in the kernel log."""
+    """The number of the last record in the kernel log."""
     monotonic_ns: int | None = None
     device: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """`ethtool -S` by interface."""
@@ -173,7 +173,7 @@ class ClockReading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HookState:
-    """What the arm's verify and count said; `problem` why they could not be asked."""
+    """The answers of the arm's verify and count; `problem` says why there are none."""
 
     mode: str | None
     facts: Mapping[str, Any]

@@ -36,7 +36,7 @@ from testbed.analysis.receipt.record_checks import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CountCheck:
-    """What a check looks at, why, its threshold and where that comes from."""
+    """One check of a count: its question, reason, threshold and source."""
 
     code: str
     what: str
@@ -67,7 +67,7 @@ COUNT_CHECKS = (
     ),
     CountCheck(
         code="sums", what="Parts and stages add up to the instructions recorded.",
-        why="What is counted twice, or for no one, moves a difference from arm to arm.",
+        why="A block that is counted twice, or for no one, moves a difference from arm to arm.",
         threshold="INVALID unless exact", source="every block of paths.bin.xz", look=sums,
     ),
     CountCheck(
@@ -105,7 +105,7 @@ COUNT_CHECKS = (
     ),
     CountCheck(
         code="table", what="Whether the counter had room for all that ran.",
-        why="What finds no place there has no name, or is not counted.",
+        why="A block that finds no place there has no name, or is not counted.",
         threshold="INVALID when blocks are left out, or most packets; SUSPECT when cache lines "
         f"are, or more than {MOST_CUT:.0%} of the packets",
         source="the counter's own flags", look=table,

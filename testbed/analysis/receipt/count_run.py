@@ -35,7 +35,7 @@ class CountRun:
 
     @property
     def identity(self) -> Mapping[str, Any]:
-        """What it was counted on; empty where that is not recorded."""
+        """The platform of the count; empty where it was not recorded."""
         known = self.result.facts.get("identity")
         return known if isinstance(known, Mapping) else {}
 

@@ -51,7 +51,7 @@ class JudgedCount:
 
     @cached_property
     def opening(self) -> Opening:
-        """What the page says first."""
+        """The opening of the page."""
         if not self.run.complete:
             return Opening(
                 status="INCOMPLETE", headline="This count did not finish. Nothing is compared.",

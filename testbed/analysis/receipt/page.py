@@ -46,7 +46,7 @@ def render_count(
 
 @dataclass(frozen=True)
 class Picture:
-    """What a picture of one payload is drawn from."""
+    """The numbers that a picture of one payload is drawn from."""
 
     name: str
     bars: tuple[Bar, ...]
@@ -80,7 +80,7 @@ def _bar(one: Receipt, judged: JudgedCount) -> Bar:
 
 
 def _stamp(judged: JudgedCount, one: Receipt) -> str:
-    """What was counted where: a picture that leaves its page must still say it."""
+    """Return the line on the platform: a picture that leaves its page must still say it."""
     known, packets = judged.run.identity, len(one.summary.packets)
     parts = [
         f"{one.payload:,} bytes of payload", f"{packets:,} packets an arm",

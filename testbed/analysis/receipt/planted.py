@@ -20,7 +20,7 @@ FULL, HALF = 1000, 500
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was planted, what was to be found, and what was."""
+    """One planted fault: its size, the size that was to be found, and the size that was."""
 
     name: str
     title: str

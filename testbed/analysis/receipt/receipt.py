@@ -32,7 +32,7 @@ SPOKEN = {
 
 @dataclass(frozen=True)
 class Receipt:
-    """What one arm's packets took, with the typical packet divided into stages."""
+    """The counts of one arm, with the typical packet divided into stages."""
 
     summary: Summary
     title: str
@@ -76,7 +76,7 @@ class Receipt:
 
     @cached_property
     def taken(self) -> Taken:
-        """What the typical packet took in all."""
+        """The typical packet's instructions in all."""
         return self.summary.typical.taken()
 
     @cached_property

@@ -2,7 +2,7 @@
 """Sentences on what stands out in an arm beside no hook: each from the trace, none from memory.
 
 A sentence is said only where the functions that it is about ran in one trace and not in the other.
-What it explains beyond the trace was read in the kernel's sources of 6.1 and 6.12.
+Explanations beyond the trace were read in the kernel's sources of 6.1 and 6.12.
 """
 
 from collections import Counter

@@ -22,11 +22,12 @@ SMALLEST_EFFECT = 0.05
 """The preset smallest effect of interest: 5 %."""
 
 FEWEST_BOOTS = 3
-"""For an interval between boots. Of two, with one degree of freedom, it is 4.5 times as wide as
-the boots are apart."""
+"""For an interval between boots. With two boots, and one degree of freedom, it is 4.5 times as wide
+as the boots are apart.
+"""
 
 LARGEST_LOG = 300.0
-"""Of a ratio (e^300 = 10^130): beyond it floats run out, and so does every meaning of a cost."""
+"""A ratio's largest logarithm (e^300 = 10^130): beyond it floats run out, and any meaning."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +41,9 @@ class Ratio:
     block_count: int
     sd_log: float | None = None
     boots: int = 1
-    """Of the machines, over which the blocks went; from three on the interval is theirs, and
-    `sd_log` the SD of the boots' means."""
+    """Boots of the machines that the blocks went over.
+
+    From three on the interval is that of the boots, and `sd_log` the SD of the boots' means."""
 
     @property
     def is_of_boots(self) -> bool:
@@ -49,7 +51,7 @@ class Ratio:
 
     @property
     def units(self) -> int:
-        """What the interval counts: boots where these are enough, and blocks otherwise."""
+        """The unit that the interval counts: boots where these are enough, and blocks otherwise."""
         return self.boots if self.is_of_boots else self.block_count
 
 
@@ -96,10 +98,10 @@ def paired_ratio(
 ) -> Ratio | None:
     """Costs by block of two arms → their ratio over the blocks that have both.
 
-    `boots` has the boot of each block. Of three boots or more the log differences are averaged
-    within each, and the t interval is that of the boots' means, with one degree of freedom less
-    than there are boots: blocks of one boot share what that boot is like.
-    None when there is no such block, or a cost is not a positive number.
+    `boots` has the boot of each block. With three boots or more the log differences are averaged
+    within each. The t interval is then that of the boots' means, with one degree of freedom less
+    than there are boots: blocks of one boot share what that boot is like. None when there is no
+    such block, or a cost is not a positive number.
     """
     shared = sorted(numerator.keys() & denominator.keys())
     costs = [cost for block in shared for cost in (numerator[block], denominator[block])]

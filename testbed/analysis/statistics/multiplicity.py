@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Several comparisons in one run: each is judged so that all of them hold together.
 
-Of ten comparisons of an arm with itself, one comes out "lower" or "higher" in four runs of ten. S.
-Holm (Scandinavian Journal of Statistics 6, 1979) keeps the probability of any wrong claim at 5 %:
-with m comparisons, the one that is claimed most clearly has to hold at 5 %/m, the next at
-5 %/(m - 1), and so on; after the first that does not hold, no further claim is made.
+Among ten comparisons of an arm with itself, one comes out "lower" or "higher" in four runs of ten.
+S. Holm (Scandinavian Journal of Statistics 6, 1979) keeps the probability of any wrong claim at 5
+%. With m comparisons, the clearest claim has to hold at 5 %/m, the next at 5 %/(m - 1), and so on.
+After the first that does not hold, no further claim is made.
 """
 
 from collections.abc import Sequence

@@ -4,9 +4,9 @@
 Everything here asks about the width of the interval, and about what other blocks would give;
 whether a difference is there is for `comparison` to say.
 
-The smallest effect that is found (minimum detectable effect): with a true difference δ of the log
-costs, T = mean d / (sd/√n) has the noncentral t distribution with n-1 degrees of freedom and the
-noncentrality nc = δ√n/sd. A two-sided test finds the difference with the probability
+The smallest effect that is found is the minimum detectable effect. With a true difference δ of the
+log costs, T = mean d / (sd/√n) has a noncentral t distribution. It has n-1 degrees of freedom and
+the noncentrality nc = δ√n/sd. A two-sided test finds the difference with the probability
 
     power(nc) = P(T > t(n-1, 0.975)) + P(T < -t(n-1, 0.975)),
 
@@ -68,10 +68,11 @@ def minimum_detectable_effect(
 def blocks_to_settle(
     ratio: Ratio, smallest_effect: float, confidence: float = CONFIDENCE
 ) -> int | None:
-    """The number of blocks, all told (or of boots, where the interval is theirs), with which a new
-    run would settle the ratio in four runs of five if the mean and the SD of its log differences
-    are what they were here: its interval then leaves out 1, or lies within the smallest effect.
-    Not fewer than the ratio's own number. None above 1,000, or without an SD.
+    """The number of blocks that a new run needs to settle the ratio in four runs of five.
+
+    Boots are counted where the interval is theirs. Mean and SD of the log differences are taken as
+    they were here. Settled: the interval leaves out 1, or lies within the smallest effect. Not
+    fewer than the ratio's own number. None above 1,000, or without an SD.
 
     It is an estimate, not a promise: mean and SD come from few blocks. (The number at which *this*
     mean and SD would be settled is a coin toss: a new run's mean lies on either side of it.)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who runs the virtual machines, and where their files are.
+"""The account that runs the virtual machines, and the place of their files.
 
-An ordinary user runs them as himself, through his own libvirt session. Root has
-no session daemon, and the system daemon may stall for minutes on a /dev/kvm that
-exists but does not work; so root runs them as an account made for it, `testbed`,
-which needs no rights at all. From there on both take the same path.
+An ordinary user runs them as himself, through his own libvirt session. Root has no session daemon,
+and the system daemon may stall for minutes on a /dev/kvm that exists but does not work. So root
+runs them as an account made for it, `testbed`, which needs no rights at all. From there on both
+take the same path.
 """
 
 import os

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Work that a forked copy of this process does beside it, so that two cores are used.
 
-What a copy cannot do is done here, when its answer is wanted: with one core, beside other threads
-(a lock that one holds would stay locked in the copy), or when the copy failed. So an error is the
+Some work is done here, when its answer is wanted: with one core, when the copy failed, or beside
+other threads. A lock that another thread holds would stay locked in the copy. So an error is the
 one that there would be without a copy, and it comes from where the answer is asked for.
 """
 
@@ -101,7 +101,7 @@ def _live(
 
 
 def shared(pieces: Sequence[Callable[[], A]]) -> list[A]:
-    """What the pieces return, in their order; every second one is done aside."""
+    """Return the results of the pieces, in their order; every second piece is done aside."""
 
     def work(first: int) -> list[A]:
         return [piece() for piece in pieces[first::2]]

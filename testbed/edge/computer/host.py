@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Commands on this computer: the only place that starts local processes.
 
-Commands are lists, never shell text. What needs the virtual machines' account (`account.py`) is
-prefixed there; here a command is just run. Their words are read by programs, so every command
-speaks English, whatever the user's language is.
+Commands are lists, never shell text. A command that needs the virtual machines' account
+(`account.py`) is prefixed there; here a command is just run. Their words are read by programs, so
+every command speaks English, whatever the user's language is.
 """
 
 import contextlib
@@ -117,7 +117,7 @@ def beside(
 def _end_group(process: subprocess.Popen[str]) -> None:
     """End the command and its children: asked first, made to after five seconds at most.
 
-    What is left of the group when its leader has ended is made to at once.
+    Processes of the group that are left when its leader has ended are killed at once.
     """
     for number in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError, PermissionError):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whose machines are whose: the name that ties a checkout to the folder of its machines.
+"""Owners of machines: the name that ties a checkout to the folder of its machines.
 
 A checkout carries it in a file of its own, so that its machines come along when it is moved. The
 folder of the machines says where the checkout was last. A copy brings the file along as well; it is

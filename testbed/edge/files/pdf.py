@@ -2,8 +2,8 @@
 """A page becomes a PDF: WeasyPrint, an extra of this project, on this computer's own fonts.
 
 The same page gives the same bytes on a computer with the same fonts and libraries. Nothing is
-fetched from elsewhere: a picture lies below the page's folder or inside the page, and a link to a
-file stays as relative as the page has it, so no path of this computer gets into the PDF.
+fetched from elsewhere: a picture lies below the page's folder or inside the page. A link to a file
+stays as relative as the page has it, so no path of this computer gets into the PDF.
 """
 
 import contextlib
@@ -21,16 +21,17 @@ from testbed.model.errors import HostError, UsageError
 EXTRA = "`./lab setup pdf` installs it; with pip it is the extra `pdf`: pip install -e '.[pdf]'"
 LIBRARIES = "libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0"
 RELATIVE = "page:///"
-"""The page's address for WeasyPrint. Of a scheme that nobody knows, so that urljoin() gives back
-relative links as they are."""
+"""The page's address for WeasyPrint. An address with a scheme that nobody knows, so that urljoin()
+gives back relative links as they are.
+"""
 
 
 def write_pdf(html: str, base: Path) -> bytes:
     """The page as a PDF; `base` is the folder that its relative pictures lie in.
 
-    Raises HostError naming the extra when WeasyPrint or a library of its is missing, and one
-    naming the package when no installed font has a character of the page; UsageError when the
-    page wants a picture that is not below `base`.
+    Raises HostError naming the extra when WeasyPrint or a library that it needs is missing. Raises
+    HostError naming the package when no installed font has a character of the page. Raises
+    UsageError when the page wants a picture that is not below `base`.
     """
     weasyprint = _weasyprint()
     fonts.require(html)
@@ -53,7 +54,7 @@ def write_pdf(html: str, base: Path) -> bytes:
             return bytes(page.write_pdf(pdf_tags=True))
     except FatalURLFetchingError as error:
         raise UsageError(
-            f"the page wants what is not in its folder {base}: {error}",
+            f"the page wants a file that is not in its folder {base}: {error}",
             hint="correct the template: a PDF is made of the page and the files beside it",
         ) from error
 

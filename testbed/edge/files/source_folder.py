@@ -44,7 +44,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Seen:
-    """What of a folder is taken, in the order of names, and {name: why} of what is not."""
+    """Return a folder's files that are taken, by name, and {name: why} of all others."""
 
     taken: tuple[Entry, ...]
     left_out: dict[str, str]
@@ -97,12 +97,12 @@ def refused(folder: Path, words: str) -> ArmError | HostError:
     if (folder / "arm.toml").exists():
         return ArmError(
             f"arm {folder.name} cannot be sent to the machines: {words}",
-            hint="an arm's folder holds sources; what they do not need belongs elsewhere, or in a "
+            hint="keep only sources in an arm's folder; move other files elsewhere, or into a "
             "hidden folder, which is left out",
         )
     return HostError(
         f"{folder} cannot be sent to the machines: {words}",
-        hint="git shows what of it is not as it was",
+        hint="`git status` shows which of its files changed",
     )
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What of a folder goes into a guest: its sources, read once, so that what is hashed is sent."""
+"""The sources of a folder that go into a guest: read once, so that the hashed bytes are sent."""
 
 import hashlib
 import io
@@ -40,7 +40,7 @@ Sources = Mapping[str, Source]
 
 @dataclass(frozen=True)
 class Read:
-    """What was read of a folder, and {name: why} of what is not sent."""
+    """The files that were read of a folder, and {name: why} of those that are not sent."""
 
     files: dict[str, Source]
     left_out: dict[str, str]

@@ -27,15 +27,15 @@ END = b""
 GRACE_S = 15
 """On top of a job's own time limit: for the answer's way out of a guest that does not keep up."""
 SILENCE_S = 15
-"""After so long without an answer the agent is asked whether it is there, which it has as long
-again to say: a paused machine, or a link that was cut, leaves the connection open without a word.
-It answers within milliseconds, within 2 s where two busy cores emulate it.
+"""After so long without an answer the agent is asked whether it is there, and has as long again to
+say so. A paused machine, or a link that was cut, leaves the connection open without a word. It
+answers within milliseconds, or within 2 s where two busy cores emulate it.
 """
 
 
 @dataclass(frozen=True)
 class Output:
-    """What a remote command left behind."""
+    """The result of a remote command."""
 
     argv: tuple[str, ...]
     status: int
@@ -45,12 +45,12 @@ class Output:
 
 @dataclass(frozen=True)
 class Job:
-    """What runs in a guest beside other requests, known there by its name.
+    """A job that runs in a guest beside other requests, known there by its name.
 
-    `program` is one of guest/agent.py's, or "" for a line of shell that `arguments` are. What it
-    prints goes to the file `output` and to one beside it with the ending .err. It has begun when it
-    has started, says that it is ready, or has ended. `stop_signal` asks it to end; after `limit_s`
-    it is killed.
+    `program` is one of guest/agent.py's, or "" for a line of shell that `arguments` are. Its output
+    goes to the file `output` and to one beside it with the ending .err. It has begun when it has
+    started, says that it is ready, or has ended. `stop_signal` asks it to end; after `limit_s` it
+    is killed.
     """
 
     name: str

@@ -88,7 +88,7 @@ def _open(port: int, key: Path, timeout_s: float) -> Any:
 
 
 def broken() -> tuple[type[Exception], ...]:
-    """What a connection that is not there, or no longer, raises."""
+    """Return the errors of a connection that is not there, or no longer."""
     import paramiko
     from invoke.exceptions import UnexpectedExit
 

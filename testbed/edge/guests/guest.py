@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """A guest over SSH, through fabric: the only place that reaches into a machine.
 
-Commands are lists and are quoted once, here. fabric's own `env=` is not used (it
-pastes values unquoted), nor is a time-out without an end of the remote process:
-what may run long is a job of the guest's agent (`testbed.edge.guests.agent`), which ends it.
-Where there is an agent, every line goes through it: that saves a login each.
+Commands are lists and are quoted once, here. fabric's own `env=` is not used: it pastes values
+unquoted. Its time-out is not used either: it does not end the remote process. A command that may
+run long is a job of the guest's agent (`testbed.edge.guests.agent`), which ends it. Where there is an
+agent, every line goes through it: that saves a login each.
 """
 
 import io
@@ -35,7 +35,7 @@ class Guest:
     port: int
     key: Path
     deployed: Deployed | None = field(default=None, repr=False)
-    """What lies in it, once that was put there and looked at by this command."""
+    """The files in it, once this command has put them there and looked at them."""
     _connection: Any = field(default=None, repr=False)
     _agent: Any = field(default=None, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)

@@ -23,7 +23,7 @@ TABLE_FULL, CUT, LINES_FULL = 1, 2, 4
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """What the CPU ran from its waking to its next halt.
+    """The blocks that the CPU ran from its waking to its next halt.
 
     `visits` has 24 bytes a block that ran, `lines` 2 bytes: the cache lines that it touched first.
     """

@@ -4,9 +4,9 @@
 Lines are held until then: a run's log begins with the command's first word, although its directory
 is made later. `--log FILE` is another such file. With `-v` commands go to stderr, too.
 
-This is not Python's `logging`: Ctrl-C is an exception here, and where it strikes between the taking
-of a handler's lock and the block that gives it back, every thread that has a word to say waits for
-ever. Here is no lock: one system call appends a whole record.
+This is not Python's `logging`, whose handlers have locks. Ctrl-C is an exception here. If it
+strikes after a lock is taken and before the block that gives it back, every thread with a word to
+say waits for ever. So there is no lock here: one system call appends a whole record.
 """
 
 import contextlib

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a count depends on: counts are set beside each other only where all of it is equal."""
+"""The facts that a count depends on: only counts that agree in all of them are compared."""
 
 from typing import Any
 

@@ -16,7 +16,7 @@ from testbed.model.errors import HostError
 SOURCES = ("counter.c", "plugin_api.h", "record.h", "x86.h")
 NEWEST = 5
 """Interfaces up to here have the functions that the counter uses, with one change at 3: QEMU 7.2
-and 8.2 have 1, 9.x and 10.0 have 2 to 4, 10.1 and 10.2 have 5. What comes later was not tried.
+and 8.2 have 1, 9.x and 10.0 have 2 to 4, 10.1 and 10.2 have 5. Later ones were not tried.
 """
 NO_SUCH = 9999
 """An interface that no QEMU has: it refuses, and names its own."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the counting machine holds when it is saved: sources, addresses, built arms, a receiver.
+"""The content of the saved counting machine: sources, addresses, built arms, a receiver.
 
 All of it is put in before the state is saved, so that a count begins two seconds after its command.
 """

@@ -26,7 +26,7 @@ from testbed.model.errors import HostError, TooSlow
 KVM_LIMIT_S = 5.0
 """A kernel on KVM gets to its first process in about a second; `up` waits longer."""
 DATA_BYTES = (500 * 10**6, 2 * 10**9)
-"""What must be there, and what would do: the box is unpacked twice (0.6 GB), two disks grow."""
+"""Bytes that must be free, and that would do: the box is unpacked twice (0.6 GB), disks grow."""
 RESULTS_BYTES = (50 * 10**6, 500 * 10**6)
 """The same for runs: the sample with its 15 trials has 2.5 MB."""
 

@@ -12,7 +12,7 @@ LEVELS: tuple[Level, ...] = get_args(Level)
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """What was found; `fix` is one command or sentence, and empty exactly when all is well."""
+    """A result; `fix` is one command or sentence, and empty exactly when all is well."""
 
     name: str
     level: Level

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What would disturb the timings: power, clock speed, other machines. Pure."""
+"""Disturbances of the timings: power, clock speed, other machines. Pure."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the kernel tells about this computer, read and not judged. Nothing is changed."""
+"""The kernel's facts about this computer, read and not judged. Nothing is changed."""
 
 import contextlib
 import os

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the user and the machines' account may do. Pure."""
+"""The rights of the user and of the machines' account. Pure."""
 
 import stat
 from collections.abc import Mapping

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who holds a port of 127.0.0.1, from /proc/net and the processes' open files."""
+"""The holders of ports of 127.0.0.1, from /proc/net and the processes' open files."""
 
 import contextlib
 import pwd
@@ -19,7 +19,7 @@ LISTENING = "0A"
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds a port: pid 0 where the process cannot be seen, and then `name` is a user's."""
+    """The holder of a port; pid 0 if the process cannot be seen, and then `name` is a user's."""
 
     pid: int
     name: str
@@ -53,7 +53,7 @@ def bound(table: str, *, listening: bool) -> dict[int, tuple[int, int]]:
 def _processes(inodes: Collection[int]) -> dict[int, Holder]:
     """Return the process that has each socket open, among those that may be looked into.
 
-    Of several it is the oldest: the others have it from that one.
+    Among several it is the oldest: the others have it from that one.
     """
     names = {f"socket:[{inode}]": inode for inode in inodes}
     found: dict[int, Holder] = {}

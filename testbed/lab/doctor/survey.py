@@ -26,12 +26,12 @@ WORKERS = 8
 
 
 class NoAccount(HostError):
-    """What cannot be looked at before `./lab` has made root's account."""
+    """Things that cannot be looked at before `./lab` has made root's account."""
 
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What the checks look at. `complaint` is what is wrong with testbed.toml, if anything."""
+    """The input of the checks. `complaint` is the fault in testbed.toml, if there is one."""
 
     checkout: Path
     config: Config

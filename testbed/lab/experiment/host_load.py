@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a trial left of the host: how long its CPUs idled, and how long the server waited for one.
+"""The host during a trial: how long its CPUs idled, and how long the server waited for one.
 
 A load that is delivered may still fill the host. On two cores without KVM 3,800 packets/s were
-delivered to the last one, with 7 % of the host idle; the server's virtual CPU waited for 0.2 to
-0.4 of the time, and the cost spread by 8 to 15 %. At 2,450 packets/s 29 % idled, it waited for
-0.12 to 0.18, and three trials lay within 12 %.
+delivered to the last one, with 7 % of the host idle. The server's virtual CPU waited for 0.2 to 0.4
+of the time, and the cost spread by 8 to 15 %. At 2,450 packets/s 29 % idled, it waited for 0.12 to
+0.18, and three trials lay within 12 %.
 """
 
 import json
@@ -17,11 +17,13 @@ from testbed.model import cpu_time
 from testbed.model.host_bounds import OTHER_CPUS, waiting_bound
 
 MARGIN = 0.8
-"""Of the bound from which the check `contention` is SUSPECT: trials differ among themselves."""
+"""A part of the bound where `contention` is SUSPECT: trials differ among themselves."""
 IDLE_SHARE = 0.20
-"""Of the host's CPUs. Where two machines left 17 % (3,600 packets/s on two cores) the waits were at
-the bound; where they left 29 % (2,450) they were at half of it, and the cost no longer followed the
-rate."""
+"""A share of the host's CPUs.
+
+On two cores 3,600 packets/s left 17 %, and the waits were at the bound. 2,450 packets/s left 29 %:
+the waits were at half of it, and the cost no longer followed the rate.
+"""
 _COLUMNS = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What this computer did for the two machines during a trial.
+"""The host's readings during a trial: its work for the two machines.
 
 The kernel counts for every thread how long it ran and how long it was ready and had to wait
 for a CPU (/proc/PID/task/TID/schedstat, nanoseconds; Documentation/scheduler/sched-stats.rst).

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What frames a run's trials: plan and facts before them, facts and the manifest after."""
+"""The frame around a run's trials: plan and facts before them, facts and the manifest after."""
 
 import shutil
 import sys
@@ -51,19 +51,19 @@ class Recording:
     profile: str = "fair"
     precision: Mapping[str, Any] | None = None
     load: list[dict[str, Any]] = field(default_factory=list)
-    """What the warm-up tried: rates asked for and kept, shares delivered."""
+    """The warm-up's tries: rates asked for and kept, shares delivered."""
     request: Mapping[str, Any] = field(default_factory=dict)
     sources: str = ""
     """A hash over the guests' programs and the arms; with `request`, what resuming needs."""
     built: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """What the arms' builds made: {folder: {file: SHA-256}}."""
+    """The products of the arms' builds: {folder: {file: SHA-256}}."""
     resumed: list[dict[str, Any]] = field(default_factory=list)
     """When the run went on after it had been cut off, and with which block."""
     parts: list[dict[str, Any]] = field(default_factory=lambda: [part_from(1)])
     """Its stretches of time, the last one being the present; most runs have one."""
 
     boots: list[dict[str, Any]] = field(default_factory=list)
-    """Of a run over several boots: the block that each began with, and both kernels' boot ids."""
+    """For a run over several boots: the block that each began with, and both kernels' boot ids."""
 
     def note_boot(self, block: int) -> None:
         """Write down which boot the machines are on, before this block."""

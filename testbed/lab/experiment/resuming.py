@@ -21,7 +21,7 @@ MUST_BE_ALIKE = (
     "accelerator", "qemu", "libvirt", "kernel", "cpu_model", "cores", "box", "nic_model",
     "server_cpus", "client_cpus",
 )  # fmt: skip
-"""Of facts/host.json."""
+"""Keys of facts/host.json."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class Unfinished:
     def differences(
         self, config: Config, made: Mapping[str, Any], arms: list[Any], host: Mapping[str, Any]
     ) -> Iterator[str]:
-        """What is no longer as it was when the run began, a line each; none lets it go on.
+        """Yield the changes since the run began, a line each; with any of them it cannot go on.
 
         `made` is what a run records of its arms' sources and builds.
         """

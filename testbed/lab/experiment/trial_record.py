@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the trial loop itself knows of a trial: when which step began, and the host's readings."""
+"""The trial loop's own record of a trial: when each step began, and the host's readings."""
 
 import time
 from collections.abc import Callable

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The experiment: for each block, for each arm, one trial.
 
-This page is the method. What each step runs is in `guests/jobs.py` and in the arm's
-manifest; whatever a step starts, the step itself promises to undo.
+This page is the method. The command of each step is in `guests/jobs.py` and in the arm's manifest;
+whatever a step starts, the step itself promises to undo.
 """
 
 import time
@@ -28,7 +28,7 @@ from testbed.model.errors import GuestError, TestbedError
 from testbed.model.plan import PROBE, Plan, Trial
 
 CALM = 1 / 3
-"""Of the settling time nothing is started or read: the last reading's own traces pass."""
+"""A quiet part of the settling time, so that the last reading's own traces pass."""
 Grow = Callable[[Plan], Plan]
 Witness = Callable[[Trial, str], None]
 

@@ -4,11 +4,10 @@
 Arms can only be compared below the rate at which sender, link or receiver give way (RFC 2544,
 section 26.1, looks for that rate in the same manner: lower it until nothing is lost). A trial that
 asks for more than the client can send measures how busy the host is. So the warm-up asks for the
-configured rate, without a hook; where it was not kept, or packets were lost, the rate is lowered
-to a part of what was carried and tried again. A rate that is delivered may still fill the host, and
-then the next trial, with a hook, gets less: so it is lowered, too, until the machines leave some of
-the host idle and wait for it no longer than the check `contention` allows. All arms then get the
-same.
+configured rate, without a hook. If it was not kept, or packets were lost, a part of what was
+carried is tried next. A rate that is delivered may still fill the host, and the next trial, with a
+hook, then gets less. So such a rate is lowered, too, until the machines leave some of the host idle
+and wait for it no longer than the check `contention` allows. All arms then get the same.
 """
 
 from collections.abc import Iterator
@@ -24,20 +23,23 @@ from testbed.model.plan import Trial
 
 TRIES = 5
 KEPT = 0.99
-"""Of the rate asked for: less makes the check `generator` suspicious."""
+"""A share of the rate asked for: less makes the check `generator` suspicious."""
 DELIVERED = 0.999
-"""Of the packets: less makes the check `delivery` suspicious."""
+"""A share of the packets: less makes the check `delivery` suspicious."""
 HEADROOM = 0.6
-"""Of what was carried; a shared host is a third slower from one second to the next."""
+"""A share of the carried rate; a shared host is a third slower from one second to the next."""
 LESS = 0.7
-"""Of a rate that was carried and filled the host: 3,600 packets/s left 17 % of two cores idle,
+"""A share of a carried rate that filled the host: 3,600 packets/s left 17 % of two cores idle,
 2,450 left 29 %."""
 LOWEST_PPS = 1_000
-"""No lower for the host's sake: a trial of 5 s then has 5,000 packets, which take a sixth of a CPU
-when emulated; with fewer the cost comes close to the noise of an idle machine (`floor`)."""
+"""The lowest rate that is chosen for the host's sake.
+
+A trial of 5 s then has 5,000 packets, which take a sixth of a CPU when emulated. With fewer the
+cost comes close to the noise of an idle machine (`floor`).
+"""
 LONGEST_S = 5.0
 LONGEST_TRY_S = 2.0
-"""Of a warm-up trial after the first: it finds a rate, and no number is taken from it."""
+"""The limit of a warm-up trial after the first: it finds a rate and gives no other number."""
 TICK_HZ = 250
 
 
@@ -93,7 +95,7 @@ def warm_up(experiment: Experiment) -> tuple[Experiment, list[dict[str, Any]]]:
 
 
 def _warnings(asked: BenchConfig, bench: BenchConfig, tries: list[Try]) -> Iterator[str]:
-    """What a user has to know of the load: that it was lowered and why, or that it is too much."""
+    """Return the warning on the load: that it was lowered and why, or that it is too much."""
     if not tries:
         return
     if bench.rate_pps != asked.rate_pps:

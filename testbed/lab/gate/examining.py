@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The same-work gate on the machines: crafted frames through every arm, captured where they end.
+"""The gate on the machines: crafted frames through every arm, captured where they end.
 
-Nothing is judged here. What was sent and what came out goes to oracle/<arm>/ of the run directory;
-`testbed.analysis.gate.files` says what it means.
+Nothing is judged here. The packets sent and those that came out go to oracle/<arm>/ of the run
+directory; `testbed.analysis.gate.files` says what it means.
 """
 
 import json
@@ -49,7 +49,7 @@ def run_gate(
     """
     for arm in arms:
         hook = Hook(arm, guests["server"], config.network)
-        with terminal.step(f"same work as the reference? {arm.name}", expect_s=6):
+        with terminal.step(f"gate: {arm.name}", expect_s=6):
             examine(hook, guests, config, run_dir, seed)
 
 

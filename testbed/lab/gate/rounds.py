@@ -13,16 +13,16 @@ END_TIMES = 20
 """So often the two end markers are sent: a receiver that stands still misses some."""
 STATISTICS = "/sys/class/net/lab0/statistics"
 RECEIVED = (f"{STATISTICS}/rx_packets", "/proc/net/softnet_stat")
-"""What the server counts: frames that its NIC received, and what its backlog dropped behind it."""
+"""The server's counters: frames that its NIC received, and drops of its backlog behind it."""
 SENT = (f"{STATISTICS}/tx_packets",)
-"""What the client's NIC sent, ARP included; all that reaches the server's NIC is among it."""
+"""Frames that the client's NIC sent, ARP included; they hold all that the server's NIC gets."""
 Counters = tuple[int, ...] | None
-"""What a machine counted, None where that could not be read."""
+"""A machine's counts, None where they could not be read."""
 
 
 @dataclass(frozen=True)
 class Came:
-    """What came out where in one round, and what was counted when it was over."""
+    """The captures of one round, by place, and the counters at its end."""
 
     namespace: tuple[bytes, ...]
     root: tuple[bytes, ...]

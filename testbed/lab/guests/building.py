@@ -66,20 +66,20 @@ def _demand_kept(name: str, changed: Sequence[str], outside: Sequence[str]) -> N
     if changed:
         raise ArmError(
             f"arm {name}: its build changed its own sources: {named(changed)}",
-            hint="a build writes new files: what is measured has to be made from what is recorded",
+            hint="a build may only add files: the arm has to be made from the recorded sources",
         )
     if outside:
         raise ArmError(
             f"arm {name}: its build leads out of its folder: {named(outside)}",
-            hint="copy the file: what lies elsewhere is not recorded with the arm",
+            hint="copy the file into the folder: only its own files are recorded with the arm",
         )
 
 
 def built(server: Guest, arms: Sequence[Arm]) -> list[Arm]:
     """Return the arms that this server can ever have loaded: those that were put there.
 
-    Of `arms` by their manifests here; of those that an earlier command brought from outside by the
-    manifest that lies there.
+    `arms` have their manifests here. Arms that an earlier command brought from outside have theirs
+    in the server.
     """
     parts = server.deployed.parts if server.deployed else {}
     mine = [arm for arm in arms if arm.folder in parts]

@@ -88,7 +88,7 @@ def prove_swept(
 ) -> None:
     """Raise ArmError when unloading changed what lies in the server, with the arm that did it.
 
-    To find it each is unloaded once more, alone. What is not of `mine`, but was brought from
+    To find it each is unloaded once more, alone. An arm that is not of `mine`, but was brought from
     elsewhere by an earlier command, is removed then, so that later commands go on without it.
     """
     try:

@@ -15,7 +15,7 @@ EVERY_S = 0.5
 """The console's file is looked at so often: one `stat`, a few microseconds."""
 PANIC = b"Kernel panic - not syncing"
 BEFORE_BYTES = 3000
-"""What is shown of the console before the panic: why it came to that."""
+"""Lines of the console shown from before the panic: the reason is among them."""
 
 
 @contextlib.contextmanager

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sources and addresses into the guests.
 
-What a guest has is listed with its checksums and held against the record of what was put and built
-there. A part that is not of today's sources, or is not as it was recorded, is replaced as a whole.
+A guest's files are listed with their checksums and held against the record of the files put and
+built there. A part that is not of today's sources, or is not as it was recorded, is replaced as a
+whole.
 """
 
 import re
@@ -37,7 +38,7 @@ _REPLACE_PROGRAMS = (
 
 @dataclass(frozen=True)
 class Found:
-    """What a guest has: its files by path with their SHA-256, its kernel and NIC.
+    """The state of a guest: its files by path with their SHA-256, its kernel and NIC.
 
     In place of a checksum `l>TARGET` stands for a link, `p>` and the like for other things.
     """
@@ -49,7 +50,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the guests shall have, read once: programs, and arms by the names of their folders."""
+    """The files that the guests shall have, read once: programs, and arms by folder."""
 
     programs: Sources
     arms: Mapping[str, tuple[Arm, Sources]]

@@ -14,7 +14,7 @@ from testbed.model.errors import ArmError, GuestError, NoAnswer, ParseError
 from testbed.model.json_node import Node, parse_json
 
 PROBED = ("runs", "run_time_ns")
-"""What `probe` counts."""
+"""The numbers that `probe` counts."""
 T = TypeVar("T")
 SHOWN = 500
 """Characters of what an arm printed that an error shows."""
@@ -36,7 +36,7 @@ class Hook:
 
     @property
     def values(self) -> dict[str, str]:
-        """What the manifest's placeholders stand for."""
+        """Return the values of the manifest's placeholders."""
         return placeholders(self.network, self.folder)
 
     @property
@@ -174,6 +174,6 @@ def demand_untouched(server: Guest, when: str) -> None:
     if changed:
         raise ArmError(
             f"{when}, files are not as they were built and recorded: {named(changed)}",
-            hint="files are made by `build`; what `load` and the others need for the moment "
-            "belongs in /run. The next command replaces what was changed",
+            hint="only `build` makes files there; `load` and the others keep temporary files in "
+            "/run. The next command replaces the changed files",
         )

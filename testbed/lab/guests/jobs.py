@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What runs in the guests during a trial, each as a job of the guest's agent.
+"""The jobs that run in the guests during a trial, by the guest's agent.
 
 A job has a time limit that ends the remote process itself, a name by which it is ended, and says
 when it is ready; nothing is polled. With the agent's connection ends every job.

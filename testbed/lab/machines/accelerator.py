@@ -32,7 +32,7 @@ DEVICE = Path("/dev/kvm")
 
 @dataclass(frozen=True)
 class Accelerator:
-    """What runs the guests' CPUs (`kvm` or `emulation`) and why."""
+    """The way to run the guests' CPUs (`kvm` or `emulation`) and the reason."""
 
     name: str
     reason: str

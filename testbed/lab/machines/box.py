@@ -52,7 +52,7 @@ class Box:
 
     @property
     def packages(self) -> Path:
-        """What is in it: a package and its version a line."""
+        """The box's content: a package and its version a line."""
         return self.folder / "packages.txt"
 
 

@@ -10,7 +10,7 @@ from testbed.model.config import MachinesConfig
 from testbed.model.errors import HostError
 
 QEMU_MB = 300
-"""What two QEMU processes need beside their guests' memory."""
+"""Memory that two QEMU processes need beside their guests'."""
 
 
 def demand_memory(machines: MachinesConfig) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What this computer is, for the record of a run."""
+"""Facts about this computer, for the record of a run."""
 
 import os
 import platform

@@ -194,7 +194,7 @@ class Machines:
             self.project.remove()
             if left := remains(self.account, self.domains, self.project.path, known):
                 raise MachineError(
-                    "not everything of the machines could be removed",
+                    "some parts of the machines could not be removed",
                     hint="`testbed doctor --orphans` tells more",
                     detail="\n".join(left),
                 )

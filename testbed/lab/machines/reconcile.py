@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `up` has to do: from what is to what should be, each step with its reason.
+"""The plan of `up`: from the present state to the wanted one, each step with its reason.
 
 Nothing is touched here: the plan is a pure function of what was seen, so `up --dry-run` prints
 exactly what `up` would do.
@@ -22,13 +22,13 @@ CHANGED = "sources or settings changed since the last `up`"
 
 @dataclass(frozen=True)
 class Seen:
-    """What there is of this checkout's machines.
+    """The present state of this checkout's machines.
 
     `states` by role, as libvirt tells; `recorded` are the roles that Vagrant knows, `disks` those
-    that a disk is there for; `old` is machines.json of the last `up`, None where it cannot be
-    read, and `taken` the roles whose ports another program has by now. `host_names` is what
-    running machines call themselves: their role once they are set up, as long as they are not
-    started again. `current`: what was set up then is what the checkout has now.
+    that a disk is there for. `old` is machines.json of the last `up`, None where it cannot be read.
+    `taken` are the roles whose ports another program has by now. `host_names` is what running
+    machines call themselves: their role once they are set up, as long as they are not started
+    again. `current`: what was set up then is what the checkout has now.
     """
 
     states: Mapping[str, str]
@@ -85,7 +85,7 @@ def _to_running(role: str, state: str | None, *, again: bool) -> Iterator[Step]:
 
 
 def _removals(seen: Seen, wanted: Mapping[str, Any]) -> Iterator[Step]:
-    """What cannot become what is wanted, or is only half there."""
+    """Yield steps for machines that cannot become what is wanted, or are only half there."""
     changes = list(changed(seen.old, wanted))
     for role in ROLES:
         there = role in seen.states
@@ -105,7 +105,7 @@ def _removals(seen: Seen, wanted: Mapping[str, Any]) -> Iterator[Step]:
 
 
 def changed(old: Mapping[str, Any] | None, wanted: Mapping[str, Any]) -> Iterator[str]:
-    """What both machines were made with, and is no longer so: "NIC model: e1000, now virtio"."""
+    """Yield the outdated settings of both machines: "NIC model: e1000, now virtio"."""
     names = {"driver": "accelerator", "cpu_mode": "CPU model", "nic_model": "NIC model",
              "box": "box", "private_key": "key"}  # fmt: skip
     for key in MARKS:

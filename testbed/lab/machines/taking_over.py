@@ -21,7 +21,7 @@ TAIL_BYTES = 1 << 20
 def end_vagrant(vagrant: Vagrant, terminal: Terminal) -> None:
     """End a Vagrant that outlived its command: it would go on with the same machines.
 
-    What it had done so far is looked at afterwards, as anything else that is found.
+    Its work so far is looked at afterwards, as anything else that is found.
     """
     found = vagrant.left()
     if found is None:

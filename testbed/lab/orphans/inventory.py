@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What there is on this computer that may be the testbed's: for `orphans` to judge.
+"""The things on this computer that may be the testbed's: for `orphans` to judge.
 
-What is newest in a machine's life is read first and the checkouts last, so that a machine
-that comes up meanwhile is never seen without the checkout that it belongs to.
+The newest things in a machine's life are read first and the checkouts last, so that a machine that
+comes up meanwhile is never seen without the checkout that it belongs to.
 """
 
 import time

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What no living checkout owns, among the things that are the testbed's own. Pure.
+"""Things of the testbed's own that no living checkout owns. Pure.
 
 Whatever is not certain is left alone: a thing is an orphan only if it is ours by its name and
 place, and its checkout is known to be gone.
@@ -25,7 +25,7 @@ OLD_S = 3600.0
 """A half-built box older than this is no build in progress: a build takes minutes."""
 
 Fate = Literal["living", "gone", "unknown"]
-"""Of a checkout. `unknown`: an older version did not record it, or it may not be looked at."""
+"""A checkout's fate. `unknown`: an older version recorded none, or it may not be looked at."""
 Kind = Literal["machine", "process", "saved state", "disk", "project", "build"]
 
 
@@ -126,7 +126,7 @@ def _fate(there: Inventory, id_: str) -> tuple[Fate, str]:
 
 
 def _outlived(there: Inventory) -> Iterator[Orphan]:
-    """What still works on machines, whosever they are: it has to end before they can go."""
+    """Yield the programs at work on any machines: they have to end before the machines can go."""
     for one in there.outlived:
         name = f"{one.what} ({one.process.pid})"
         yield Orphan("process", name, "the command that started it was killed", outlived=one)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Faults that `testbed selftest` puts into real trials, each with the check that must find it.
 
-A fault is one thing that goes wrong in one trial: another hook under an arm's label, a label
+A fault is one thing that goes wrong in one trial. It is another hook under an arm's label, a label
 that lies, a setting, commands in the server from a moment on, or load on this computer.
 """
 

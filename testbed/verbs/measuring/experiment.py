@@ -40,7 +40,7 @@ from testbed.verbs.upkeep.machines import prepare, sources_of
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asked `bench` for."""
+    """The user's request to `bench`."""
 
     names: Sequence[str]
     seed: int | None

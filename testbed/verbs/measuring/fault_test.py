@@ -29,8 +29,10 @@ from testbed.verbs.measuring.experiment import baseline, ready_guests
 
 SEED = 1
 ALWAYS = ("baseline", "replication", "interleaved", "same-work", "exhibit", "ticks")
-"""What one trial of one arm cannot satisfy, and so says nothing about a fault. One trial at a
-lowered rate has fewer than 100 ticks in a column; that is about mpstat's chart alone."""
+"""Checks that one trial of one arm cannot satisfy, so that they say nothing about a fault.
+
+One trial at a lowered rate has fewer than 100 ticks in a column. That concerns only mpstat's chart.
+"""
 
 
 CLEAN_TRIES = 3
@@ -39,12 +41,12 @@ CLEAN_TRIES = 3
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the checks found in a trial with a fault: code → VALID, SUSPECT or INVALID."""
+    """The findings in a trial with a fault: code → VALID, SUSPECT or INVALID."""
 
     fault: Fault
     found: dict[str, str]
     clean: dict[str, str]
-    """What they found in a trial without a fault, on the same machine minutes earlier."""
+    """The findings in a trial without a fault, on the same machine minutes earlier."""
     problem: str | None = None
     """Why the fault could not be put into the trial; such a trial says nothing about the checks."""
 
@@ -64,7 +66,7 @@ class Outcome:
 
 
 def _alarms(found: dict[str, str]) -> set[str]:
-    """What must not be found in a trial without a fault."""
+    """Return the findings that a trial without a fault must not have."""
     return {code for code, verdict in found.items() if verdict == "INVALID"} - set(ALWAYS)
 
 

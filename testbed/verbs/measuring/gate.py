@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def check(lab: Lab, names: Sequence[str], *, seed: int | None, as_json: bool) -> int:
-    """Put the named arms, by default the fair ones, through the same-work gate on running machines.
+    """Put the named arms, by default the fair ones, through the gate on running machines.
 
     The packets are drawn by `seed`, by a fresh one where it is None. Prints what came out and
     returns the exit code: 7 when any arm does other work. Raises MachineError when the machines are
@@ -58,12 +58,12 @@ def _print(outcomes: Mapping[str, "GateOutcome"]) -> None:
     print()
     for arm, outcome in outcomes.items():
         count = f"{len(outcome.cases):,} cases, {outcome.rounds} round"
-        count += f"{'s'[: outcome.rounds > 1]}, {outcome.took_s:.1f} s"
+        count += f"{'s' if outcome.rounds > 1 else ''}, {outcome.took_s:.1f} s"
         lines = reasons(outcome)
         if not outcome.same_work:
             print(f"{arm}: OTHER WORK ({count})")
         elif lines or outcome.unexplained:
-            print(f"{arm}: what was seen is the same, but not all was seen ({count})")
+            print(f"{arm}: every packet that was seen is right, but some were not seen ({count})")
         else:
             print(f"{arm}: same work as the reference ({count})")
         for line in lines:

@@ -15,7 +15,7 @@ from testbed.edge.computer.aside import Aside, shared
 
 @dataclass(frozen=True)
 class Job:
-    """What is to be drawn, of which run."""
+    """The figures to draw, and their run."""
 
     judged: Judged
     overlay: bool

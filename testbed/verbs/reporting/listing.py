@@ -32,7 +32,7 @@ class Row:
     state: str
     arms: tuple[str, ...]
     trials: int | None
-    """Of each arm; None for a count."""
+    """The trials of each arm; None for a count."""
     answers: tuple[str, ...]
     """In short, "xdp/netfilter 0.93 (0.91 to 0.95)"; empty where nothing was compared."""
     sentences: tuple[str, ...]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What of a report is not made unless asked for."""
+    """The parts of a report that are made only when asked for."""
 
     published: bool = False
     """The original's published tables beside the run's numbers."""
@@ -117,7 +117,7 @@ def compare(lab: Lab, first: str, second: str, *, as_json: bool) -> bool:
     paths = [store.find_run(lab.results, name).resolve() for name in (first, second)]
     if paths[0] == paths[1]:
         raise RunError(
-            f"{paths[0].name} is one run: nothing is to be seen by comparing it with itself",
+            f"{paths[0].name} is one run: comparing it with itself shows nothing",
             hint="`testbed runs` lists the others; `bench --controls` compares an arm with itself",
         )
     counts = [receipts.is_count(path) for path in paths]

@@ -71,6 +71,6 @@ def _say_rest(lab: Lab, count: int, failed: int, unknown: list[str], *, remove: 
     if unknown:
         folder = unknown[0].rpartition("/")[0]
         say(
-            f"left alone, not saying whose they are: {len(unknown)} of the folders in {folder}; "
-            "`testbed up` in a checkout records it"
+            f"no owner recorded, kept: {len(unknown)} of the folders in {folder}; "
+            "`testbed up` in a checkout records its owner"
         )

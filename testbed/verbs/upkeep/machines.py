@@ -66,8 +66,8 @@ def _stamp(lab: Lab, wanted: Wanted) -> dict[str, Any]:
 def prepare(lab: Lab, guest: Guest, wanted: Wanted, *, agent: bool = False) -> None:
     """Give one guest its sources, an agent where that is asked for, and addresses.
 
-    The server gets its arms, too. What was changed there since the last command is put anew, and
-    said. Raises ArmError, GuestError, MachineError.
+    The server gets its arms, too. A file that was changed there since the last command is put anew,
+    and named. Raises ArmError, GuestError, MachineError.
     """
     project, role = lab.machines.project, guest.role
     if role != "server":

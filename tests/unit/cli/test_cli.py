@@ -533,7 +533,7 @@ def test_a_command_that_was_killed_is_named_by_the_next(
     with verbs.Lab(checkout, quiet, Config()).alone("up"):
         pass
     said = capsys.readouterr().err
-    assert "`testbed bench` (process 4711) was ended before it could tidy up" in said
+    assert "`testbed bench` (process 4711) was killed; its leftovers" in said
     note.write_text("{")
     with verbs.Lab(checkout, quiet, Config()).alone("up"):
         pass

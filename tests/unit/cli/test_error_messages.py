@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every failure's words, as they are and as they look: none changes unseen, each says what next."""
+"""Failures: each says what next, names commands that exist, and looks as it is meant to."""
 
+import ast
 import os
 import re
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,29 +14,57 @@ import typer
 
 from testbed import verbs
 from testbed.cli.app import app
-from testbed.model.errors import ExitCode
+from testbed.model import errors
+from testbed.model.errors import ExitCode, TestbedError
 from tests import PROJECT
-from tests.unit.factories.error_sites import CLASSES, sites
 from tests.unit.factories.fakes import World
 from tests.unit.factories.golden_files import same_as_golden
 from tests.unit.factories.run_factory import RunRecipe, make_run
 
+PACKAGE = PROJECT / "testbed"
+CLASSES: dict[str, type[TestbedError]] = {
+    name: kind
+    for name, kind in vars(errors).items()
+    if isinstance(kind, type) and issubclass(kind, TestbedError)
+}
 PAGES = [PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md"))]
 Testbed = Callable[..., Any]
 
 
-def test_every_failure_has_its_words_in_the_golden_file() -> None:
-    same_as_golden("errors.txt", "".join(f"{site}\n\n" for site in sites()))
+def failures() -> Iterator[tuple[str, type[TestbedError], ast.Call]]:
+    """Yield each place in the tool where a failure is made: module and line, class, call."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                kind = CLASSES.get(node.func.id)
+                if kind is not None:
+                    yield f"{path.relative_to(PACKAGE)}:{node.lineno}", kind, node
 
 
 def test_every_failure_says_what_to_do_next() -> None:
-    assert [str(site) for site in sites() if not all(site.hints) or not site.hints] == []
+    made = list(failures())
+    assert len(made) > 150
+    silent = [
+        place for place, kind, call in made
+        if not kind.advice and "hint" not in {word.arg for word in call.keywords}
+    ]  # fmt: skip
+    assert silent == []
 
 
 def test_no_failure_is_made_out_of_sight() -> None:
     """A class that is handed on under another name would make failures that nothing here sees."""
-    made = {site.kind.__name__ for site in sites()}
-    assert set(CLASSES) - made == {"TestbedError"}
+    assert set(CLASSES) - {kind.__name__ for _, kind, _ in failures()} == {"TestbedError"}
+
+
+def strings() -> Iterator[str]:
+    """Yield every string of the tool, with `{` for each value that is put in."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                yield "".join(str(getattr(part, "value", "{")) if isinstance(part, ast.Constant)
+                              else "{" for part in node.values)  # fmt: skip
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
 
 
 # The commands that hints and pages name
@@ -62,10 +91,9 @@ def unknown_words(command: str) -> list[str]:
     return wrong
 
 
-def test_the_commands_in_hints_exist() -> None:
-    texts = [text for site in sites() for text in (*site.messages, *site.hints)]
-    commands = [found for text in texts for found in re.findall(r"`(testbed [^`{]+)", text)]
-    assert len(commands) > 30
+def test_the_commands_in_messages_exist() -> None:
+    commands = [found for text in strings() for found in re.findall(r"`(testbed [^`{]+)", text)]
+    assert len(commands) > 60
     assert {command: wrong for command in commands if (wrong := unknown_words(command))} == {}
 
 

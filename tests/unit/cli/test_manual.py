@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
 from testbed.cli import manual
 from testbed.cli.app import app
@@ -48,6 +49,15 @@ def test_every_verb_option_and_exit_code_is_there() -> None:
     assert re.findall(r"^ +(\d+)  ", status, re.MULTILINE) == [str(int(code)) for code in ExitCode]
     for section in ("NAME", "SYNOPSIS", "FILES", "ENVIRONMENT", "EXAMPLES", "SEE ALSO"):
         assert re.search(rf"^{section}$", page, re.MULTILINE)
+
+
+def test_the_list_of_verbs_has_whole_summaries() -> None:
+    """Click cuts a summary that is longer than its column, and ends it with dots."""
+    said = CliRunner().invoke(app, ["--help"], terminal_width=80).output
+    listed = said.partition("Commands:\n")[2].splitlines()
+    assert len(listed) > 10
+    assert [line for line in listed if not line.endswith((".", "?"))] == []
+    assert [line for line in listed if line.endswith("...")] == []
 
 
 @pytest.mark.parametrize(

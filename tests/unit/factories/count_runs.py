@@ -32,7 +32,7 @@ IDENTITY = {
 
 
 def facts(**changes: Any) -> dict[str, Any]:
-    """What count.json holds of a sound count."""
+    """Return the count.json of a sound count."""
     return {
         "schema": 1, "command": ["testbed", "count"], "started_utc": "2026-11-28T05:16:00+00:00",
         "arms": list(ARMS), "titles": TITLES, "received": {}, "identity": IDENTITY,

@@ -134,7 +134,7 @@ def tick(kernel: Kernel, instructions: int = 200) -> list[bytes]:
 
 
 def facts(arm: str = "none", payload: int = 1000, **changes: Any) -> dict[str, Any]:
-    """What the lab records of an arm; no hook unless told."""
+    """Return the lab's record of an arm; no hook unless told."""
     return {
         "arm": arm, "payload_bytes": payload, "interrupt_handler": "e1000_intr", "sent": 306,
         "warm_up": 34, "other_stretches": 0, "hits": {"before": None, "after": None},

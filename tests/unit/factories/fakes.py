@@ -44,7 +44,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Fault:
-    """What goes wrong at the `number`-th command line of a lane that begins with `line`, once.
+    """A fault at the `number`-th command line of a lane that begins with `line`, once.
 
     `lost` breaks the connection before the command has an effect, `broken` after it,
     `ctrl-c` is a real SIGINT to this process, `refused` is exit status 1.
@@ -119,7 +119,7 @@ class Machine:
     files: dict[str, str] = field(default_factory=dict)
     pushed: list[list[str]] = field(default_factory=list)
     lies: dict[str, str] = field(default_factory=dict)
-    """What lies below SOURCES: path and checksum."""
+    """The files below SOURCES: path and checksum."""
     staged: dict[str, str] = field(default_factory=dict)
     logs: bool = False
     slow_to_prepare_s: float = 0.0
@@ -262,7 +262,7 @@ class Machine:
         return said
 
     def _look(self) -> str:
-        """What `deploy.look` asks for: what lies there, and what every machine has."""
+        """Answer `deploy.look`: the files that lie there, and those that every machine has."""
         listed = "".join(f"{sha}  ./{path}\0" for path, sha in self.lies.items())
         return f"{listed}{KERNEL}\nDRIVER=e1000\n"
 

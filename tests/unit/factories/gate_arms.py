@@ -27,7 +27,7 @@ Arm = Callable[[bytes], bytes | list[bytes] | None]
 
 
 def sent(*, direct: bool = False, network: NetworkConfig = NETWORK, seed: int = SEED) -> FrameSet:
-    """What the gate sends."""
+    """The packets that the gate sends."""
     return frame_set(network, SPACE, seed, direct)
 
 
@@ -36,7 +36,7 @@ def number(packet: bytes, place: int) -> int:
 
 
 def matches(packet: bytes, *, address: bytes = SERVER, fragments: bool = False) -> bool:
-    """What rewrite.h matches, in words of Python."""
+    """The match of rewrite.h, in words of Python."""
     whole = number(packet, 6) & 0x3FFF == 0
     first = number(packet, 6) & 0x1FFF == 0
     return (

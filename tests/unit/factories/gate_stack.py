@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a network stack does with a frame, with an arm in it, and a gate of such a server.
+"""A network stack's treatment of a frame, with an arm in it, and a gate of such a server.
 
 `gate` leaves a run directory as the gate on real machines does.
 """
@@ -29,7 +29,7 @@ PROVIDER = b"\x88\xa8"
 
 @dataclass
 class Stack:
-    """What the server does with a frame, and an arm at one of two places.
+    """The server's treatment of a frame, with an arm at one of two places.
 
     `place` is "xdp", which sees what the NIC hands over, or "netfilter", which sees what
     `ip_rcv_core()` lets through. `strips`: the NIC takes a VLAN tag off before XDP, as e1000 does.
@@ -110,7 +110,7 @@ class Stack:
 
 @dataclass(frozen=True)
 class Link:
-    """What goes wrong beside the arm. `lost` cases never reach the server's NIC, in any round.
+    """The faults beside the arm. `lost` cases never reach the server's NIC, in any round.
 
     `again`: rounds in which what is missing is sent again. `arp`: frames that both NICs count and
     the gate did not send. Without `counted` no counter was recorded.

@@ -35,7 +35,7 @@ def sheet(
 
 @dataclass
 class Page(HTMLParser):
-    """What a page holds: commands by id, headings by level, text without styles, requests."""
+    """The content of a page: commands by id, headings by level, text without styles, requests."""
 
     html: str
     commands: dict[str, str] = field(default_factory=dict)

@@ -32,7 +32,7 @@ GONE = "0000cc"
 
 @dataclass(frozen=True)
 class LeftOver:
-    """What an account has: `folder` is where the pretended libvirt keeps its lists."""
+    """The things of an account: `folder` is where the pretended libvirt keeps its lists."""
 
     account: Account
     folder: Path

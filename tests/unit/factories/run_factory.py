@@ -64,7 +64,7 @@ MANIFESTS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class RunRecipe:
-    """What the run should look like; mappings are by arm, and default to a sound run.
+    """The wanted look of the run; mappings are by arm, and default to a sound run.
 
     Packets that do not arrive are lost at the private link, unless checksum or buffer errors
     explain them, or the hook counted more than arrived: then they are lost behind the hook.
@@ -86,11 +86,11 @@ class RunRecipe:
     rcvbuf_errors: Mapping[str, int] = field(default_factory=dict)
     log_lines: Mapping[str, int] = field(default_factory=dict)
     log_lines_kept: int | None = None
-    """What the ring buffer still had of them; None: all."""
+    """The lines that the ring buffer still had; None: all."""
     control_sent: int | None = 3
     """None: client.json does not say."""
     hits_share: Mapping[str, float] = field(default_factory=dict)
-    """What the hook counted, of what was sent; by default all that reached it."""
+    """The hook's count of the packets sent; by default all that reached it."""
     hits_of_none: int = 0
     mpstat_delay_ns: int = 0
     mode: Mapping[str, str] = field(default_factory=dict)
@@ -154,7 +154,7 @@ def _write(root: Path, name: str, document: Any) -> None:
 
 
 def _of(arm: str) -> dict[str, Any]:
-    """What is known of an arm, or of the arm that a control ("xdp-again") is made from."""
+    """Return the facts about an arm, or about the arm that a control ("xdp-again") is made from."""
     original = arm.removesuffix("-again").removesuffix("-unmatched")
     other = {"semantic_class": "rewrite-and-continue", "hook": "other", "mode": "on"}
     known = MANIFESTS.get(original, other)

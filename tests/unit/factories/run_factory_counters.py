@@ -160,7 +160,7 @@ def softnet_stat(cpu_count: int, p: Passage) -> str:
 
 
 def network_at(cpu_count: int, p: Passage) -> dict[str, Any]:
-    """What server.json has of the stack at one edge of the traffic."""
+    """Return the stack's counters in server.json at one edge of the traffic."""
     return {
         "root": root_stack(p),
         "namespace": namespace_stack(p),

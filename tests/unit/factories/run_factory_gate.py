@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the same-work gate leaves of a sound arm: a few crafted packets, all of them right."""
+"""The gate's files for a sound arm: a few crafted packets, all of them right."""
 
 import json
 from functools import lru_cache
@@ -15,7 +15,7 @@ from testbed.packets.reference import expected
 
 SEED = 1
 CASES = 3
-"""Of some four hundred: the judge has tests of its own."""
+"""A few out of some four hundred: the judge has tests of its own."""
 
 
 def write_gate(root: Path, arm: str, *, counted: bool, direct: bool) -> None:

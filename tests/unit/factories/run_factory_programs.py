@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What client and server of a synthetic trial recorded: how far packets came, and when."""
+"""The records of a synthetic trial's client and server: how far packets came, and when."""
 
 import random
 from dataclasses import dataclass, replace

@@ -132,7 +132,7 @@ print(facts.nics({})["one"])
 
 
 def test_a_nic_is_what_ethtool_says() -> None:
-    """Of a pair of virtual NICs in a network of the test's own."""
+    """A pair of virtual NICs in a network of the test's own is read as ethtool reads it."""
     script = f"""
         ip link add one type veth peer two && ip link set one up && ip link set two up
         {shlex.join([sys.executable, "-c", ASK])}

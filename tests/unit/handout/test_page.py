@@ -121,7 +121,7 @@ def test_another_load_and_another_nic() -> None:
 
 
 def test_facts_come_from_where_the_tool_has_them() -> None:
-    """What is known of the original and of its two recipes, by hand once."""
+    """Return the facts about the original and its two recipes, by hand once."""
     made = sheet()
     facts = facts_of(made.config, made.arms, made.arms_dir)
     assert facts["packets"] == "14,000"

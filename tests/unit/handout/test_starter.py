@@ -23,7 +23,7 @@ STARTER = PROJECT / "guest/starter"
 EXERCISES = {exercise.name: exercise for exercise in read_exercises(STARTER)}
 MODULE, PROGRAM = "my-netfilter", "my-xdp"
 SEEN_BEFORE_IP = {"wrong IP checksum"}
-"""What IP drops; whether a hook sees it before depends on where it sits."""
+"""Packets that IP drops; whether a hook sees them before depends on where it sits."""
 BOTH = pytest.mark.parametrize("name", [MODULE, PROGRAM])
 Compile = Callable[[str, str], ctypes.CDLL]
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a seed draws: no two packets alike in any network, and none that tells gate from trial."""
+"""A seed's draw: no two packets alike in any network, and none that tells gate from trial."""
 
 import sys
 from collections import Counter

@@ -34,7 +34,7 @@ def world() -> World:
 
 @pytest.fixture
 def stretches() -> list[bytes]:
-    """What the CPU runs for each packet; a test may change it."""
+    """The code that the CPU runs for each packet; a test may change it."""
     return []
 
 

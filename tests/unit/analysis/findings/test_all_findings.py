@@ -98,7 +98,7 @@ FOLLOWS = {
     "a hook that counts double": {"ledger"},
     "one block": {"floor"},
 }
-"""What other checks must or may say when that happens."""
+"""Findings that other checks must or may have when that happens."""
 
 
 def troubles(parent: Path, recipe: RunRecipe) -> list[Finding]:

@@ -191,7 +191,7 @@ UNREAD = of_end(lambda reading: replace(reading, own_cpu_ns=None))
         (all_arms(waiting(0.7), taken(0.05)), "had no host CPU for", ABOVE),
         (stolen(20), "steal time of the server", "The hypervisor above the server gave its CPUs"),
         (all_arms(waiting(0.7), stolen(20)), "steal time of the server", MACHINES),
-        (all_arms(waiting(0.7), UNREAD), "had no host CPU for", "What else ran on the host was"),
+        (all_arms(waiting(0.7), UNREAD), "had no host CPU for", "The load of other programs"),
     ],
 )
 def test_the_advice_follows_the_reading(run: Run, change: Change, said: str, advice: str) -> None:

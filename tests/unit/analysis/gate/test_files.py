@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the gate left, missing or damaged: the error names the file and the place."""
+"""The gate's files, missing or damaged: the error names the file and the place."""
 
 import json
 import shutil
@@ -18,7 +18,7 @@ ROUND = {"cases": None, "frames": 1, "came": {"namespace": 0, "root": 0}, "ended
 
 @pytest.fixture(scope="module")
 def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What a correct arm leaves."""
+    """Write the files of a correct arm."""
     path = tmp_path_factory.mktemp("good")
     stack.gate(path, "xdp", arms.correct)
     return path

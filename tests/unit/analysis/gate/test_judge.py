@@ -36,7 +36,7 @@ def through(tmp_path: Path) -> Through:
 
 
 def words(outcome: GateOutcome) -> dict[str, str]:
-    """What is wrong, by group."""
+    """Return the faults by group."""
     return {g.group: said for g in outcome.groups if (said := in_words(g)) != "same"}
 
 

@@ -26,7 +26,7 @@ FIELDS: dict[str, tuple[int, Look, int]] = {
     "port": (16, lambda p: number(p, 22), PORT),
     "fragment": (14, lambda p: number(p, 6) & 0x3FFF, 0),
 }
-"""What has to be equal: its width in bits, where it is, and what it must be."""
+"""A field that has to be equal: its width in bits, its place, and its right value."""
 BOUNDS: dict[str, Callable[[bytes], bool]] = {
     "IP no longer than the frame": lambda p: number(p, 2) <= len(p),
     "UDP no shorter than its header": lambda p: number(p, 24) >= 8,
@@ -53,7 +53,7 @@ def matching(ignored: dict[str, int] | None = None, without: str = "") -> Arm:
 
 
 def judged(path: Path, arm: Arm, place: str = "xdp", **options: bool) -> tuple[str, ...]:
-    """What the gate finds wrong with an arm."""
+    """Return the gate's complaints about an arm."""
     stack.gate(path, "arm", arm, place=place, **options)
     outcome = outcomes_of(path, ["arm"])["arm"]
     assert outcome.same_work == (not reasons(outcome))

@@ -76,7 +76,7 @@ def test_page_and_markdown_have_the_picture_the_table_and_no_sentence_of_victory
     assert isinstance(markdown, str)
     for page in (html, markdown):
         assert "Beside the published tables" in page
-        assert "That is no comparison, because:" in page
+        assert "This is not a valid comparison, because:" in page
         assert "said to be native, was generic" in page
     assert 'id="published"' not in html
     assert html.index('id="cpu"') < html.index('id="beside"') < html.index('id="findings"')

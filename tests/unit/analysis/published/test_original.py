@@ -13,7 +13,7 @@ from testbed.analysis.published.original import published_run, ticks_of
 from testbed.analysis.reading.records import Run
 
 INVALID_OF_THE_DATA = {"delivery", "mode", "ticks", "cost", "floor", "interleaved", "replication"}
-"""What their numbers show by themselves. `exhibit` is our label, not their data."""
+"""Findings that their numbers show by themselves. `exhibit` is our label, not their data."""
 
 
 @pytest.fixture(scope="module")
@@ -70,4 +70,4 @@ def test_the_published_page_is_rendered_twice_alike(published: Run) -> None:
     assert once == again
     page = once["report.html"]
     assert "As the original read it" in page
-    assert "That is no comparison, because:" in page
+    assert "This is not a valid comparison, because:" in page

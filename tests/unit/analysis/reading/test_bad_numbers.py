@@ -39,9 +39,9 @@ NEVER = (
     '"\\ud800"',
     "[" * 100_000,
 )
-"""What no JSON of a run may hold, wherever it stands."""
+"""Numbers that no JSON of a run may hold, wherever they stand."""
 NOT_THERE = ("-5", "true", "false", "null", "-0.25", '"5"', "[[]]")
-"""What no count and no size is."""
+"""Values that are no count and no size."""
 EVERY = NEVER + NOT_THERE
 TEXT = re.compile(r'"(?:[^"\\]|\\.)*"')
 quick = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

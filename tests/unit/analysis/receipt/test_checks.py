@@ -31,7 +31,7 @@ S, I = Verdict.SUSPECT, Verdict.INVALID  # noqa: E741
 
 
 def bad(run: CountRun) -> dict[str, Finding]:
-    """What is not VALID, by the check's code: the gravest."""
+    """Return the gravest verdict by the check's code, where it is not VALID."""
     found = sorted(check_count(run), key=lambda one: one.verdict.severity)
     return {one.code: one for one in found if one.verdict is not Verdict.VALID}
 

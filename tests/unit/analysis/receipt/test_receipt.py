@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a count says: the exact answer, and sentences that the traces bear out."""
+"""The words of a count: the exact answer, and sentences that the traces bear out."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -121,7 +121,7 @@ def test_an_arm_beside_itself_has_nothing_that_stands_out() -> None:
     ],
 )
 def test_a_sentence_goes_when_its_function_does(gone: str, words: str) -> None:
-    """Of a trace in which the function has another name, nothing is said about it."""
+    """Nothing is said about a function that has another name in the trace."""
     counted = XDP.summary.counted
     names = tuple("renamed" if name == gone else name for name in counted.symbols.names)
     other = Receipt(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who runs the machines: the user himself or, for root, an account that has no rights."""
+"""The account of the machines: the user's own or, for root, one that has no rights."""
 
 import os
 import pwd

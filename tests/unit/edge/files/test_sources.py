@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What goes into a guest: sources and nothing else, read once, with one stamp for one content."""
+"""Sources for a guest: nothing else, read once, with one stamp for one content."""
 
 import hashlib
 import io

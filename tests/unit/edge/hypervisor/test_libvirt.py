@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What virsh prints, and what is made of it; a pretended virsh keeps its domains in files."""
+"""The output of virsh and its meaning; a pretended virsh keeps its domains in files."""
 
 from collections.abc import Callable
 from pathlib import Path

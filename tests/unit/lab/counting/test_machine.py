@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a count stands on: the plugin's build, the machine's record, its identity."""
+"""The foundations of a count: the plugin's build, the machine's record, its identity."""
 
 import json
 import shutil

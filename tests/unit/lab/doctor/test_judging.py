@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a reading means: every check with the fault that trips it, and without."""
+"""The meaning of a reading: every check with the fault that trips it, and without."""
 
 from pathlib import Path
 

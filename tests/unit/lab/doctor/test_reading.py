@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the kernel's files say, read from pretended ones and from this computer's."""
+"""The kernel's files, read from pretended ones and from this computer's."""
 
 import fcntl
 import os

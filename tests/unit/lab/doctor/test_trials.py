@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `testbed doctor` finds out by trying: KVM, and a machine to throw away."""
+"""The trials of `testbed doctor`: KVM, and a machine to throw away."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the host counts for the machines, read from a /proc made by hand and from the real one."""
+"""The host's counts for the machines, read from a /proc made by hand and from the real one."""
 
 import os
 from pathlib import Path

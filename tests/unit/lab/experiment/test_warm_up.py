@@ -31,8 +31,7 @@ from testbed.model.plan import WARM_UP, Plan, Trial
 
 
 def readings(*, busy: float, waits: float, ours: float, kvm: bool = False) -> dict[str, Any]:
-    """Of a host with two CPUs, before and after a second of traffic: CPUs that were busy, that the
-    server's one virtual CPU waited for, and that the machines had."""
+    """A host's two CPUs around a second of traffic: busy, waited for by the server, machines'."""
 
     def reading(seconds: float) -> dict[str, Any]:
         cpu = {"name": "CPU 0/KVM" if kvm else "CPU 0/TCG", "run_ns": round(ours * seconds * 5e8),

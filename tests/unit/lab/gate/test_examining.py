@@ -41,7 +41,7 @@ class Link(Machine):
 
     @property
     def frames(self) -> FrameSet:
-        """What the frames that were sent are made from."""
+        """The sources of the frames that were sent."""
         return gate_arms.sent(direct=not self.world.hooks)
 
     def put(self, stream: Any, path: str) -> None:

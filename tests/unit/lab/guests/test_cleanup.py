@@ -276,7 +276,7 @@ def test_a_run_that_is_cut_off_is_incomplete(
 def test_a_hook_left_by_a_killed_run_is_not_measured_by_the_next(
     bench: Callable[..., Any],
 ) -> None:
-    """Of any arm: a stale Netfilter hook would take the packets before they get to XDP's test."""
+    """A stale Netfilter hook of any arm would take the packets before they get to XDP's test."""
     world = World()
     bench(world, "--arms", "netfilter-logging")
     world.hooks.add("netfilter-logging")

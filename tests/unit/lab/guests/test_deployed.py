@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What lies in a guest against what was put and built there: who changed what is named."""
+"""Files in a guest against those put and built there: a change is named with its author."""
 
 import hashlib
 import os

@@ -479,7 +479,7 @@ def test_what_cannot_be_removed_is_told(
     provider.sticky = True
     with pytest.raises(MachineError) as caught:
         mine.down("destroy")
-    assert caught.value.message == "not everything of the machines could be removed"
+    assert caught.value.message == "some parts of the machines could not be removed"
     assert "domain tb-client (running)" in caught.value.detail
     assert "disk tb-server.img" in caught.value.detail
     assert carried(mine.checkout) is not None  # so that a second try finds them, moved or not

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a killed command left half done: ended, waited for, or made again."""
+"""Work that a killed command left half done is ended, waited for, or made again."""
 
 import os
 import threading

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What nobody owns is found; what somebody owns, or may own, is left alone."""
+"""Things that nobody owns are found; things that somebody owns, or may own, are left alone."""
 
 from dataclasses import replace
 from pathlib import Path

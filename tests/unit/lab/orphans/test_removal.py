@@ -68,7 +68,7 @@ def test_removing_leaves_what_is_anothers(
         f"removed disk tb{GONE}-client.img: its checkout /nowhere/bed is gone",
         f"removed project {GONE}: its checkout /nowhere/bed is gone",
     ]
-    assert "not saying whose they are: 1 of the folders" in said.err
+    assert "no owner recorded, kept: 1 of the folders" in said.err
     assert not gone.exists()
     assert all(path.exists() for path in (*kept, *mine, pool / "debian.img"))
     assert not (pool / f"tb{GONE}-client.img").exists()
