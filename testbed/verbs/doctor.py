@@ -5,7 +5,8 @@ import shutil
 import sys
 from dataclasses import asdict, replace
 
-from testbed.edge.terminal import Terminal, coloured
+from testbed.edge.screen import coloured
+from testbed.edge.terminal import Terminal
 from testbed.lab import accelerator
 from testbed.lab.doctor import boot, table
 from testbed.lab.doctor.checks import CHECKS
