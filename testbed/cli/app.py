@@ -3,9 +3,10 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from testbed import __version__
 
@@ -13,8 +14,26 @@ if TYPE_CHECKING:
     from testbed.edge.terminal import Terminal
     from testbed.verbs import Lab
 
+
+
+class WholeSummaries(TyperGroup):
+    """A list of commands that leaves no summary out half-way: what is too long is wrapped."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write each command with the first sentence of its help."""
+        rows = [(name, first_sentence(one.help or "")) for name, one in self.commands.items()]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+def first_sentence(text: str) -> str:
+    """Return all up to the first full stop with a space behind it."""
+    return " ".join(text.split()).partition(". ")[0].rstrip(".") + "."
+
+
 app = typer.Typer(
     name="testbed",
+    cls=WholeSummaries,
     help="Two real virtual machines, five trials an arm: what does a packet hook cost, and is "
     "that number true?",
     no_args_is_help=True,
@@ -22,7 +41,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-box_app = typer.Typer(help="The machines' image: build, show, remove.", no_args_is_help=True)
+box_app = typer.Typer(
+    cls=WholeSummaries,
+    help="The machines' image: build, show, remove.",
+    no_args_is_help=True,
+)
 app.add_typer(box_app, name="box")
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]

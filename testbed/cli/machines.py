@@ -19,7 +19,7 @@ def up(
         bool, typer.Option("--timings", help="Print in the end how long each step took.")
     ] = False,
 ) -> None:
-    """Bring both machines up, set up and with the fair arms built; does only what is left to do."""
+    """Bring both machines up, with the fair arms built. Does only what is left to do."""
     from testbed import verbs
 
     lab = the_lab()
@@ -33,7 +33,7 @@ def down(
     halt: Annotated[bool, typer.Option("--halt", help="Shut down, do not save.")] = False,
     destroy: Annotated[bool, typer.Option("--destroy", help="Remove machines and disks.")] = False,
 ) -> None:
-    """Save both machines' state to disk, so that the next `up` takes seconds."""
+    """Save both machines to disk; the next `up` then takes seconds."""
     from testbed import verbs
 
     if halt and destroy:
@@ -60,7 +60,7 @@ def doctor(
     remove: Annotated[bool, typer.Option("--remove", help="With --orphans: remove it.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Tell everything that is wrong with this computer at once, each with its fix."""
+    """Tell all that is wrong with this computer, each with its fix."""
     from testbed import verbs
 
     if remove and not orphans:
@@ -98,7 +98,7 @@ def vagrant(context: typer.Context) -> None:
 
 @app.command()
 def logs() -> None:
-    """Print where consoles, Vagrant and the latest run have their logs, and the last lines."""
+    """Print where the logs are, and their last lines."""
     from testbed import verbs
 
     verbs.logs(the_lab())

@@ -72,7 +72,7 @@ def bench(
         ),
     ] = "",
 ) -> None:
-    """Run the experiment on machines that are up, then render its report."""
+    """Run the experiment on machines that are up, and render its page."""
     from dataclasses import replace
 
     from testbed import verbs
@@ -182,7 +182,7 @@ def check(
     seed: Annotated[int | None, typer.Option(help="The frames of an earlier check again.")] = None,
     json: JsonOption = False,
 ) -> None:
-    """Send crafted frames through the arms and compare what comes out with a reference."""
+    """Ask whether the arms do the same work, by crafted frames."""
     from testbed import verbs
 
     raise typer.Exit(verbs.check(the_lab(), _names(arms), seed=seed, as_json=json))
@@ -196,7 +196,7 @@ def selftest(
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Put real faults into real trials, and see whether the checks find each of them."""
+    """Put real faults into real trials, and see that each is found."""
     from testbed import verbs
 
     if count and faults:

@@ -33,7 +33,7 @@ def report(
     ] = False,
     pdf: Annotated[bool, typer.Option("--pdf", help="Also report.pdf (./lab setup pdf).")] = False,
 ) -> None:
-    """Render the pages of runs from their files alone, without machines."""
+    """Render the pages of runs from their files, without machines."""
     from testbed import verbs
 
     wanted = verbs.Wanted(published=published, per_cpu=per_cpu, pdf=pdf)

@@ -37,7 +37,7 @@ def handout(
         typer.Option(metavar="DIR", help="Write the starter code into DIR instead, no pages."),
     ] = None,
 ) -> None:
-    """Make the lab sheet, or with --starter the code that students complete."""
+    """Make the lab sheet, or with --starter the code for students."""
     from testbed import verbs
 
     if starter is not None and (lang or out or pdf or sample):

@@ -33,8 +33,8 @@ class Screen:
 
     @property
     def shown(self) -> list[str]:
-        """The lines without what is empty at their ends."""
-        return [line.rstrip() for line in self.lines]
+        """The lines, without what is empty at their ends and below them."""
+        return "\n".join(line.rstrip() for line in self.lines).rstrip("\n").split("\n")
 
     def _down(self) -> None:
         self.row, self.column = self.row + 1, 0
