@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The checks of a count: each holds for recorded packets, and a fault trips each."""
 
-import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -219,12 +218,3 @@ def test_nothing_is_compared_where_the_count_itself_is_invalid(
     assert judged.opening.status in ("INVALID", "INCOMPLETE")
     assert judged.opening.answers == ()
     assert judged.pairs == ()
-
-
-def test_the_documents_table_is_the_checks() -> None:
-    text = (PROJECT / "docs/counting.md").read_text()
-    rows = re.findall(r"^\| `([a-z]+)` \| (.+) \| (.+) \| (.+) \|$", text, re.MULTILINE)
-    assert [row for row in rows if row[0] in {check.code for check in COUNT_CHECKS}] == [
-        (check.code, f"{check.what} {check.why}", check.threshold, check.source)
-        for check in COUNT_CHECKS
-    ]
