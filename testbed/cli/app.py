@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from testbed.verbs import Lab
 
 
-
 class WholeSummaries(TyperGroup):
     """A list of commands that leaves no summary out half-way: what is too long is wrapped."""
 
