@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from testbed.edge.steps import Step
+from testbed.edge.uninterrupted import uninterrupted
 
 PER_SECOND = 2
 """A time in whole seconds needs no more. A picture takes 0.7 ms of a CPU."""
@@ -57,22 +58,22 @@ class Display:
 
     def start(self) -> None:
         """Draw the lines for the first time, and again from now on."""
-        self._live.start(refresh=True)
-        self._console.show_cursor(True)
+        with uninterrupted():
+            self._live.start(refresh=True)
+            self._console.show_cursor(True)
 
     def say(self, text: str) -> None:
         """Print a line above the live ones; the terminal wraps it, and a copy of it has no gaps."""
-        self._console.print(Text.from_ansi(text), soft_wrap=True)
-        self._live.refresh()
+        with uninterrupted():  # what rich has written and not yet forgotten it would write again
+            self._console.print(Text.from_ansi(text), soft_wrap=True)
+            self._live.refresh()
 
     def stop(self) -> None:
-        """Take the lines away. Whatever Ctrl-C cut short, the terminal is clean afterwards."""
-        try:
-            with suppress(IndexError):  # it had not begun to be live
-                self._live.stop()
-        finally:
-            self._stream.write(CLEAN)
-            self._stream.flush()
+        """Take the lines away; the terminal is clean afterwards."""
+        with uninterrupted(), suppress(IndexError):  # of one that has not begun to be live
+            self._live.stop()
+        self._stream.write(CLEAN)
+        self._stream.flush()
 
     def picture(self) -> RenderableType:
         """Return the lines as they are now, as wide as the terminal is now."""

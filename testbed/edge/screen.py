@@ -8,6 +8,7 @@ import locale
 import os
 import shutil
 import sys
+import textwrap
 from collections.abc import Callable
 from typing import TextIO
 
@@ -47,6 +48,20 @@ def is_unicode(stream: TextIO) -> bool:
 def columns() -> int:
     """Return the width to write in, in columns."""
     return max(NARROWEST, min(shutil.get_terminal_size().columns, WIDEST))
+
+
+def wrapped(text: str, stream: TextIO) -> str:
+    """Return text with its long lines wrapped between words, where the stream is a terminal."""
+    if not stream.isatty():
+        return text
+    lines = []
+    for line in text.split("\n"):
+        indent = " " * (len(line) - len(line.lstrip()) + 2)
+        lines += textwrap.wrap(
+            line, columns(), subsequent_indent=indent, break_long_words=False,
+            break_on_hyphens=False, drop_whitespace=True,
+        ) or [""]  # fmt: skip
+    return "\n".join(lines)
 
 
 def put(text: str) -> None:

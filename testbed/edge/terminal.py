@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from testbed.edge import journal, screen
 from testbed.edge.durations import Durations
 from testbed.edge.steps import Step
+from testbed.edge.uninterrupted import uninterrupted
 
 if TYPE_CHECKING:
     from testbed.edge.live import Display
@@ -39,12 +40,13 @@ class Terminal:
         """Print a line of talk, unless quiet."""
         journal.note(text)
         if self.level >= 0:
-            screen.put(journal.plain(text))
+            screen.put(screen.wrapped(journal.plain(text), sys.stderr))
 
     def warn(self, text: str) -> None:
         """Print a line that even -q shows."""
         journal.note(f"! {text}")
-        screen.put(f"{_mark(CAREFUL)} {journal.plain(text)}")
+        words = screen.wrapped(f"! {journal.plain(text)}", sys.stderr)
+        screen.put(f"{_mark(CAREFUL)}{words[1:]}")
 
     @contextmanager
     def step(self, title: str, *, expect_s: float | None = None, kind: str = "") -> Iterator[None]:
@@ -130,21 +132,26 @@ class Terminal:
             yield
             outcome = DONE
         finally:
-            took_s = step.elapsed_s
-            self._take_away(step)
-            self.took(step.title, took_s)
-            said = f"{step.title if outcome is DONE else step.label} ({took_s:.1f} s)"
-            journal.note(f"{outcome[0]} {said}")
-            if self.level >= 0 and step.title:
-                screen.put(f"{_mark(outcome)} {said}")
+            with uninterrupted():
+                self._end(step, outcome)
+
+    def _end(self, step: Step, outcome: tuple[str, str, str]) -> None:
+        took_s = step.elapsed_s
+        self._take_away(step)
+        self.took(step.title, took_s)
+        said = f"{step.title if outcome is DONE else step.label} ({took_s:.1f} s)"
+        journal.note(f"{outcome[0]} {said}")
+        if self.level >= 0 and step.title:
+            screen.put(f"{_mark(outcome)} {said}")
 
     def _take_away(self, step: Step) -> None:
         """Take a step's line away; with the last one all that moves is gone."""
-        self.running[:] = [one for one in self.running if one is not step]
-        if self.display is not None and not self.running:
+        others = [one for one in self.running if one is not step]
+        if self.display is not None and not others:
             screen.put_above(None)
-            display, self.display = self.display, None
-            display.stop()
+            self.display.stop()  # rich counts the lines to take away: they are still there
+            self.display = None
+        self.running[:] = others
 
     def _usual_s(self, kind: str, guess_s: float | None) -> float | None:
         usual_s = self.learned.usual_s(kind) if self.learned is not None else None

@@ -38,6 +38,8 @@ when emulated; with fewer the cost comes close to the noise of an idle machine (
 LONGEST_S = 5.0
 LONGEST_TRY_S = 2.0
 """Of a warm-up trial after the first: it finds a rate, and no number is taken from it."""
+AROUND_S = 2.0
+"""About what a warm-up trial takes beside its traffic; for who waits, until times are known."""
 TICK_HZ = 250
 
 
@@ -77,7 +79,7 @@ def warm_up(experiment: Experiment) -> tuple[Experiment, list[dict[str, Any]]]:
         config = experiment.config.model_copy(update={"bench": brief})
         trial = next(trials)
         title = f"warm-up at {bench.rate_pps:,.0f} packets/s"
-        with experiment.terminal.step(title, kind="warm-up"):
+        with experiment.terminal.step(title, expect_s=longest_s + AROUND_S, kind="warm-up"):
             replace(experiment, config=config).trial(trial)
         tries.append(_outcome(experiment, trial, bench))
         enough = len(tries) >= bench.warm_up

@@ -16,9 +16,10 @@ from testbed.edge.agent import Job
 from testbed.edge.guest import Guest
 from testbed.edge.store import RunDir
 from testbed.edge.terminal import Terminal
+from testbed.edge.uninterrupted import uninterrupted
 from testbed.lab import instruments
 from testbed.lab.arms import Hook
-from testbed.lab.cleanup import clean, uninterrupted
+from testbed.lab.cleanup import clean
 from testbed.lab.instruments import ORACLE, SCRATCH
 from testbed.lab.oracle_frames import FrameSet, frame_set
 from testbed.lab.oracle_round import (

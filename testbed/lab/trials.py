@@ -16,9 +16,10 @@ from typing import Any
 from testbed.edge.guest import Guest
 from testbed.edge.store import RunDir
 from testbed.edge.terminal import Terminal
+from testbed.edge.uninterrupted import uninterrupted
 from testbed.lab import instruments
 from testbed.lab.arms import Hook
-from testbed.lab.cleanup import clean, uninterrupted
+from testbed.lab.cleanup import clean
 from testbed.lab.host_readings import HostReadings
 from testbed.lab.own_packets import thinned
 from testbed.lab.trial_record import TrialRecord

@@ -1,14 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """The lines that move on a terminal: what stands on the screen, whole, and nothing afterwards."""
 
+import contextlib
+import fcntl
+import os
+import pty
 import re
+import signal
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
 import pytest
 from pretended_screen import Screen, Tty
+from rich.live import Live
 
+from testbed.cli import entry
 from testbed.edge import journal, screen
 from testbed.edge.live import MARGIN, Display
 from testbed.edge.steps import Step
@@ -124,29 +132,36 @@ def test_a_trial_that_fails_is_named_with_what_it_was_at(monkeypatch: pytest.Mon
     assert now(stderr)[0].startswith("✗ trial 3/15  xdp: load (")
 
 
-@pytest.mark.parametrize("moment", ["start", "say", "stop"])
-def test_ctrl_c_leaves_a_clean_terminal(monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
-    """Wherever in the drawing it strikes: the line is gone, the cursor there, the stream free."""
-
+def test_ctrl_c_waits_until_a_line_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """rich would write again what it has written and not yet forgotten."""
     stderr = terminal_of(monkeypatch)
+    drawing = Live.refresh
 
-    def pressed(*_: object, **__: object) -> None:
-        raise Interrupted
+    def pressed(self: Live) -> None:
+        signal.raise_signal(signal.SIGINT)
+        drawing(self)
 
-    inner = {"start": "_enable_redirect_io", "say": "refresh", "stop": "_disable_redirect_io"}
-    with pytest.raises(Interrupted):  # noqa: SIM117  (the step is left by it)
-        with Terminal().step("booting", expect_s=50):
-            monkeypatch.setattr(f"rich.live.Live.{inner[moment]}", pressed)
-            if moment == "start":
-                with Terminal().step("another", expect_s=50):
-                    pass
-            if moment == "say":
-                raise Interrupted
+    before = signal.signal(signal.SIGINT, entry._interrupt)
+    try:
+        for moment in ("start", "say", "stop"):
+            with pytest.raises(Interrupted), contextlib.ExitStack() as step:
+                if moment == "start":
+                    monkeypatch.setattr(Live, "refresh", pressed)
+                terminal = Terminal()
+                step.enter_context(terminal.step(f"booting, {moment}", expect_s=50))
+                monkeypatch.setattr(Live, "refresh", pressed)
+                if moment == "say":
+                    terminal.say("a line")
+            monkeypatch.setattr(Live, "refresh", drawing)
+    finally:
+        signal.signal(signal.SIGINT, before)
     seen = Screen(stderr.getvalue(), 80)
     assert seen.cursor_shown and seen.column == 0
-    assert "… booting" not in "".join(seen.shown)
+    assert [line.partition(" (")[0] for line in seen.shown if line] == [
+        "✗ booting, start", "a line", "✗ booting, say", "✓ booting, stop",
+    ]  # fmt: skip
     screen.put("after it")
-    assert now(stderr)[-1:] == ["after it"]
+    assert now(stderr)[-1] == "after it"
 
 
 def test_an_inner_step_stands_below_its_outer_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,6 +193,51 @@ def test_a_late_step_says_what_is_usual(monkeypatch: pytest.MonkeyPatch) -> None
     display.start()
     assert re.search(r"━{18}  30 s, usually 5 s", now(stderr)[0])
     display.stop()
+
+
+PROGRAM = """
+import sys, time
+from testbed.cli import entry
+from testbed.cli.app import app, the_terminal
+
+@app.command()
+def wait():
+    with the_terminal().step("wait for Ctrl-C", expect_s=50):
+        time.sleep(60)
+
+sys.argv = ["testbed", "wait"]
+entry.main()
+"""
+
+
+def test_ctrl_c_in_a_real_terminal() -> None:
+    """The terminal writes ^C itself, at the cursor; the line is gone all the same."""
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80", "LINES": "24", "NO_COLOR": "1"}
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM], stdin=theirs, stdout=theirs, stderr=theirs,
+        env=environment, start_new_session=True, preexec_fn=take_terminal,  # noqa: PLW1509  (one thread)
+    )  # fmt: skip
+    os.close(theirs)
+    text = ""
+    with os.fdopen(ours, "rb", buffering=0) as file:
+        while "left" not in text:
+            text += file.read(4096).decode(errors="replace")
+        os.write(ours, b"\x03")
+        with contextlib.suppress(OSError):  # what Linux says when the other end is closed
+            while got := file.read(4096):
+                text += got.decode(errors="replace")
+    assert process.wait(timeout=20) == 130
+    seen = Screen(text, 80)
+    assert seen.cursor_shown
+    lines = [line for line in seen.shown if line]
+    assert re.fullmatch(r"✗ wait for Ctrl-C \(\d+\.\d s\)", lines[0])
+    assert lines[1:] == ["interrupted: everything that was started has been undone"]
+
+
+def take_terminal() -> None:
+    """Make stdin the terminal that sends this process its signals."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 @pytest.mark.parametrize("argv", [["--help"], ["--version"], ["bench", "--help"]])

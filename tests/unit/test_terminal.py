@@ -112,6 +112,21 @@ def test_what_others_wrote_cannot_move_the_cursor(capsys: pytest.CaptureFixture[
     assert said.startswith("a�[2Jb\n")
 
 
+def test_long_lines_are_wrapped_between_words_on_a_terminal_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = "no KVM: " + "a reason of several words, " * 5
+    Terminal().warn(words)
+    assert capsys.readouterr().err == f"! {words}\n"
+    stderr = tty(monkeypatch, COLUMNS="40", NO_COLOR="1")
+    Terminal().warn(words)
+    Terminal().say(f"{words}\n\n  a table   of words  {'x' * 60}")
+    lines = stderr.getvalue().splitlines()
+    assert [line for line in lines if len(line) > 40] == [f"    {'x' * 60}"], "no word is cut"
+    assert lines[0].startswith("! no KVM: a") and lines[1].startswith("  ") and "" in lines
+    assert "  a table   of words" in lines
+
+
 # What earlier runs teach
 
 
