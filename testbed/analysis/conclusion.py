@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a run comes to, for a terminal: the verdict, the answer, and a small picture of the costs.
+"""A run's end in a terminal: the verdict, the answer, and a small picture of the costs.
 
 The picture has a bar only of an arm that may be compared. Where no comparison may be printed there
 is none at all, for bars of unequal length are an order.

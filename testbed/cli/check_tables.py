@@ -30,7 +30,7 @@ SECTIONS = {
 
 
 class Record(Protocol):
-    """What the table has of a check, of a run or of a count."""
+    """The words of a check, of a run or of a count, that the table has."""
 
     @property
     def code(self) -> str: ...

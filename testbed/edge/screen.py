@@ -15,7 +15,7 @@ from typing import TextIO
 NO_SCREENS = ("", "dumb", "unknown")
 """Values of TERM without a way to move the cursor."""
 BEYOND_ASCII = "✓✗…█▒├┤━"
-"""What pages in a terminal are drawn with."""
+"""Signs of marks, bars and pictures."""
 NARROWEST, WIDEST = 40, 100
 
 _above: Callable[[str], None] | None = None

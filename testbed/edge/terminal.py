@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the user sees while work goes on: one line a step, on stderr.
+"""Progress for the user, on stderr: one line a step.
 
 A terminal gets a live line with a bar, the elapsed time and, when earlier runs of the step tell,
 the time that is left. A pipe gets a plain line when a step starts and ends.
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from testbed.edge.live import Display
 
 DONE, FAILED, CAREFUL = ("✓", "ok", "32"), ("✗", "FAILED", "31"), ("!", "!", "33")
-"""What a line begins with: a mark, the same in ASCII, its colour."""
+"""Begins of lines: a mark, the same in ASCII, its colour."""
 
 
 @dataclass(slots=True)
@@ -30,7 +30,7 @@ class Terminal:
     level: int = 0
     timings: list[tuple[str, float]] = field(default_factory=list)
     learned: Durations | None = None
-    """What earlier runs took; None outside of a checkout."""
+    """Times of earlier runs; None outside of a checkout."""
     running: list[Step] = field(default_factory=list)
     """The steps that run, an outer one before those within it."""
     display: "Display | None" = None

@@ -17,7 +17,7 @@ class Tty(StringIO):
 
 
 class Screen:
-    """What stands on a screen of `width` columns after `text` was written to it."""
+    """A screen of `width` columns after `text` was written to it."""
 
     def __init__(self, text: str, width: int) -> None:
         self.lines, self.row, self.column, self.cursor_shown = [""], 0, 0, True

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a terminal says of a run: verdict, answer, and a picture that orders only what it may."""
+"""A run's end in a terminal: verdict, answer, and a picture that orders only what it may."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -71,7 +71,7 @@ def test_machines_side_by_side_have_a_line_each(monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_no_line_is_as_wide_as_the_terminal(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
-    """What the terminal itself writes at the cursor, ^C, does not wrap."""
+    """^C, which the terminal itself writes at the cursor, does not wrap."""
     stderr = terminal_of(monkeypatch, width)
     terminal = Terminal()
     with terminal.step("the title of a step that is much longer than a terminal is wide " * 3):

@@ -25,7 +25,7 @@ KINDS: dict[str, arms.Arm] = {
 
 @pytest.fixture(scope="module")
 def five(tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
-    """What became of five arms, three of which do other work."""
+    """Outcomes of five arms, three of which do other work."""
     folder: Path = tmp_path_factory.mktemp("gate")
     for name, arm in KINDS.items():
         stack.gate(folder, name, arm, direct=name == "none")

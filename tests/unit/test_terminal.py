@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the user sees: on stderr alone, plain in a pipe, rewritten in place on a terminal."""
+"""Progress for the user: on stderr alone, plain in a pipe, rewritten in place on a terminal."""
 
 import os
 import re
