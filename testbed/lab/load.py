@@ -38,7 +38,7 @@ when emulated; with fewer the cost comes close to the noise of an idle machine (
 LONGEST_S = 5.0
 LONGEST_TRY_S = 2.0
 """Of a warm-up trial after the first: it finds a rate, and no number is taken from it."""
-AROUND_S = 2.0
+AROUND_S = 4.0
 """About what a warm-up trial takes beside its traffic; for who waits, until times are known."""
 TICK_HZ = 250
 
