@@ -101,6 +101,21 @@ def test_marks_differ_in_ascii_too(
     assert said == "... booting\nok booting (T)\n... building\nFAILED building (T)\n"
 
 
+@pytest.mark.parametrize(
+    ("codeset", "encoding", "is_unicode"),
+    [("UTF-8", "utf-8", True), ("utf8", "utf-8", True), ("UTF-8", None, True),
+     ("UTF-8", "latin-1", False), ("UTF-8", "ascii", False), ("ANSI_X3.4-1968", "utf-8", False),
+     ("EUC-KR", "euc_kr", False)],
+)  # fmt: skip
+def test_locale_and_stream_both_decide_on_ascii(
+    monkeypatch: pytest.MonkeyPatch, codeset: str, encoding: str | None, is_unicode: bool
+) -> None:
+    monkeypatch.setattr("locale.nl_langinfo", lambda _: codeset)
+    stream = Tty()
+    stream.encoding = encoding  # type: ignore[assignment]
+    assert screen.is_unicode(stream) is is_unicode
+
+
 def test_what_others_wrote_cannot_move_the_cursor(capsys: pytest.CaptureFixture[str]) -> None:
     terminal = Terminal()
     terminal.say("a\x1b[2Jb")
