@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The application: its name, the options that every command has, and the lab it works on."""
 
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -26,15 +27,16 @@ class WholeSummaries(TyperGroup):
 
 
 def first_sentence(text: str) -> str:
-    """Return all up to the first full stop with a space behind it."""
-    return " ".join(text.split()).partition(". ")[0].rstrip(".") + "."
+    """Return the first paragraph up to the first full stop or mark with a space behind it."""
+    paragraph = " ".join(text.strip().partition("\n\n")[0].split())
+    return re.split(r"(?<=[.?!]) ", paragraph)[0]
 
 
 app = typer.Typer(
     name="testbed",
     cls=WholeSummaries,
-    help="Two real virtual machines, five trials an arm: what does a packet hook cost, and is "
-    "that number true?",
+    help="Measure what a packet hook costs on two virtual machines, and whether the number can be "
+    "trusted.",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,

@@ -19,7 +19,10 @@ def up(
         bool, typer.Option("--timings", help="Print in the end how long each step took.")
     ] = False,
 ) -> None:
-    """Bring both machines up, with the fair arms built. Does only what is left to do."""
+    """Bring both machines up.
+
+    Sets them up and builds the fair arms. Skips every step that is done already.
+    """
     from testbed import verbs
 
     lab = the_lab()
@@ -33,7 +36,10 @@ def down(
     halt: Annotated[bool, typer.Option("--halt", help="Shut down, do not save.")] = False,
     destroy: Annotated[bool, typer.Option("--destroy", help="Remove machines and disks.")] = False,
 ) -> None:
-    """Save both machines to disk; the next `up` then takes seconds."""
+    """Save both machines' state to disk.
+
+    The next `up` then takes seconds.
+    """
     from testbed import verbs
 
     if halt and destroy:
@@ -60,7 +66,10 @@ def doctor(
     remove: Annotated[bool, typer.Option("--remove", help="With --orphans: remove it.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Tell all that is wrong with this computer, each with its fix."""
+    """Find what is wrong with this computer.
+
+    Tells everything at once, each problem with its fix.
+    """
     from testbed import verbs
 
     if remove and not orphans:
@@ -79,7 +88,10 @@ def ssh(
     ],
     command: Annotated[list[str] | None, typer.Argument(help="A command; else a shell.")] = None,
 ) -> None:
-    """Open a root shell in a machine, or run a command in it."""
+    """Open a root shell in a machine.
+
+    With a command, runs that instead.
+    """
     from testbed import verbs
 
     raise typer.Exit(verbs.ssh(the_lab(), machine, command or []))
@@ -98,7 +110,10 @@ def vagrant(context: typer.Context) -> None:
 
 @app.command()
 def logs() -> None:
-    """Print where the logs are, and their last lines."""
+    """Print the last lines of all logs.
+
+    Tells where consoles, Vagrant and the latest run have theirs.
+    """
     from testbed import verbs
 
     verbs.logs(the_lab())

@@ -72,7 +72,10 @@ def bench(
         ),
     ] = "",
 ) -> None:
-    """Run the experiment on machines that are up, and render its page."""
+    """Run the experiment and render its report.
+
+    The machines must be up.
+    """
     from dataclasses import replace
 
     from testbed import verbs
@@ -182,7 +185,10 @@ def check(
     seed: Annotated[int | None, typer.Option(help="The frames of an earlier check again.")] = None,
     json: JsonOption = False,
 ) -> None:
-    """Ask whether the arms do the same work, by crafted frames."""
+    """Run the gate: do arms do the same work?
+
+    Crafted frames go through each arm. The output is compared with a reference, byte for byte.
+    """
     from testbed import verbs
 
     raise typer.Exit(verbs.check(the_lab(), _names(arms), seed=seed, as_json=json))
@@ -196,7 +202,10 @@ def selftest(
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Put real faults into real trials, and see that each is found."""
+    """Put real faults into real trials.
+
+    Each fault has a check that must find it.
+    """
     from testbed import verbs
 
     if count and faults:

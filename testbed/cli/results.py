@@ -33,7 +33,10 @@ def report(
     ] = False,
     pdf: Annotated[bool, typer.Option("--pdf", help="Also report.pdf (./lab setup pdf).")] = False,
 ) -> None:
-    """Render the pages of runs from their files, without machines."""
+    """Render the pages of runs.
+
+    Needs nothing but their files: no machines.
+    """
     from testbed import verbs
 
     wanted = verbs.Wanted(published=published, per_cpu=per_cpu, pdf=pdf)
@@ -68,7 +71,10 @@ def compare(
     ],
     json: JsonOption = False,
 ) -> None:
-    """Set two runs beside each other; refuse when they are not alike."""
+    """Set two runs beside each other.
+
+    Refuses runs that are not alike.
+    """
     from testbed import verbs
 
     if not verbs.compare(the_lab(), first, second, as_json=json):
@@ -77,7 +83,10 @@ def compare(
 
 @app.command()
 def runs(json: JsonOption = False) -> None:
-    """List every run, and renew results/index.html."""
+    """List every run.
+
+    Renews results/index.html, too.
+    """
     from testbed import verbs
 
     verbs.runs(the_lab(), as_json=json)

@@ -37,7 +37,10 @@ def handout(
         typer.Option(metavar="DIR", help="Write the starter code into DIR instead, no pages."),
     ] = None,
 ) -> None:
-    """Make the lab sheet, or with --starter the code for students."""
+    """Make the lab sheet.
+
+    With --starter, writes the code that students complete.
+    """
     from testbed import verbs
 
     if starter is not None and (lang or out or pdf or sample):

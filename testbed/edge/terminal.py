@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Progress for the user, on stderr: one line a step.
+"""The lines that the user sees while work goes on: one a step, on stderr.
 
 A terminal gets a live line with a bar, the elapsed time and, when earlier runs of the step tell,
 the time that is left. A pipe gets a plain line when a step starts and ends.
@@ -30,7 +30,7 @@ class Terminal:
     level: int = 0
     timings: list[tuple[str, float]] = field(default_factory=list)
     learned: Durations | None = None
-    """Times of earlier runs; None outside of a checkout."""
+    """The durations of earlier runs; None outside of a checkout."""
     running: list[Step] = field(default_factory=list)
     """The steps that run, an outer one before those within it."""
     display: "Display | None" = None
@@ -52,7 +52,7 @@ class Terminal:
     def step(self, title: str, *, expect_s: float | None = None, kind: str = "") -> Iterator[None]:
         """Show that `title` runs, for how long, and how long it took in the end.
 
-        What is left is told from the last times of this `kind` of step, which is the title where
+        The time left comes from the last times of this `kind` of step, which is the title where
         none is given; `expect_s` is a guess for the first time.
         """
         kind, title = kind or title, journal.plain(title)
