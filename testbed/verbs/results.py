@@ -55,17 +55,14 @@ def report(lab: Lab, names: Sequence[str] = (), wanted: Wanted | None = None) ->
         for name in names or (None,)
     ]
     wanted = wanted or Wanted()
-    what, expect_s = ("page and PDF", 8.0) if wanted.pdf else ("page", 2.0)
+    what = "page and PDF" if wanted.pdf else "page"
     reports = []
     for path in paths:
         if receipts.is_count(path):
-            with lab.terminal.step(f"{what} of {path.name}", expect_s=expect_s, kind=what):
+            with lab.terminal.step(f"{what} of {path.name}", kind=what):
                 reports.append(report_count(receipts.rendered(lab, path, pdf=wanted.pdf), path))
             continue
-        with (
-            drawing() as figures,
-            lab.terminal.step(f"{what} of {path.name}", expect_s=expect_s, kind=what),
-        ):
+        with drawing() as figures, lab.terminal.step(f"{what} of {path.name}", kind=what):
             reports.append(_report(lab, path, wanted, figures))
     renew_index(lab)
     return reports
