@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The application: its name, the options that every command has, and the lab it works on."""
 
+import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from testbed import __version__
 
@@ -13,8 +15,26 @@ if TYPE_CHECKING:
     from testbed.edge.output.terminal import Terminal
     from testbed.verbs import Lab
 
+
+class WholeSummaries(TyperGroup):
+    """A list of commands that leaves no summary out half-way: what is too long is wrapped."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write each command with the first sentence of its help."""
+        rows = [(name, first_sentence(one.help or "")) for name, one in self.commands.items()]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+def first_sentence(text: str) -> str:
+    """Return the first paragraph up to the first full stop or mark with a space behind it."""
+    paragraph = " ".join(text.strip().partition("\n\n")[0].split())
+    return re.split(r"(?<=[.?!]) ", paragraph)[0]
+
+
 app = typer.Typer(
     name="testbed",
+    cls=WholeSummaries,
     help="Measure what a packet hook costs on two virtual machines, and whether the number can be "
     "trusted.",
     no_args_is_help=True,
@@ -22,7 +42,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-box_app = typer.Typer(help="The machines' image: build, show, remove.", no_args_is_help=True)
+box_app = typer.Typer(
+    cls=WholeSummaries,
+    help="The machines' image: build, show, remove.",
+    no_args_is_help=True,
+)
 app.add_typer(box_app, name="box")
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]

@@ -203,8 +203,8 @@ ARRIVAL_CHECKS = (
         what="The run closed with a manifest and every planned trial has all its files.",
         why="Half a run, or a trial with a truncated file, reads like a run with small numbers; a "
         "counter that ran backwards makes a number of nothing.",
-        threshold="INVALID: no manifest, an unreadable file, a value that is no number, or a "
-        "counter that ran backwards",
+        threshold="INVALID: no manifest; a trial's file missing or unreadable; a value that is no "
+        "number (NaN, 1e999, −5, true, above 2^64); a counter that ran backwards",
         source="manifest.json, raw/*",
         look=complete,
     ),
@@ -213,16 +213,19 @@ ARRIVAL_CHECKS = (
         what="Every measured file is as it was when the run was closed, and none came to them.",
         why="A number that was changed by hand looks like a measured one.",
         threshold="INVALID when a checksum differs, a file is gone, or there is one too many",
-        source="SHA-256 of every measured file in manifest.json",
+        source="SHA-256 of every measured file in manifest.json; raw/, oracle/, facts/",
         look=edited,
     ),
     Check(
         code="delivery",
         what="Unique packets that reached the program, over packets the client sent.",
         why="A path that drops packets saves their processing and looks cheap.",
-        threshold="INVALID < 99 %, or arms more than 0.5 points apart; SUSPECT < 99.9 % or any "
-        "duplicate",
-        source="sequence numbers (server.json), accepted sends (client.json)",
+        threshold=f"INVALID < {DELIVERED_INVALID * 100:g} %, or the arms' means more than "
+        f"{SHARES_APART_INVALID * 100:g} points apart ({SHARES_APART_INVALID * 100:g} % of what "
+        "arrived, where what was sent is not known); SUSPECT < "
+        f"{DELIVERED_SUSPECT * 100:g} % or any duplicate",
+        source="sequence numbers (server.json), accepted sends (client.json); for the place of a "
+        "loss, the hook's hits",
         look=delivery,
     ),
     Check(

@@ -214,7 +214,8 @@ LEDGER_CHECKS = (
         why="Then the machine was the bottleneck, and what it dropped cost nothing further.",
         threshold=f"SUSPECT > {DEVICE_SUSPECT:g}, INVALID > {DEVICE_INVALID:g} of the packets "
         "offered; SUSPECT when not recorded",
-        source="/proc/net/dev, softnet_stat (server.json), ethtool -S (before.json, after.json)",
+        source="/proc/net/dev, softnet_stat (server.json), ethtool -S (before.json, after.json); "
+        "beside them the link's drops on the host",
         look=device,
     ),
     Check(

@@ -110,8 +110,8 @@ MEMORY_CHECKS = (
         why="Memory that is taken for each packet and kept is work, and slows the machine later.",
         threshold=f"INVALID above {OBJECTS // KB} kB of objects left (Slab, VmallocUsed, Percpu), "
         f"{MEAN_OBJECTS // KB} kB in the mean of {TRIALS_FOR_MEAN} or more trials, {HELD // MB} MB "
-        f"held while loaded, {PAGES // MB} MB of pages left. More is allowed in trials above "
-        "130,000 packets. SUSPECT when not recorded",
+        f"held while loaded, {PAGES // MB} MB of pages left. Above 130,000 packets a trial the "
+        f"bounds are {OBJECT_BYTES} and {PAGE_BYTES} bytes a packet. SUSPECT when not recorded",
         source="/proc/meminfo (trial.json, before.json, after.json)",
         look=memory,
     ),

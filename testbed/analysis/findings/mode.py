@@ -197,7 +197,8 @@ MODE_CHECKS = (
         why="Generic XDP and XDP in the driver are different mechanisms with one name, and a hook "
         "that was gone half-way cost half.",
         threshold="INVALID unless equal, and where the kernel contradicts `verify`: another XDP "
-        "mode or program, none, one beside a module, a module that is not loaded, no nft table. "
+        "mode or program, none, one beside a module, a module that is not loaded or is loaded "
+        "without the arm too, no nft table. "
         "SUSPECT when an XDP arm's JIT is not 1, or not recorded",
         source="the arm's verify command (hook-before.json, hook-after.json), expect.mode of its "
         "manifest; `ip -d link`, /proc/modules, nft tables (before.json, after.json); ethtool -i "

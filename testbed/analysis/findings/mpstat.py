@@ -164,16 +164,19 @@ MPSTAT_CHECKS = (
         code="closure",
         what="The columns of /proc/stat, which mpstat shows, add up to the time that passed.",
         why="Where they do not, the kernel sampled at ticks and missed work: shares are guesses.",
-        threshold=f"SUSPECT outside {CLOSED[0]} … {CLOSED[1]}; marks mpstat's chart only",
-        source="/proc/stat and the monotonic clock at the edges of the traffic (server.json)",
+        threshold=f"SUSPECT when an arm's columns add up to less than {CLOSED[0] * 100:g} % or "
+        f"more than {CLOSED[1] * 100:g} % of wall × CPUs; marks mpstat's chart only",
+        source="/proc/stat (all columns but guest, which user holds) and the monotonic clock at "
+        "the edges of the traffic (server.json)",
         look=closure,
     ),
     Check(
         code="ticks",
         what="Ticks that each busy column of an arm rests on, all trials together.",
         why="A column is a count of samples: 400 have a spread of 5 %, 100 of 10 %.",
-        threshold=f"SUSPECT < {TICKS_SUSPECT}, INVALID (not to be quoted) < {TICKS_INVALID}; "
-        "marks mpstat's chart only",
+        threshold=f"SUSPECT < {TICKS_SUSPECT}, INVALID (not to be quoted) < {TICKS_INVALID} ticks "
+        "in a column (user + nice, system, irq + softirq) of an arm's trials; marks mpstat's chart "
+        "only",
         source="/proc/stat at the edges of the traffic (server.json), CONFIG_HZ (facts)",
         look=ticks,
     ),
@@ -183,7 +186,7 @@ MPSTAT_CHECKS = (
         why="Then every tick looks at the same moment of a packet's way, and a column shows that "
         "moment, not the load.",
         threshold=f"SUSPECT > {LOCK_SUSPECT}, or not recorded; marks mpstat's chart only",
-        source="times of the sends (client.json), CONFIG_HZ (facts)",
+        source="mean resultant length of the sends' phase (client.json), CONFIG_HZ (facts)",
         look=lock,
     ),
 )

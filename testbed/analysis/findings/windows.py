@@ -185,7 +185,8 @@ WINDOW_CHECKS = (
         why="Idle seconds inside the window pull the average down.",
         threshold=f"INVALID when the traffic fills < {OVERLAP_INVALID:.0%}; SUSPECT when an edge "
         f"is longer than {EDGE_SUSPECT_MS['kvm']:g} ms under KVM, "
-        f"{EDGE_SUSPECT_MS['emulation']:g} ms under emulation, and one gap",
+        f"{EDGE_SUSPECT_MS['emulation']:g} ms under emulation, and one gap. Of a session of "
+        "several trials: its trials' time, without edges",
         source="first and last arrival, counter readings, one clock (server.json)",
         look=window,
     ),
@@ -193,7 +194,8 @@ WINDOW_CHECKS = (
         code="floor",
         what="The traffic's CPU time stands out of the idle windows' noise, on a settled machine.",
         why="A difference of two numbers that are nearly the same is noise.",
-        threshold=f"INVALID < {FLOOR_SD_INVALID:g} SD of the run's idle windows; SUSPECT when the "
+        threshold=f"INVALID < {FLOOR_SD_INVALID:g} SD of the run's idle windows (never less than "
+        "the clock's steps make); SUSPECT when the "
         f"server was up for < {UPTIME_SUSPECT_S:g} s, or not recorded",
         source="/proc/stat in the idle windows and the traffic (server.json), uptime (facts)",
         look=floor,

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The gate's outcome in words: a row a group of cases, a column an arm."""
 
-import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from testbed.analysis.gate.outcomes import Came, CaseOutcome, GateOutcome, GroupOutcome
@@ -135,34 +134,3 @@ def reasons(outcome: GateOutcome) -> tuple[str, ...]:
         if (words := in_words(group)) != SAME
     ]
     return (*lines, *outcome.faults)
-
-
-def plain_text(outcomes: Mapping[str, GateOutcome], columns: int = 100) -> str:
-    """Return the matrix as aligned text, cells wrapped so that a line fits into `columns`."""
-    rows = [Row("frames, and what came out", tuple(outcomes)), *matrix(outcomes)]
-    label = max(len(row.label) for row in rows)
-    count = max(1, len(outcomes))
-    widest = max((len(cell) for row in rows for cell in row.cells), default=1)
-    width = min(max(10, (columns - label) // count - 2), widest)
-    rule = ["-" * label, *["-" * width] * len(outcomes)]
-    lines = [_line(part, label, width) for part in _parts(rows[0], width)]
-    lines.append("  ".join(rule))
-    for row in rows[1:]:
-        lines += [_line(part, label, width) for part in _parts(row, width)]
-    return "\n".join(lines)
-
-
-def _parts(row: Row, width: int) -> list[Row]:
-    """Return a row as the lines that its longest cell takes."""
-    wrapped = [textwrap.wrap(cell, width) for cell in row.cells]
-    height = max((len(cell) for cell in wrapped), default=1) or 1
-    return [
-        Row(row.label if place == 0 else "",
-            tuple(cell[place] if place < len(cell) else "" for cell in wrapped))
-        for place in range(height)
-    ]  # fmt: skip
-
-
-def _line(row: Row, label: int, width: int) -> str:
-    cells: Sequence[str] = [f"{cell:<{width}}" for cell in row.cells]
-    return "  ".join([f"{row.label:<{label}}", *cells]).rstrip()

@@ -13,7 +13,6 @@ import contextlib
 import os
 import re
 import shlex
-import sys
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -21,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from testbed.edge.output import screen
 from testbed.model.errors import HostError
 
 HELD = 10_000
@@ -100,7 +100,7 @@ def _append(file: int, record: bytes) -> None:
 def _command(line: str) -> None:
     note(f"+ {line}")
     if _now.verbose:
-        print(f"+ {without_secrets(line)}", file=sys.stderr, flush=True)
+        screen.put(f"+ {without_secrets(line)}")
 
 
 def on_host(argv: Sequence[str], folder: Path | None = None) -> None:

@@ -16,11 +16,12 @@ from typing import Any
 from testbed.edge.files.store import RunDir
 from testbed.edge.guests.guest import Guest
 from testbed.edge.output.terminal import Terminal
+from testbed.edge.output.uninterrupted import uninterrupted
 from testbed.lab.experiment.host_readings import HostReadings
 from testbed.lab.experiment.own_packets import thinned
 from testbed.lab.experiment.trial_record import TrialRecord
 from testbed.lab.guests import jobs
-from testbed.lab.guests.cleanup import clean, uninterrupted
+from testbed.lab.guests.cleanup import clean
 from testbed.lab.guests.hook import Hook
 from testbed.model.arm import Arm
 from testbed.model.config import Config
@@ -69,17 +70,18 @@ class Experiment:
         """
         plan, number, done, started = self.plan, self.blocks_done, 0, time.monotonic()
         skipped = sum(len(block) for block in plan.blocks[:number])
-        while number < (until or len(plan.blocks)):
-            number += 1
-            for trial in plan.block(number):
-                each_s = (time.monotonic() - started) / done if done else self._expected_s()
-                nth = skipped + done + 1
-                left_s = each_s * (len(plan) - nth + 1)
-                self.terminal.trial(nth, len(plan), trial.block, trial.arm, left_s)
-                self.trial(trial)
-                done += 1
-            if number == len(plan.blocks):
-                plan = grow(plan)
+        with self.terminal.trials():
+            while number < (until or len(plan.blocks)):
+                number += 1
+                for trial in plan.block(number):
+                    each_s = (time.monotonic() - started) / done if done else self._expected_s()
+                    nth = skipped + done + 1
+                    left_s = each_s * (len(plan) - nth + 1)
+                    self.terminal.trial(nth, len(plan), trial.block, trial.arm, left_s)
+                    self.trial(trial)
+                    done += 1
+                if number == len(plan.blocks):
+                    plan = grow(plan)
 
     def probe(self) -> None:
         """One more trial of every arm with counters on that slow the path down.

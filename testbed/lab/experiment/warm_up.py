@@ -40,6 +40,8 @@ cost comes close to the noise of an idle machine (`floor`).
 LONGEST_S = 5.0
 LONGEST_TRY_S = 2.0
 """The limit of a warm-up trial after the first: it finds a rate and gives no other number."""
+AROUND_S = 4.0
+"""About the time that a warm-up trial takes beside its traffic, until times are known."""
 TICK_HZ = 250
 
 
@@ -79,7 +81,7 @@ def warm_up(experiment: Experiment) -> tuple[Experiment, list[dict[str, Any]]]:
         config = experiment.config.model_copy(update={"bench": brief})
         trial = next(trials)
         title = f"warm-up at {bench.rate_pps:,.0f} packets/s"
-        with experiment.terminal.step(title, kind="warm-up"):
+        with experiment.terminal.step(title, expect_s=longest_s + AROUND_S, kind="warm-up"):
             replace(experiment, config=config).trial(trial)
         tries.append(_outcome(experiment, trial, bench))
         enough = len(tries) >= bench.warm_up

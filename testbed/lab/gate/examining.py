@@ -16,10 +16,11 @@ from testbed.edge.files.store import RunDir
 from testbed.edge.guests.agent import Job
 from testbed.edge.guests.guest import Guest
 from testbed.edge.output.terminal import Terminal
+from testbed.edge.output.uninterrupted import uninterrupted
 from testbed.lab.gate.frames import FrameSet, frame_set
 from testbed.lab.gate.rounds import END_TIMES, RECEIVED, SENT, Came, Counters, Round, counters
 from testbed.lab.guests import jobs
-from testbed.lab.guests.cleanup import clean, uninterrupted
+from testbed.lab.guests.cleanup import clean
 from testbed.lab.guests.hook import Hook
 from testbed.lab.guests.jobs import ORACLE, SCRATCH
 from testbed.model.arm import Arm

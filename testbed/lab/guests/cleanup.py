@@ -2,37 +2,18 @@
 """Undoing: nothing of a trial runs in the guests and no hook is loaded."""
 
 import contextlib
-import signal
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
 from testbed.edge.guests.guest import Guest
+from testbed.edge.output.uninterrupted import uninterrupted
 from testbed.lab.guests import jobs
 from testbed.lab.guests.deploy import look
 from testbed.lab.guests.hook import Hook, demand_untouched
 from testbed.model.arm import Arm
 from testbed.model.config import NetworkConfig
 from testbed.model.errors import ArmError, TestbedError
-
-
-@contextlib.contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Let Ctrl-C, and being told to end, wait until the end of this block."""
-    pressed: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield  # signals do not come here
-        return
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    previous = {n: signal.signal(n, lambda number, _: pressed.append(number)) for n in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-    if pressed:
-        signal.raise_signal(pressed[0])
 
 
 def clean(server: Guest, client: Guest, hook: Hook, begun: Sequence[Future[Any]] = ()) -> None:

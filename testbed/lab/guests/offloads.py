@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from testbed.edge.guests.guest import Guest
-from testbed.lab.guests.cleanup import uninterrupted
+from testbed.edge.output.uninterrupted import uninterrupted
 from testbed.model.config import Config
 from testbed.model.errors import TestbedError
 

@@ -44,6 +44,7 @@ class Booting:
         begun, answered = time.time(), dict[str, float]()
 
         def reach(guest: Guest) -> None:
+            self.terminal.doing("boots", guest.role)
             try:
                 guest.connect(self.limit_s, given_up=given_up)
             except BaseException:
@@ -51,6 +52,7 @@ class Booting:
                 raise
             answered[guest.role] = time.time()
             self.terminal.took(f"{guest.role}: until SSH answers", time.time() - begun)
+            self.terminal.doing("waits for the other", guest.role)
             # Compiling in one machine would take the CPUs that the other one boots with.
             with contextlib.suppress(BrokenBarrierError):
                 both.wait()

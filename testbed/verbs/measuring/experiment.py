@@ -149,6 +149,7 @@ def _measure(
         lab.config, recording.plan, {**by_name(arms), BASELINE: baseline(lab)}, guests,
         HostReadings.of(machines), recording.run_dir, lab.terminal,
         repeats=lab.config.bench.trials if request.original else 1, blocks_done=blocks_done,
+        witness=lambda _, step: lab.terminal.doing(step),
     )  # fmt: skip
     connected = partial(_connected, lab, wanted)
     with ExitStack() as later, _resumable(lab, recording), recording.whole():

@@ -23,7 +23,7 @@ from testbed.lab.selftest.injection import Injection
 from testbed.model import arm as arm_manifest
 from testbed.model.arm import BASELINE, Arm
 from testbed.model.errors import ExitCode, UsageError
-from testbed.model.plan import Plan
+from testbed.model.plan import Plan, Trial
 from testbed.verbs.lab import Lab, print_json
 from testbed.verbs.measuring.experiment import baseline, ready_guests
 
@@ -156,9 +156,14 @@ def _run(
         **recorded(guests["server"], [loaded]),
     )  # fmt: skip
     injection = Injection(fault, guests["server"], Hook(loaded, guests["server"], config.network))
+
+    def witness(trial: Trial, step: str) -> None:
+        lab.terminal.doing(step)
+        injection.witness(trial, step)
+
     experiment = Experiment(
         config, plan, {fault.arm: loaded}, guests, HostReadings.of(machines), run_dir, quiet,
-        witness=injection.witness,
+        witness=witness,
     )  # fmt: skip
     with recording.whole(), injection.around():
         if fault.gate:

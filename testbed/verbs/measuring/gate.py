@@ -3,11 +3,13 @@
 
 import secrets
 import shutil
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from testbed.edge.files.store import RunDir
+from testbed.edge.output import screen
 from testbed.lab.gate.examining import run_gate
 from testbed.model import arm as arm_manifest
 from testbed.model.arm import BASELINE, FAIR
@@ -52,9 +54,11 @@ def _scratch(lab: Lab) -> Path:
 
 
 def _print(outcomes: Mapping[str, "GateOutcome"]) -> None:
-    from testbed.analysis.gate.matrix import plain_text, reasons
+    from testbed.analysis.gate.matrix import reasons
+    from testbed.analysis.gate.matrix_text import plain_text
 
-    print(plain_text(outcomes))
+    columns = screen.columns()
+    print(plain_text(outcomes, columns))
     print()
     for arm, outcome in outcomes.items():
         count = f"{len(outcome.cases):,} cases, {outcome.rounds} round"
@@ -67,7 +71,7 @@ def _print(outcomes: Mapping[str, "GateOutcome"]) -> None:
         else:
             print(f"{arm}: same work as the reference ({count})")
         for line in lines:
-            print(f"  {line}")
+            print(textwrap.fill(line, columns, initial_indent="  ", subsequent_indent="    "))
 
 
 def _as_json(outcome: "GateOutcome") -> dict[str, Any]:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`testbed report` and `testbed compare`: what result files say, without machines."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from testbed.edge.files import store
 from testbed.edge.files.store import RunDir
+from testbed.edge.output import screen
 from testbed.model.errors import RunError
 from testbed.verbs.lab import Lab, print_json
 from testbed.verbs.reporting.listing import renew_index
@@ -77,6 +79,7 @@ def report_count(judged: "JudgedCount", path: Path) -> Report:
 
 def _report(lab: Lab, path: Path, wanted: Wanted, figures: "Aside[Job, Figures]") -> Report:
     from testbed.analysis.findings import Verdict, worst
+    from testbed.analysis.page import conclusion
     from testbed.analysis.page.judged import judge
     from testbed.analysis.page.report import render_report
     from testbed.analysis.published.original import RUN_ID, published_run
@@ -100,10 +103,10 @@ def _report(lab: Lab, path: Path, wanted: Wanted, figures: "Aside[Job, Figures]"
         from testbed.edge.files.pdf import write_pdf
 
         run_dir.write("report.pdf", write_pdf(page, path))
-    said = judged.opening
-    lines = [f"{said.status}: {said.headline}", *said.reasons, *said.answers, *said.notes]
+    columns = screen.columns() if sys.stderr.isatty() else None
+    answer = conclusion.text(judged, columns, unicode=screen.is_unicode(sys.stderr))
     invalid = worst(judged.findings) is Verdict.INVALID
-    return Report(path / "report.html", "\n".join(lines), findings, invalid)
+    return Report(path / "report.html", answer, findings, invalid)
 
 
 def compare(lab: Lab, first: str, second: str, *, as_json: bool) -> bool:

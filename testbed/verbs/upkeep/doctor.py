@@ -5,7 +5,8 @@ import shutil
 import sys
 from dataclasses import asdict, replace
 
-from testbed.edge.output.terminal import Terminal, coloured
+from testbed.edge.output.screen import coloured
+from testbed.edge.output.terminal import Terminal
 from testbed.lab.doctor import boot, table
 from testbed.lab.doctor.checks import CHECKS
 from testbed.lab.doctor.diagnosis import Diagnosis, ok, worst

@@ -69,9 +69,10 @@ def prepare(lab: Lab, guest: Guest, wanted: Wanted, *, agent: bool = False) -> N
     The server gets its arms, too. A file that was changed there since the last command is put anew,
     and named. Raises ArmError, GuestError, MachineError.
     """
-    project, role = lab.machines.project, guest.role
+    project, role, doing = lab.machines.project, guest.role, lab.terminal.doing
     if role != "server":
         wanted = Wanted(wanted.programs, {})
+    doing("sources", role)
     found = deploy.look(guest)
     known = project.deployed(role).still_there(found.files)
     bad = known.tampered(found.files)
@@ -85,13 +86,17 @@ def prepare(lab: Lab, guest: Guest, wanted: Wanted, *, agent: bool = False) -> N
     deploy.push(guest, wanted, parts)
     if agent:
         guest.start_agent()
+    doing("addresses", role)
     deploy.set_up(guest, lab.config, found)
+    if role == "server":
+        doing("builds arms", role)
     building.build(guest, [arm for name, (arm, _) in wanted.arms.items() if name in parts],
                    lab.config)  # fmt: skip
     if parts:
         found = deploy.look(guest)
     guest.deployed = building.complete(known, wanted, found)
     project.note_deployed(role, guest.deployed)
+    doing("", role)
 
 
 def tell_left_out(lab: Lab, wanted: Wanted) -> None:

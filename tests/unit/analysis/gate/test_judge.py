@@ -13,7 +13,7 @@ from testbed.analysis.findings.finding import Finding, Verdict
 from testbed.analysis.findings.gate import same_work
 from testbed.analysis.gate.files import outcomes_of
 from testbed.analysis.gate.judge import first_difference
-from testbed.analysis.gate.matrix import in_words, matrix, plain_text
+from testbed.analysis.gate.matrix import in_words, matrix
 from testbed.analysis.gate.outcomes import GateOutcome
 from testbed.packets.reference import expected, routed, with_ip_checksum
 from tests.unit.factories import gate_arms as arms
@@ -226,22 +226,3 @@ def test_the_first_difference_has_a_name(got: bytes, field: str, fault: str) -> 
     found = first_difference(WANTED, got)
     assert (found.field, found.fault) == (field, fault)
     assert found.detail
-
-
-def test_the_matrix_fits_on_a_screen(tmp_path: Path) -> None:
-    chosen: dict[str, arms.Arm] = {
-        "none": arms.nothing,
-        "netfilter": arms.correct,
-        "xdp-bounded-csum": arms.bounded_checksum,
-        "netfilter-logging": arms.any_address,
-        "another-one": arms.without_checksum,
-    }
-    for name, arm in chosen.items():
-        direct = name == "none"
-        stack.gate(tmp_path, name, arm, direct=direct)
-    outcomes = outcomes_of(tmp_path, list(chosen))
-    three = plain_text(dict(list(outcomes.items())[:3]))
-    assert max(map(len, three.splitlines())) <= 100
-    assert "from 514 bytes on" in " ".join(three.split())
-    assert max(map(len, plain_text(outcomes).splitlines())) <= 100
-    assert plain_text({})

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The checks of a count: each holds for recorded packets, and a fault trips each."""
 
-import re
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -17,7 +16,6 @@ from testbed.analysis.receipt.hook_checks import LANDMARK
 from testbed.analysis.receipt.judged import judge_count
 from testbed.model.count_files import VISIT
 from testbed.model.symbols import Symbols
-from tests import PROJECT
 from tests.unit.factories.count_runs import (
     IDENTITY,
     count_run,
@@ -237,12 +235,3 @@ def test_nothing_is_compared_where_the_count_itself_is_invalid(
     assert judged.opening.status in ("INVALID", "INCOMPLETE")
     assert judged.opening.answers == ()
     assert judged.pairs == ()
-
-
-def test_the_documents_table_is_the_checks() -> None:
-    text = (PROJECT / "docs/counting.md").read_text()
-    rows = re.findall(r"^\| `([a-z]+)` \| (.+) \| (.+) \| (.+) \|$", text, re.MULTILINE)
-    assert [row for row in rows if row[0] in {check.code for check in COUNT_CHECKS}] == [
-        (check.code, f"{check.what} {check.why}", check.threshold, check.source)
-        for check in COUNT_CHECKS
-    ]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from testbed import verbs
@@ -186,6 +186,7 @@ WORDS = st.text(
 )
 
 
+@settings(deadline=None)  # each example runs a shell
 @given(st.lists(WORDS, max_size=4), st.booleans())
 def test_what_is_shown_does_the_same_when_it_is_typed(given: list[str], operators: bool) -> None:
     """`testbed ssh` sends its words, quoted, to the guest's shell."""

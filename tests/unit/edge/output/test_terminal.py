@@ -1,26 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The user's view: on stderr alone, plain in a pipe, rewritten in place on a terminal."""
+"""Progress for the user: on stderr alone, plain in a pipe, rewritten in place on a terminal."""
 
 import os
 import re
 import sys
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from testbed.edge.output import terminal as terminal_module
+from testbed.edge.output import screen
 from testbed.edge.output.durations import FILE, Durations
+from testbed.edge.output.steps import clock, left
 from testbed.edge.output.terminal import Terminal
+from tests.unit.factories.pretended_screen import Tty
 from tests.unit.factories.run_factory import make_run
-
-
-class Tty(StringIO):
-    """A stream that says it is a terminal."""
-
-    def isatty(self) -> bool:
-        return True
 
 
 def tty(monkeypatch: pytest.MonkeyPatch, **environment: str) -> Tty:
@@ -70,44 +64,82 @@ def test_a_trial_is_a_line_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None
     assert capsys.readouterr().err == "trial 4/15  block 2  xdp                  about 61 s left\n"
 
 
-def test_a_terminal_gets_one_line_that_moves(monkeypatch: pytest.MonkeyPatch) -> None:
-    stderr = tty(monkeypatch)
-    terminal = Terminal()
-    with terminal.step("booting", expect_s=50):
-        pass
-    terminal.trial(1, 2, 1, "xdp", 3)
-    terminal.trial(2, 2, 1, "none", 1)
-    text = re.sub(r"\d+\.\d s", "T", stderr.getvalue())
-    assert text == (
-        "\r\x1b[2K… booting (0 s, about 50 s left)"
-        "\r\x1b[2K\x1b[32m✓\x1b[0m booting (T)\n"
-        "\r\x1b[2Ktrial 1/2  block 1  xdp                  about 3 s left"
-        "\r\x1b[2Ktrial 2/2  block 1  none                 about 1 s left\n"
-    )
-
-
 def test_no_color(monkeypatch: pytest.MonkeyPatch) -> None:
     stderr = tty(monkeypatch, NO_COLOR="1")
     Terminal().warn("careful")
-    with Terminal().step("x"):
+    with Terminal().step("x", expect_s=9):
         pass
-    assert "\x1b[3" not in stderr.getvalue()
+    assert not re.search(r"\x1b\[[0-9;]*3[0-9]", stderr.getvalue()), "no colour of any kind"
     assert stderr.getvalue().startswith("! careful\n")
 
 
-def test_a_dumb_terminal_gets_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
-    stderr = tty(monkeypatch, NO_COLOR="1", TERM="dumb")
+@pytest.mark.parametrize("term", ["dumb", "unknown", ""])
+def test_a_terminal_that_cannot_move_its_cursor_gets_plain_lines(
+    monkeypatch: pytest.MonkeyPatch, term: str
+) -> None:
+    stderr = tty(monkeypatch, NO_COLOR="1", TERM=term)
+    terminal = Terminal()
+    with terminal.step("booting"):
+        terminal.doing("boots", "client")
+    with terminal.trials():
+        terminal.trial(1, 1, 1, "xdp", 3)
+    assert re.fullmatch(
+        r"… booting\n✓ booting \(\d\.\d s\)\ntrial 1/1  block 1  xdp +about 3 s left\n",
+        stderr.getvalue(),
+    )
+
+
+def test_marks_differ_in_ascii_too(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(screen, "is_unicode", lambda _: False)
     with Terminal().step("booting"):
         pass
-    assert re.fullmatch(r"… booting\n✓ booting \(\d\.\d s\)\n", stderr.getvalue())
+    with pytest.raises(ValueError, match="boom"), Terminal().step("building"):
+        raise ValueError("boom")
+    said = re.sub(r"\d+\.\d s", "T", capsys.readouterr().err)
+    assert said == "... booting\nok booting (T)\n... building\nFAILED building (T)\n"
 
 
-def test_the_running_line_stops_with_a_failing_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    stderr = tty(monkeypatch)
-    with pytest.raises(KeyboardInterrupt), Terminal().step("booting"):
-        raise KeyboardInterrupt
-    assert stderr.getvalue().count("booting") == 2
-    assert stderr.getvalue().endswith(" s)\n")
+@pytest.mark.parametrize(
+    ("codeset", "encoding", "is_unicode"),
+    [("UTF-8", "utf-8", True), ("utf8", "utf-8", True), ("UTF-8", None, True),
+     ("UTF-8", "latin-1", False), ("UTF-8", "ascii", False), ("ANSI_X3.4-1968", "utf-8", False),
+     ("EUC-KR", "euc_kr", False)],
+)  # fmt: skip
+def test_locale_and_stream_both_decide_on_ascii(
+    monkeypatch: pytest.MonkeyPatch, codeset: str, encoding: str | None, is_unicode: bool
+) -> None:
+    monkeypatch.setattr("locale.nl_langinfo", lambda _: codeset)
+    stream = Tty()
+    stream.encoding = encoding  # type: ignore[assignment]
+    assert screen.is_unicode(stream) is is_unicode
+
+
+def test_what_others_wrote_cannot_move_the_cursor(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal = Terminal()
+    terminal.say("a\x1b[2Jb")
+    terminal.warn("http://me:secret@proxy\x07")
+    with terminal.step("c\x1b[1Ad"):
+        pass
+    said = capsys.readouterr().err
+    assert "\x1b" not in said and "\x07" not in said and "secret" not in said
+    assert said.startswith("a�[2Jb\n")
+
+
+def test_long_lines_are_wrapped_between_words_on_a_terminal_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = "no KVM: " + "a reason of several words, " * 5
+    Terminal().warn(words)
+    assert capsys.readouterr().err == f"! {words}\n"
+    stderr = tty(monkeypatch, COLUMNS="40", NO_COLOR="1")
+    Terminal().warn(words)
+    Terminal().say(f"{words}\n\n  a table   of words  {'x' * 60}")
+    lines = stderr.getvalue().splitlines()
+    assert [line for line in lines if len(line) > 40] == [f"    {'x' * 60}"], "no word is cut"
+    assert lines[0].startswith("! no KVM: a") and lines[1].startswith("  ") and "" in lines
+    assert "  a table   of words" in lines
 
 
 # What earlier runs teach
@@ -130,10 +162,10 @@ def test_a_step_tells_what_its_last_times_were(
     with terminal.step("booting", expect_s=50):
         pass
     assert capsys.readouterr().err.startswith("✓ booting"), "it was shorter than a second"
-    stderr = tty(monkeypatch)
+    stderr = tty(monkeypatch, COLUMNS="80")
     with terminal.step("page of s", kind="page"):
         pass
-    assert "… page of s (0 s, about 31 s left)" in stderr.getvalue()
+    assert re.search("… page of s .*0 s, about 31 s left", stderr.getvalue())
 
 
 def test_a_step_that_failed_teaches_nothing(tmp_path: Path) -> None:
@@ -146,10 +178,19 @@ def test_a_step_that_failed_teaches_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("elapsed_s", "expect_s", "said"),
     [(3, None, ""), (3, 10, ", about 7 s left"), (10.5, 10, ", about 0 s left"),
-     (30, 10, ", usually 10 s")],
+     (30, 10, ", usually 10 s"), (3, 200, ", about 3:17 left")],
 )  # fmt: skip
 def test_what_is_left_is_never_made_up(elapsed_s: float, expect_s: float | None, said: str) -> None:
-    assert terminal_module._left(elapsed_s, expect_s) == said
+    assert left(elapsed_s, expect_s) == said
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0.4, "0 s"), (59.4, "59 s"), (59.6, "1:00"), (61, "1:01"), (3599.6, "1:00:00"),
+     (7384, "2:03:04")],
+)  # fmt: skip
+def test_a_clock_has_minutes_and_hours(seconds: float, said: str) -> None:
+    assert clock(seconds) == said
 
 
 @pytest.mark.parametrize(

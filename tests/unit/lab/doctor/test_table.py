@@ -5,7 +5,7 @@ import io
 
 import pytest
 
-from testbed.edge.output.terminal import coloured
+from testbed.edge.output.screen import coloured
 from testbed.lab.doctor import table
 from testbed.lab.doctor.diagnosis import Diagnosis, ok
 
