@@ -3,8 +3,8 @@
 
 Commands are lists and are quoted once, here. fabric's own `env=` is not used: it pastes values
 unquoted. Its time-out is not used either: it does not end the remote process. A command that may
-run long is a job of the guest's agent (`agent.py`), which ends it. Where there is an agent, every line
-goes through it: that saves a login each.
+run long is a job of the guest's agent (`agent.py`), which ends it. Where there is an agent, every
+line goes through it: that saves a login each.
 """
 
 import io
