@@ -12,9 +12,11 @@ from testbed.analysis.beside_published import beside
 from testbed.analysis.figures import Figures, draw_figures
 from testbed.analysis.judged import Judged, judge
 from testbed.analysis.mpstat import render_mpstat_text
+from testbed.analysis.receipt.view import signed
 from testbed.analysis.records import Run
 from testbed.analysis.rendering import TEMPLATES, template
 from testbed.analysis.tables import findings_json, trials_csv
+from testbed.analysis.count_section import count_of, exact_of
 from testbed.analysis.view import view_of
 
 
@@ -30,7 +32,7 @@ def render_report(
     """File name within the run directory → content, bytes of a picture or text.
 
     report.html, report.md, derived/trials.csv, derived/findings.json, plots/*.svg and *.png,
-    derived/mpstat/<block>-<arm>.txt. With `overlay` the original's published numbers stand beside
+    derived/count.json of a run with a count, derived/mpstat/<block>-<arm>.txt. With `overlay` the original's published numbers stand beside
     the run's; with `per_cpu` each CPU has a chart of its own. `judged` saves judging the run again,
     `figures` drawing here: it is called when everything else is done.
     Raises UsageError naming the line of a broken template.
@@ -40,9 +42,11 @@ def render_report(
     files: dict[str, str | bytes] = {
         "derived/trials.csv": trials_csv(run),
         "derived/findings.json": findings_json(
-            run, judged.findings, judged.comparisons, judged.opening
+            run, judged.findings, judged.comparisons, judged.opening, count_of(judged)
         ),
     }
+    if judged.lane is not None and judged.lane.judged is not None:
+        files["derived/count.json"] = judged.lane.judged.as_json()
     files |= {
         f"derived/mpstat/{trial.block:02d}-{trial.arm}.txt": render_mpstat_text(trial.mpstat)
         for trial in run.trials
@@ -54,6 +58,7 @@ def render_report(
     variables["published"] = as_published.view(run, judged.findings, overlay=overlay)
     variables["of_tables"] = run.run_id == published.RUN_ID
     variables["beside"] = beside(run) if overlay else None
+    variables["exact"], variables["signed"] = exact_of(judged), signed
     drawn = figures() if figures else draw_figures(judged, overlay=overlay, per_cpu=per_cpu)
     variables["figures"] = drawn
     for drawing in drawn.every():

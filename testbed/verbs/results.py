@@ -14,6 +14,7 @@ from testbed.verbs.listing import renew_index
 
 if TYPE_CHECKING:
     from testbed.analysis.figures import Figures
+    from testbed.analysis.judged import Judged
     from testbed.analysis.receipt.judged import JudgedCount
     from testbed.edge.aside import Aside
     from testbed.verbs.drawing import Job
@@ -79,12 +80,14 @@ def _report(lab: Lab, path: Path, wanted: Wanted, figures: "Aside[Job, Figures]"
     from testbed.analysis.findings import Verdict, worst
     from testbed.analysis.judged import judge
     from testbed.analysis.published import RUN_ID, published_run
+    from testbed.analysis.receipt.lane import lane_of
     from testbed.analysis.report import render_report
     from testbed.analysis.run import load_run
     from testbed.verbs.drawing import Job
 
     is_published = path == lab.results / RUN_ID
-    judged = judge(published_run() if is_published else load_run(path))
+    run = published_run() if is_published else load_run(path)
+    judged = judge(run, None if is_published else lane_of(path, run.manifest))
     figures.ask(Job.of(judged, overlay=wanted.published, per_cpu=wanted.per_cpu))
     files = render_report(
         judged.run, lab.checkout / "templates",
@@ -100,10 +103,24 @@ def _report(lab: Lab, path: Path, wanted: Wanted, figures: "Aside[Job, Figures]"
         from testbed.edge.pdf import write_pdf
 
         run_dir.write("report.pdf", write_pdf(page, path))
-    said = judged.opening
-    lines = [f"{said.status}: {said.headline}", *said.reasons, *said.answers, *said.notes]
+    counted = judged.lane
     invalid = worst(judged.findings) is Verdict.INVALID
-    return Report(path / "report.html", "\n".join(lines), findings, invalid)
+    invalid = invalid or (counted is not None and counted.is_invalid)
+    return Report(path / "report.html", _said(judged), findings, invalid)
+
+
+def _said(judged: "Judged") -> str:
+    """What the terminal says of a run: both answers, then each verdict with its reasons."""
+    said, both, counted = judged.opening, judged.both, judged.lane
+    rest = [*said.reasons, *said.answers, *said.notes]
+    if both is None or counted is None:
+        return "\n".join([f"{said.status}: {said.headline}", *rest])
+    count = counted.opening
+    return "\n".join([
+        both.exact, both.cpu_time,
+        f"Count {count.status}: {count.headline}", *count.reasons, *count.answers[1:],
+        f"CPU time {said.status}: {said.headline}", *rest,
+    ])  # fmt: skip
 
 
 def compare(lab: Lab, first: str, second: str, *, as_json: bool) -> bool:
@@ -121,7 +138,7 @@ def compare(lab: Lab, first: str, second: str, *, as_json: bool) -> bool:
             hint="`testbed runs` lists the others; `bench --controls` compares an arm with itself",
         )
     counts = [receipts.is_count(path) for path in paths]
-    if all(counts):
+    if any(counts) and all((path / store.COUNT_INDEX).is_file() for path in paths):
         receipts.compare_counts(*paths, as_json=as_json)
         return True
     if any(counts):
