@@ -9,6 +9,7 @@ from pathlib import Path
 
 from testbed.analysis import as_published, published
 from testbed.analysis.beside_published import beside
+from testbed.analysis.count_section import count_of, exact_of
 from testbed.analysis.figures import Figures, draw_figures
 from testbed.analysis.judged import Judged, judge
 from testbed.analysis.mpstat import render_mpstat_text
@@ -16,7 +17,6 @@ from testbed.analysis.receipt.view import signed
 from testbed.analysis.records import Run
 from testbed.analysis.rendering import TEMPLATES, template
 from testbed.analysis.tables import findings_json, trials_csv
-from testbed.analysis.count_section import count_of, exact_of
 from testbed.analysis.view import view_of
 
 

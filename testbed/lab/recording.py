@@ -104,10 +104,13 @@ class Recording:
             "trials_s": round(loop_s, 3) if whole else None,
         }
         self.write_plan(self.plan)
+        began = time.monotonic()
         try:
             if then is not None:
                 then()
         finally:
+            count_s = None if then is None else round(time.monotonic() - began, 3)
+            manifest["durations"]["count_s"] = count_s
             self.run_dir.close(manifest)
 
     def write_plan(self, plan: Plan) -> None:

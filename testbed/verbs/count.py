@@ -26,9 +26,9 @@ from testbed.model import count_files
 from testbed.model.arm import BASELINE, FAIR, Arm
 from testbed.model.errors import ExitCode, UsageError
 from testbed.verbs import receipts
-from testbed.verbs.ready import ready_guests
 from testbed.verbs.lab import Lab
 from testbed.verbs.machines import tell_left_out
+from testbed.verbs.ready import ready_guests
 from testbed.verbs.results import report_count
 
 LATEST = "latest-count"

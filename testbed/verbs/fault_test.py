@@ -24,8 +24,8 @@ from testbed.model import arm as arm_manifest
 from testbed.model.arm import BASELINE, Arm
 from testbed.model.errors import ExitCode, UsageError
 from testbed.model.plan import Plan
-from testbed.verbs.ready import baseline, ready_guests
 from testbed.verbs.lab import Lab, print_json
+from testbed.verbs.ready import baseline, ready_guests
 
 SEED = 1
 ALWAYS = ("baseline", "replication", "interleaved", "same-work", "exhibit", "ticks")

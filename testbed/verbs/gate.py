@@ -12,8 +12,8 @@ from testbed.lab.oracle import run_gate
 from testbed.model import arm as arm_manifest
 from testbed.model.arm import BASELINE, FAIR
 from testbed.model.errors import ExitCode
-from testbed.verbs.ready import ready_guests
 from testbed.verbs.lab import Lab, print_json
+from testbed.verbs.ready import ready_guests
 
 if TYPE_CHECKING:
     from testbed.analysis.oracle_records import OracleOutcome

@@ -34,6 +34,7 @@ def bench_line(
     monkeypatch.setattr(hostfacts, "collect", lambda _: {"schema": 1})
     monkeypatch.setattr("testbed.cli.measuring.render", lambda *_: None)
     monkeypatch.setattr("testbed.verbs.experiment.run_gate", lambda *_: None)  # test_oracle_lab
+    monkeypatch.setattr("testbed.verbs.experiment.count_too", lambda *_: None)  # test_count_too
     monkeypatch.setattr(HostReadings, "of", lambda _: HostReadings({}, {}))
     monkeypatch.setattr(Guest, "start_agent", lambda _: None)  # the pretended one is there
     running = {"client": "running", "server": "running"}

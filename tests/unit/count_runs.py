@@ -10,6 +10,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from run_factory import seal
+
 from testbed.analysis.counting import raw
 from testbed.analysis.counting.packets import Packet
 from testbed.analysis.counting.raw import Counted
@@ -49,6 +51,26 @@ def put_count(results: Path, name: str, *, complete: bool = True, **changes: Any
     if complete:
         close(path)
     return path
+
+
+def put_beside(run: Path, **changes: Any) -> Path:
+    """Put the recorded counts into a run of trials, whose manifest vouches for them, too."""
+    document = facts(**changes)
+    for arm in document["arms"]:
+        shutil.copytree(RECORDED / f"{arm}-{PAYLOAD}", run / f"count/{arm}-{PAYLOAD}")
+    (run / "count/count.json").write_text(json.dumps(document))
+    seal(run)
+    return run
+
+
+def put_failed(run: Path, why: str, hint: str = "") -> Path:
+    """Put into a run of trials why its arms were not counted."""
+    (run / "count").mkdir()
+    left = {"schema": 1, "arms": list(ARMS), "payloads": [PAYLOAD], "packets": 272,
+            "not_counted": {"why": why, "hint": hint}}  # fmt: skip
+    (run / "count/count.json").write_text(json.dumps(left))
+    seal(run)
+    return run
 
 
 def close(path: Path) -> None:

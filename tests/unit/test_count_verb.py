@@ -127,7 +127,7 @@ def test_a_count_that_is_not_whole_is_invalid(count_line: Count) -> None:
     """The pretended hook counts 7 packets before and after, whatever is sent."""
     said = count_line("--arms", "netfilter")
     assert said.status == 7
-    assert f"the hook counted 0 of {PACKETS + WARM_UP} packets" in said.out
+    assert f"the hook counted 0 packets of {PACKETS + WARM_UP}" in said.out
 
 
 def test_a_hook_in_which_a_packet_does_not_end_fails_as_an_arm(

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A whole count: what is wrong with it, its table, its JSON, and the line over payload sizes."""
 
+import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,8 @@ from test_counting import OWN
 from testbed.analysis.counting import raw, result, table
 from testbed.analysis.counting.payloads import fit, line
 from testbed.analysis.counting.summary import Summary
+from testbed.analysis.receipt.count_run import load_count
+from testbed.analysis.receipt.judged import JudgedCount, judge_count
 from testbed.model import symbols
 from testbed.model.errors import ParseError
 
@@ -23,6 +27,11 @@ def kernel() -> Kernel:
 Fault = Callable[[Path, Kernel], None]
 
 
+def judged(run: Path) -> JudgedCount:
+    """A count that was ended in good order, judged."""
+    return judge_count(replace(load_count(run), complete=True, reasons=()))
+
+
 def _rewritten(**changes: object) -> Fault:
     def break_it(folder: Path, kernel: Kernel) -> None:
         write_arm(folder, kernel, [packet(kernel)], **changes)
@@ -32,7 +41,7 @@ def _rewritten(**changes: object) -> Fault:
 
 HOOK = {"before": [0], "after": [306]}
 FAULTS: dict[str, tuple[Fault, str]] = {
-    "hits": (_rewritten(hits={"before": [0], "after": [305]}), "counted 305 of 306"),
+    "hits": (_rewritten(hits={"before": [0], "after": [305]}), "counted 305 packets of 306"),
     "gone": (
         _rewritten(verify={"before": {}, "after": None, "problem": "it is not there"}),
         "the hook was gone at the end: it is not there",
@@ -43,7 +52,7 @@ FAULTS: dict[str, tuple[Fault, str]] = {
     ),
     "block without a place": (_rewritten(flags=1), "more blocks ran than"),
     "long": (_rewritten(flags=2), "more blocks than the counter records"),
-    "names": (_rewritten(symbols="0000000000000000 t _text\n"), "no packet was counted"),
+    "names": (_rewritten(symbols="0000000000000000 t _text\n"), "no packet of 1,000 bytes"),
 }
 
 
@@ -51,10 +60,10 @@ FAULTS: dict[str, tuple[Fault, str]] = {
 def test_a_count_that_is_not_whole_says_so(name: str, kernel: Kernel, tmp_path: Path) -> None:
     run = write_run(tmp_path, ["none"], [1000])
     write_arm(run / "count/none-1000", kernel, [packet(kernel)], hits=HOOK)
-    assert result.of(run).problems() == []
+    assert judged(run).problems == []
     fault, words = FAULTS[name]
     fault(run / "count/none-1000", kernel)
-    (problem,) = result.of(run).problems()
+    (problem,) = judged(run).problems
     assert words in problem
 
 
@@ -62,7 +71,7 @@ def test_unnamed_code_is_a_problem(kernel: Kernel, tmp_path: Path) -> None:
     run = write_run(tmp_path, ["none"], [1000])
     lost = [kernel.visit("asm_exc_page_fault", 100, JUMP, offset=1 << 20)]
     write_arm(run / "count/none-1000", kernel, [packet(kernel, within=lost)])
-    (problem,) = result.of(run).problems()
+    (problem,) = judged(run).problems
     assert "of the instructions have no name" in problem
 
 
@@ -73,7 +82,7 @@ def test_a_fault_in_the_typical_packet_is_a_problem(kernel: Kernel, tmp_path: Pa
         kernel.visit("native_irq_return_iret", 1, IRET),
     ]
     write_arm(run / "count/none-1000", kernel, [packet(kernel, within=fault)])
-    (problem,) = result.of(run).problems()
+    (problem,) = judged(run).problems
     assert "processor exception" in problem
 
 
@@ -93,7 +102,7 @@ def test_json_has_every_arm_with_its_counts(kernel: Kernel, tmp_path: Path) -> N
     for size, bytes_ in ((500, 100), (1000, 200)):
         path = packet(kernel, hook=bytes_)
         write_arm(run / f"count/none-{size}", kernel, [path] * 3, payload=size)
-    document = result.of(run).as_json()
+    document = json.loads(judged(run).as_json())
     first = document["arms"][0]
     assert first["typical_instructions"] == first["mean_instructions"] == sum(OWN.values()) + 100
     assert first["bytes_copied"] == 1000

@@ -12,6 +12,7 @@ from testbed.model.count_files import FOLDER, INDEX
 from testbed.model.errors import ParseError
 from testbed.model.json_node import parse_json
 
+
 @dataclass(frozen=True)
 class Result:
     """The facts of count.json, and a summary by (arm, payload), in the order of the count."""
