@@ -32,9 +32,10 @@ def render_report(
     """File name within the run directory → content, bytes of a picture or text.
 
     report.html, report.md, derived/trials.csv, derived/findings.json, plots/*.svg and *.png,
-    derived/count.json of a run with a count, derived/mpstat/<block>-<arm>.txt. With `overlay` the original's published numbers stand beside
-    the run's; with `per_cpu` each CPU has a chart of its own. `judged` saves judging the run again,
-    `figures` drawing here: it is called when everything else is done.
+    derived/mpstat/<block>-<arm>.txt; of a run with a count derived/count.json. With `overlay` the
+    original's published numbers stand beside the run's; with `per_cpu` each CPU has a chart of its
+    own. `judged` saves judging the run again, and has its count; `figures` saves drawing here: it
+    is called when everything else is done.
     Raises UsageError naming the line of a broken template.
     """
     judged = judged or judge(run)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The exact count of a run of trials: the same arms, counted when the last trial is done.
 
-A run's trials never depend on it. Where nothing can be counted, the run has the reason in its place.
+A run's trials never depend on it. Where nothing can be counted, the run has the reason instead.
 """
 
 import shutil

@@ -142,8 +142,9 @@ def _measure(
 ) -> None:
     """The gate, the warm-up, the trials and then the count, framed by what the run records."""
     machines, guests, arms = recording.machines, recording.guests, recording.arms
+    by_name = {arm.name: arm for arm in arms} | {BASELINE: baseline(lab)}
     experiment = Experiment(
-        lab.config, recording.plan, {**{arm.name: arm for arm in arms}, BASELINE: baseline(lab)}, guests,
+        lab.config, recording.plan, by_name, guests,
         HostReadings.of(machines), recording.run_dir, lab.terminal,
         repeats=lab.config.bench.trials if request.original else 1, blocks_done=blocks_done,
     )  # fmt: skip
