@@ -75,7 +75,7 @@ def bench(
         ),
     ] = "",
 ) -> None:
-    """Run the experiment on machines that are up, then render its report."""
+    """Run the experiment on machines that are up, count its arms, then render the report."""
     from dataclasses import replace
 
     from testbed import verbs

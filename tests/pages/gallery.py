@@ -6,9 +6,12 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from count_runs import ARMS, put_beside, put_failed
 from run_factory import RunRecipe, make_run, seal
 
+from testbed.analysis.judged import judge
 from testbed.analysis.published import published_run
+from testbed.analysis.receipt.lane import lane_of
 from testbed.analysis.records import Run
 from testbed.analysis.rendering import TEMPLATES, render
 from testbed.analysis.report import render_report
@@ -48,6 +51,7 @@ def gallery(folder: Path) -> dict[str, Callable[[], Path]]:
         delivered_share={"xdp-bounded-csum": 1 / 14_000},
         csum_errors={"xdp-bounded-csum": 13_999},
     )
+    lossy_xdp = RunRecipe(delivered_share={"xdp": 0.9})
     many = tuple(f"arm-{number:03d}" for number in range(199))
     return {
         "sample": run_page(_sample, per_cpu=True),
@@ -59,6 +63,11 @@ def gallery(folder: Path) -> dict[str, Callable[[], Path]]:
         "one-arm": run_page(recipe("one", RunRecipe(arms=("xdp",)))),
         "odd-names": run_page(_odd),
         "hostile": run_page(_hostile),
+        "counted": run_page(lambda parent: put_beside(make_run(parent / "counted", lossy_xdp))),
+        "counted-invalid": run_page(_count_invalid),
+        "not-counted": run_page(
+            lambda parent: put_failed(make_run(parent / "not-counted"), EVIL, EVIL)
+        ),
         "200-trials": run_page(recipe("trials", RunRecipe(trials=200))),
         "200-arms": run_page(
             recipe("arms", RunRecipe(arms=("none", *many), trials=2))
@@ -71,7 +80,8 @@ def gallery(folder: Path) -> dict[str, Callable[[], Path]]:
 
 def write(root: Path, run: Run, **options: bool) -> Path:
     """The run's report with all its files in `root`; returns the page."""
-    for name, content in render_report(run, **options).items():
+    judged = judge(run, lane_of(root, run.manifest))
+    for name, content in render_report(run, judged=judged, **options).items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -113,6 +123,15 @@ def _hostile(parent: Path) -> Path:
     (root / "raw/02-xdp/trial.json").write_text(json.dumps(about))
     seal(root)
     return root
+
+
+def _count_invalid(parent: Path) -> Path:
+    """A count whose texts are data, and of which two arms are not compared."""
+    gate = {arm: arm == "none" for arm in ARMS}
+    return put_beside(
+        make_run(parent / "counted-invalid"), gate=gate, titles=dict.fromkeys(ARMS, EVIL),
+        command=[EVIL], identity={"nic": EVIL, "qemu": EVIL, "mitigations": {EVIL: EVIL}},
+    )  # fmt: skip
 
 
 def _index(folder: Path, *, empty: bool = False) -> Path:
