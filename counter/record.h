@@ -77,3 +77,4 @@ struct stretch {
 };
 
 #endif
+/* another */

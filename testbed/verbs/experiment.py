@@ -156,11 +156,11 @@ def _measure(
             left = [arm for arm in arms if not (oracle / arm.name / "oracle.json").exists()]
             seed = recording.plan.seed
             run_gate(guests, left, lab.config, recording.run_dir, lab.terminal, seed)
-            if blocks_done:  # the rate is that of the blocks before
-                warm_up(experiment.at_a_fixed_rate())
-            else:
+            if not blocks_done:
                 experiment, recording.load = warm_up(experiment)
                 recording.config = experiment.config
+            elif blocks_done < len(recording.plan.blocks) or request.probe:
+                warm_up(experiment.at_a_fixed_rate())  # the rate is that of the blocks before
             recording.write_plan(recording.plan)
         grow, plan = grower(lab, recording, request.precision), recording.plan
         starts = plan.boot_starts(request.boots)
