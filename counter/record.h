@@ -77,4 +77,3 @@ struct stretch {
 };
 
 #endif
-/* another */

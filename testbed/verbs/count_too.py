@@ -12,6 +12,7 @@ from testbed.lab.deploy import Wanted
 from testbed.lab.recording import Recording
 from testbed.model import count_files
 from testbed.model.errors import HostError, TestbedError
+from testbed.model.run_files import LOG
 from testbed.verbs.count import record_of
 from testbed.verbs.lab import Lab
 
@@ -39,8 +40,12 @@ def count_too(lab: Lab, recording: Recording, wanted: Wanted) -> None:
         why = ""
     except TestbedError as error:
         why, hint = error.message, error.hint
-        journal.note(error.detail)
-        lab.terminal.warn(f"no exact count ({why}): {hint}. The trials are whole without it")
+        if error.detail:  # which a hint calls "above", and here it is in the log alone
+            journal.note(error.detail)
+            rest = f"the words of what failed are in the run's {LOG}"
+            hint = rest if "above" in hint or not hint else f"{hint}; {rest}"
+        what = f": {hint}" if hint else ""
+        lab.terminal.warn(f"no exact count ({why}){what}. The trials are whole without it")
     except Exception:
         why = BUG
         raise

@@ -145,6 +145,8 @@ def _counted(count: Node | None) -> tuple[str, ...]:
     arms = count.get("typical_instructions")
     said = _listed([f"{arm} {arms.integer(arm):,} instructions" for arm in arms.mapping()])
     status = count.text("status")
+    if status == "NOT COUNTED":
+        return ("not counted",)
     return said if said and status == "VALID" else (f"count {status}", *said)
 
 

@@ -116,9 +116,10 @@ def _said(judged: "Judged") -> str:
     if both is None or counted is None:
         return "\n".join([f"{said.status}: {said.headline}", *rest])
     count = counted.opening
+    head = [] if counted.judged is None else [f"Count {count.status}: {count.headline}"]
     return "\n".join([
         both.exact, both.cpu_time,
-        f"Count {count.status}: {count.headline}", *count.reasons, *count.answers[1:],
+        *head, *count.reasons, *count.answers[1:],
         f"CPU time {said.status}: {said.headline}", *rest,
     ])  # fmt: skip
 

@@ -97,9 +97,10 @@ def test_what_is_not_counted(
     [
         HostError("gcc is not installed", hint="install gcc", detail="its own words"),
         UsageError("counting knows the interrupt of e1000, and nic_model is virtio"),
-        ArmError("arm xdp: packet 4 never came to an end", detail="a panic\nof many lines"),
+        ArmError("arm xdp: packet 4 never came to an end", hint="the last words are above",
+                 detail="a panic\nof many lines"),
     ],
-)
+)  # fmt: skip
 def test_what_cannot_be_counted_is_said_in_a_line_and_kept(
     bench_line: Bench, counter: Counter, checkout: Path, error: TestbedError
 ) -> None:
@@ -113,7 +114,11 @@ def test_what_cannot_be_counted_is_said_in_a_line_and_kept(
     assert json_of(run, "manifest.json")["status"] == "complete"
     assert [path.name for path in (run / "count").iterdir()] == ["count.json"], "half a count stays"
     left = json_of(run, "count/count.json")["not_counted"]
-    assert (left["why"], left["hint"]) == (error.message, error.hint)
+    assert left["why"] == error.message
+    assert "above" not in left["hint"] + line, "nothing stands above it here"
+    log = (run / "testbed.log").read_text()
+    assert all(words in log for words in error.detail.splitlines())
+    assert (error.hint in left["hint"]) == ("above" not in error.hint)
 
 
 def test_without_a_box_none_is_built_for_it(

@@ -56,7 +56,7 @@ class Lane:
         """Return the exact answer in one sentence, or that there is none."""
         said = self.opening
         if said.status == NO_COUNT:
-            return f"Exact: not counted, because {self.why}."
+            return f"Exact: not counted ({self.why})."
         sure = " (SUSPECT)." if said.status == "SUSPECT" else "."
         if said.answers:
             return said.answers[0].removesuffix(".") + sure
