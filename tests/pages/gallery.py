@@ -141,6 +141,7 @@ def _index(folder: Path, *, empty: bool = False) -> Path:
             run=f"20251206T0546{number:02d}Z-0a1b2c", complete=True, state=state, page=True,
             arms=("none", "netfilter", EVIL if number == 3 else "xdp"), trials=5,
             answers=("xdp/netfilter 0.93 (0.91 to 0.95)",), sentences=(),
+            counted=("netfilter 9,678 instructions", EVIL) if number else (),
         )
         for number, state in enumerate(states)
     ]  # fmt: skip
