@@ -22,6 +22,7 @@ from testbed.analysis.receipt.judged import judge_count
 from testbed.analysis.receipt.lane import Lane, lane_of
 from testbed.analysis.report import render_report
 from testbed.analysis.run import load_run
+from testbed.analysis.sample import write_sample
 
 EXACT = "generic XDP executes 888 instructions more than the Netfilter module"
 FIRST, SECOND = "20260101T000000Z-aaaaaa", "20260102T000000Z-bbbbbb"
@@ -219,6 +220,13 @@ def test_a_reason_that_was_edited_is_none(tmp_path: Path) -> None:
     lane = lane_of(path, load_run(path).manifest)
     assert lane is not None and lane.is_invalid
     assert "is not the file that was recorded" in lane.opening.reasons[0]
+
+
+def test_a_sample_keeps_the_count(tmp_path: Path) -> None:
+    path = put_beside(make_run(tmp_path, RunRecipe(trials=1)))
+    write_sample(path, tmp_path / "sample")
+    lane = lane_of(tmp_path / "sample", load_run(tmp_path / "sample").manifest)
+    assert lane is not None and EXACT in lane.exact and lane.opening.status == "VALID"
 
 
 def test_a_run_from_before_has_no_count(tmp_path: Path) -> None:
