@@ -8,7 +8,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from testbed.verbs.count import count
     from testbed.verbs.count_test import count_selftest
     from testbed.verbs.doctor import doctor
     from testbed.verbs.experiment import Request, bench, resume
@@ -45,7 +44,6 @@ __all__ = [
     "check",
     "clear_away",
     "compare",
-    "count",
     "count_selftest",
     "doctor",
     "down",
@@ -70,7 +68,6 @@ _MODULES = {
     "Precision": "growing",
     "check": "gate",
     "clear_away": "leftovers",
-    "count": "count",
     "count_selftest": "count_test",
     "doctor": "doctor",
     "runs": "listing",
