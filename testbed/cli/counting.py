@@ -29,7 +29,7 @@ def count(
 ) -> None:
     """Count a packet's instructions exactly, on a machine of its own."""
     # By its module: `verbs.count` is that module, once `bench` has imported it.
-    from testbed.verbs.count import count as counted
+    from testbed.verbs.measuring.count import count as counted
 
     names = [name.strip() for name in arms.split(",") if name.strip()]
     sizes = [_size(word) for word in payload.split(",") if word.strip()]

@@ -7,10 +7,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from testbed.analysis.checksums import edited_of_count
 from testbed.analysis.counting import result
 from testbed.analysis.counting.result import Result
-from testbed.analysis.document import read_json
+from testbed.analysis.formats.document import read_json
+from testbed.analysis.reading.checksums import edited_of_count
 from testbed.analysis.receipt.receipt import Receipt, receipts
 from testbed.model.count_files import FOLDER, INDEX, NOT_COUNTED
 from testbed.model.errors import RunError

@@ -10,12 +10,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from testbed.analysis.checksums import edited_of_count, has_count
-from testbed.analysis.document import read_json
+from testbed.analysis.conclusions.opening import Opening
+from testbed.analysis.formats.document import read_json
+from testbed.analysis.reading.checksums import edited_of_count, has_count
 from testbed.analysis.receipt.answer import EXACT, counted
 from testbed.analysis.receipt.count_run import load_count
 from testbed.analysis.receipt.judged import JudgedCount, judge_count
-from testbed.analysis.verdict import Opening
 from testbed.model.count_files import FOLDER, INDEX, NOT_COUNTED
 from testbed.model.errors import RunError
 
