@@ -26,7 +26,8 @@ def main(runs: int, options: list[str]) -> None:
     testbed = str(Path(sys.executable).with_name("testbed"))
     alarms = invalid = 0
     for number in range(1, runs + 1):
-        words = ["-q", "bench", "--arms", "xdp", "--controls", "--seed", str(number), *options]
+        words = ["-q", "bench", "--arms", "xdp", "--controls", "--no-count", "--seed", str(number),
+                 *options]  # fmt: skip
         subprocess.run([testbed, *words], cwd=lab.checkout, check=False, capture_output=True)
         run = (lab.results / "latest").resolve()
         found = json.loads((run / "derived/findings.json").read_text())

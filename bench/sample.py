@@ -29,8 +29,9 @@ def write_sample(run: Path, target: Path) -> None:
     """Writes target/; `testbed report` adds the pages. Raises OSError, ValueError."""
     for path in (run / "plan.json", *sorted((run / "facts").glob("*.json"))):
         _copy(path, target / path.relative_to(run))
-    if (run / "oracle").is_dir():
-        shutil.copytree(run / "oracle", target / "oracle")
+    for name in ("oracle", "count"):
+        if (run / name).is_dir():
+            shutil.copytree(run / name, target / name)
     for folder in sorted((run / "raw").iterdir()):
         if folder.name.startswith("probe-"):
             _copy(folder / "hook-after.json", target / "raw" / folder.name / "hook-after.json")

@@ -155,7 +155,7 @@ def _wait_for_ssh(port: int) -> None:
 
 def bench() -> None:
     start = time.perf_counter()
-    subprocess.run(testbed("-q", "bench", "--both"), check=False)
+    subprocess.run(testbed("-q", "bench", "--both", "--no-count"), check=False)
     ours = time.perf_counter() - start
     run = (LAB.results / "latest").resolve()
     duration_s = json.loads((run / "plan.json").read_text())["config"]["bench"]["duration_s"]

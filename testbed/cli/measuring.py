@@ -50,6 +50,9 @@ def bench(
     no_gro: Annotated[
         bool, typer.Option("--no-gro", help="Switch GRO off on the server's NIC for every arm.")
     ] = False,
+    no_count: Annotated[
+        bool, typer.Option("--no-count", help="Trials alone, no exact count after them.")
+    ] = False,
     profile: Annotated[
         str,
         typer.Option(
@@ -72,7 +75,7 @@ def bench(
         ),
     ] = "",
 ) -> None:
-    """Run the experiment and render its report.
+    """Run the experiment, count its arms, and render the report.
 
     The machines must be up.
     """
@@ -108,7 +111,7 @@ def bench(
     _demand_blocks(boots, config.bench.trials, until_precise)
     request = verbs.Request(
         names or [BASELINE, *chosen], seed, ["testbed", *sys.argv[1:]], controls=controls,
-        probe=probe, original=original, boots=boots,
+        probe=probe, original=original, boots=boots, count=not (no_count or original),
         precision=_precision(until_precise, config.bench.trials, max_blocks),
     )  # fmt: skip
     verbs.bench(replace(lab, configured=config), request)

@@ -13,6 +13,8 @@ from typing import Any
 
 SCHEMA = 1
 FOLDER, INDEX = "count", "count.json"
+NOT_COUNTED = "not_counted"
+"""In the index of a run of trials that could not be counted: `why` and `hint`, and nothing more."""
 BLOCK = struct.Struct("<IHBBQQB8s7x")
 """`struct block_record` of counter/record.h."""
 VISIT = struct.Struct("<IIIIIHH")

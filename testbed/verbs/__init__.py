@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from testbed.verbs.lab import Lab
-    from testbed.verbs.measuring.count import count
     from testbed.verbs.measuring.count_test import count_selftest
     from testbed.verbs.measuring.experiment import Request, bench, resume
     from testbed.verbs.measuring.fault_test import selftest
@@ -45,7 +44,6 @@ __all__ = [
     "check",
     "clear_away",
     "compare",
-    "count",
     "count_selftest",
     "doctor",
     "down",
@@ -70,7 +68,6 @@ _MODULES = {
     "Precision": "measuring.growing",
     "check": "measuring.gate",
     "clear_away": "upkeep.leftovers",
-    "count": "measuring.count",
     "count_selftest": "measuring.count_test",
     "doctor": "upkeep.doctor",
     "runs": "reporting.listing",

@@ -7,11 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from testbed.analysis.formats.templates import TEMPLATES, render
+from testbed.analysis.page.judged import judge
 from testbed.analysis.page.report import render_report
 from testbed.analysis.published.original import published_run
 from testbed.analysis.reading.records import Run
 from testbed.analysis.reading.run import load_run
+from testbed.analysis.receipt.lane import lane_of
 from testbed.verbs.reporting.listing import Row
+from tests.unit.factories.count_runs import ARMS, put_beside, put_failed
 from tests.unit.factories.run_factory import RunRecipe, make_run, seal
 
 SAMPLE = Path(__file__).resolve().parents[2] / "results/sample"
@@ -47,6 +50,7 @@ def gallery(folder: Path) -> dict[str, Callable[[], Path]]:
         delivered_share={"xdp-bounded-csum": 1 / 14_000},
         csum_errors={"xdp-bounded-csum": 13_999},
     )
+    lossy_xdp = RunRecipe(delivered_share={"xdp": 0.9})
     many = tuple(f"arm-{number:03d}" for number in range(199))
     return {
         "sample": run_page(_sample, per_cpu=True),
@@ -58,6 +62,11 @@ def gallery(folder: Path) -> dict[str, Callable[[], Path]]:
         "one-arm": run_page(recipe("one", RunRecipe(arms=("xdp",)))),
         "odd-names": run_page(_odd),
         "hostile": run_page(_hostile),
+        "counted": run_page(lambda parent: put_beside(make_run(parent / "counted", lossy_xdp))),
+        "counted-invalid": run_page(_count_invalid),
+        "not-counted": run_page(
+            lambda parent: put_failed(make_run(parent / "not-counted"), EVIL, EVIL)
+        ),
         "200-trials": run_page(recipe("trials", RunRecipe(trials=200))),
         "200-arms": run_page(
             recipe("arms", RunRecipe(arms=("none", *many), trials=2))
@@ -70,7 +79,8 @@ def gallery(folder: Path) -> dict[str, Callable[[], Path]]:
 
 def write(root: Path, run: Run, **options: bool) -> Path:
     """The run's report with all its files in `root`; returns the page."""
-    for name, content in render_report(run, **options).items():
+    judged = judge(run, lane_of(root, run.manifest))
+    for name, content in render_report(run, judged=judged, **options).items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -114,6 +124,15 @@ def _hostile(parent: Path) -> Path:
     return root
 
 
+def _count_invalid(parent: Path) -> Path:
+    """A count whose texts are data, and of which two arms are not compared."""
+    gate = {arm: arm == "none" for arm in ARMS}
+    return put_beside(
+        make_run(parent / "counted-invalid"), gate=gate, titles=dict.fromkeys(ARMS, EVIL),
+        command=[EVIL], identity={"nic": EVIL, "qemu": EVIL, "mitigations": {EVIL: EVIL}},
+    )  # fmt: skip
+
+
 def _index(folder: Path, *, empty: bool = False) -> Path:
     states = ("VALID", "SUSPECT", "INVALID", "INCOMPLETE", "complete")
     rows = [
@@ -121,6 +140,7 @@ def _index(folder: Path, *, empty: bool = False) -> Path:
             run=f"20251206T0546{number:02d}Z-0a1b2c", complete=True, state=state, page=True,
             arms=("none", "netfilter", EVIL if number == 3 else "xdp"), trials=5,
             answers=("xdp/netfilter 0.93 (0.91 to 0.95)",), sentences=(),
+            counted=("netfilter 9,678 instructions", EVIL) if number else (),
         )
         for number, state in enumerate(states)
     ]  # fmt: skip

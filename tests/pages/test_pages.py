@@ -135,7 +135,7 @@ def test_ink_of_figures_stands_out_from_the_page(
     assert set(fills) == {ink}
 
 
-@pytest.mark.parametrize("name", ["hostile", "index"])
+@pytest.mark.parametrize("name", ["hostile", "counted-invalid", "not-counted", "index"])
 def test_text_from_a_run_is_shown_and_does_nothing(
     browser: Browser, made: Maker, name: str
 ) -> None:

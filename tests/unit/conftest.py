@@ -34,6 +34,7 @@ def bench_line(
     monkeypatch.setattr(host_facts, "collect", lambda _: {"schema": 1})
     monkeypatch.setattr("testbed.cli.measuring.render", lambda *_: None)
     monkeypatch.setattr("testbed.verbs.measuring.experiment.run_gate", lambda *_: None)
+    monkeypatch.setattr("testbed.verbs.measuring.experiment.count_too", lambda *_: None)
     monkeypatch.setattr(HostReadings, "of", lambda _: HostReadings({}, {}))
     monkeypatch.setattr(Guest, "start_agent", lambda _: None)  # the pretended one is there
     running = {"client": "running", "server": "running"}

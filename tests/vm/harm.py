@@ -18,7 +18,7 @@ from .conftest import Testbed, wait_for
 # By this seed the second block begins with XDP. GRO is off while it lasts.
 WORDS = (
     "bench", "--xdp", "--trials", "2", "--rate", "1000", "--duration", "4", "--seed", "5",
-    "--no-gro",
+    "--no-gro", "--no-count",
 )  # fmt: skip
 RESUME = ("bench", "--resume", "latest")
 

@@ -21,7 +21,7 @@ def test_a_module_that_does_not_compile(testbed: Testbed, edited: Edit) -> None:
     edited(
         "guest/arms/netfilter/arm.toml", 'build = [["make"]]', f'build = [["sh", "-c", "{harm}"]]'
     )
-    done = testbed.run("bench", "--netfilter", "--trials", "1")
+    done = testbed.run("bench", "--netfilter", "--trials", "1", "--no-count")
     assert done.returncode == 6
     assert "arm netfilter does not build" in done.stderr
     assert "error: expected expression" in done.stderr
@@ -37,7 +37,7 @@ def test_a_program_that_the_verifier_rejects(testbed: Testbed, edited: Edit) -> 
         "guest/arms/xdp/redirect.bpf.c", "return XDP_PASS;",
         "return *(volatile int *)(long)(ctx->data + 100000);",
     )  # fmt: skip
-    done = testbed.run("bench", "--xdp", "--trials", "1")
+    done = testbed.run("bench", "--xdp", "--trials", "1", "--no-count")
     assert done.returncode == 6, done.stderr
     assert "arm xdp does not load" in done.stderr
     assert "invalid access to packet" in done.stderr or "R1" in done.stderr
@@ -48,7 +48,7 @@ def test_a_program_that_the_verifier_rejects(testbed: Testbed, edited: Edit) -> 
 
 def test_a_second_command_is_told_who_is_at_work(testbed: Testbed) -> None:
     before = testbed.latest
-    process = testbed.start("bench", "--xdp", "--trials", "1")
+    process = testbed.start("bench", "--xdp", "--trials", "1", "--no-count")
     wait_for(lambda: testbed.latest != before, limit_s=180)
     second = testbed.run("up")
     process.communicate(timeout=400)

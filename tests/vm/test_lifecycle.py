@@ -8,7 +8,7 @@ import pytest
 from .conftest import Testbed, read_json
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(1200)]
-TRIALS = ("--rate", "1000", "--duration", "2", "--trials", "2")
+TRIALS = ("--rate", "1000", "--duration", "2", "--trials", "2", "--no-count")
 
 
 def boot_ids(testbed: Testbed) -> dict[str, str]:

@@ -92,8 +92,12 @@ def findings_json(
     findings: tuple[Finding, ...],
     comparisons: tuple[Comparison, ...],
     said: Opening,
+    count: dict[str, Any] | None = None,
 ) -> str:
-    """The checks' outcome, the comparisons they allow and the page's answers, for programs."""
+    """The checks' outcome, the comparisons they allow and the page's answers, for programs.
+
+    `count` is what the run's exact count says, where it has one: it is apart from all of that.
+    """
     document = {
         "schema": 1,
         "run_id": run.run_id,
@@ -105,6 +109,7 @@ def findings_json(
         "excluded_arms": {arm: list(c) for arm, c in excluded_arms(run, findings).items()},
         "comparisons": [_comparison(c) for c in comparisons],
         "findings": [finding_json(f) for f in findings],
+        **({"count": count} if count is not None else {}),
     }
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 

@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reading the record of one arm, which `testbed.model.count_files` describes and writes."""
 
-import json
 import lzma
 import struct
 from array import array
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from testbed.analysis.counting.blocks import Block, parse_blocks
 from testbed.model.errors import ParseError
+from testbed.model.json_node import Node, parse_json
 from testbed.model.symbols import Symbols, parse
 
 CUT = 2
@@ -75,19 +75,34 @@ def read(folder: Path) -> Counted:
     """Read what `encode` made. Raises ParseError, naming file and place, for what is damaged."""
     where = str(folder)
     try:
-        index = json.loads((folder / "facts.json").read_text())
-        rows = tuple(Stretch(*map(int, row)) for row in index["stretches"])
-        paths = _cut(_unpacked(folder / "paths.bin.xz"), index["path_bytes"])
-        lines = _cut(_unpacked(folder / "lines.bin.xz"), index["line_bytes"])
+        text = (folder / "facts.json").read_text(encoding="utf-8")
+        index = parse_json(text, f"{where}/facts.json")
+        rows = tuple(_stretch(row) for row in index.get("stretches").items())
+        paths = _cut(_unpacked(folder / "paths.bin.xz"), _sizes(index.get("path_bytes")))
+        lines = _cut(_unpacked(folder / "lines.bin.xz"), _sizes(index.get("line_bytes")))
         blocks = parse_blocks(_unpacked(folder / "blocks.bin.xz"), where)
         symbols = parse(_unpacked(folder / "symbols.txt.xz").decode())
         if any(row.path >= len(paths) or row.lines >= len(lines) for row in rows):
             raise ValueError("a stretch names a path that is not there")
-        facts = {"arm": index["arm"], "payload_bytes": index["payload_bytes"],
-                 "interrupt_handler": index["interrupt_handler"]}  # fmt: skip
-    except (OSError, ValueError, KeyError, TypeError, lzma.LZMAError, struct.error) as error:
+        facts = {
+            **index.mapping(), "arm": index.text("arm"),
+            "payload_bytes": index.integer("payload_bytes"),
+            "interrupt_handler": index.text("interrupt_handler"),
+        }  # fmt: skip
+    except (OSError, ValueError, lzma.LZMAError, struct.error) as error:
         raise ParseError(f"{where}: no record of a count: {error}") from error
-    return Counted(where, {**index, **facts}, blocks, symbols, rows, paths, lines)
+    return Counted(where, facts, blocks, symbols, rows, paths, lines)
+
+
+def _stretch(row: Node) -> Stretch:
+    numbers = _sizes(row)
+    if len(numbers) != len(fields(Stretch)):
+        raise row.fault(f"expected {len(fields(Stretch))} numbers")
+    return Stretch(*numbers)
+
+
+def _sizes(node: Node) -> tuple[int, ...]:
+    return tuple(one.as_int() for one in node.items())
 
 
 def _unpacked(path: Path) -> bytes:

@@ -35,7 +35,6 @@ def text(result: Result, void: Collection[str] = ()) -> str:
         many = f"{len(summary.packets):,} packets, {summary.typical_share:.0%} of them typical"
         lines += ["", f"{arm}, {size:,} bytes, {many}:"]
         lines += _variants(summary)
-    lines += [f"! {problem}" for problem in result.problems()]
     if result.same_work is None:
         lines += ["", "The gate was not run: whether the arms do the same work was not proved."]
     elif not result.same_work:

@@ -34,14 +34,28 @@ def text(judged: Judged, columns: int | None, *, unicode: bool) -> str:
     Sentences are wrapped at `columns`, and are one line each where that is None, in a file.
     """
     said = judged.opening
-    sentences = [f"{said.status}: {said.headline}", *said.answers]
-    lines = [line for one in sentences for line in _wrapped(one, columns)]
+    lines = [line for one in _opening(judged) for line in _wrapped(one, columns)]
     drawn = picture(judged.run, judged.findings, judged.comparisons, columns or 80)
     lines += drawn if unicode else [line.replace(CUT, ".") for line in drawn]
     for one in (*said.reasons, *caveats(judged.run, judged.comparisons)):
         lines += _wrapped(one, columns)
     whole = "\n".join(lines)
     return whole if unicode else in_ascii(whole)
+
+
+def _opening(judged: Judged) -> list[str]:
+    """Return what is said above the picture; of a run with a count both answers come first."""
+    said, both, counted = judged.opening, judged.both, judged.lane
+    if both is None or counted is None:
+        return [f"{said.status}: {said.headline}", *said.answers]
+    count = counted.opening
+    return [
+        both.exact, both.cpu_time,
+        *([] if counted.judged is None else [f"Count {count.status}: {count.headline}"]),
+        *count.reasons, *count.answers[1:],
+        f"CPU time {said.status}: {said.headline}",
+        *(one for one in said.answers if one not in both.cpu_time),
+    ]  # fmt: skip
 
 
 def picture(

@@ -16,6 +16,7 @@ from testbed.analysis.plots import (
     draw_per_cpu,
 )
 from testbed.analysis.reading.records import Run
+from testbed.analysis.receipt.page import Picture, draw, pictures_of
 
 Drawings = tuple[Drawing, ...]
 Piece = Callable[[], Drawings]
@@ -33,9 +34,11 @@ class Figures:
     """By arm, as `per_cpu`."""
     per_cpu: dict[str, Drawings]
     beside: Drawing | None
+    count: Drawings = ()
+    """Of a run with a count: the wide and the narrow picture of each payload, in turn."""
 
     def every(self) -> list[Drawing]:
-        of_the_run = (self.comparison, self.ledger, self.ledger_narrow)
+        of_the_run = (self.comparison, self.ledger, self.ledger_narrow, self.count)
         groups = (*of_the_run, *self.cpu_time.values(), *self.per_cpu.values())
         drawings = [drawing for group in groups for drawing in group]
         return drawings if self.beside is None else [*drawings, self.beside]
@@ -51,14 +54,19 @@ def draw_figures(
     *,
     overlay: bool = False,
     per_cpu: bool = False,
+    pictures: Sequence[Picture] | None = None,
     each: Callable[[Sequence[Piece]], list[Drawings]] = in_turn,
 ) -> Figures:
-    """Draw what the run has; `each` draws the pieces and returns their drawings in that order."""
+    """Draw what the run has; `each` draws the pieces and returns their drawings in that order.
+
+    `pictures` are those of the count, where the caller has made them of it already.
+    """
     run, arms = judged.run, judged.run.arms
     pieces: list[Piece] = [
         partial(_comparison, judged),
         partial(draw_ledger, run),
         partial(draw_ledger, run, narrow=True),
+        partial(_count, count_pictures(judged) if pictures is None else pictures),
         *(partial(draw_cpu_time, run, arm) for arm in arms),
         *(partial(draw_per_cpu, run, arm) for arm in arms if per_cpu),
         *([partial(_beside, run)] if overlay else []),
@@ -68,10 +76,21 @@ def draw_figures(
         comparison=next(drawn),
         ledger=next(drawn),
         ledger_narrow=next(drawn),
+        count=next(drawn),
         cpu_time={arm.name: next(drawn) for arm in arms},
         per_cpu={arm.name: next(drawn) if per_cpu else () for arm in arms},
         beside=next(iter(next(drawn, ())), None),
     )
+
+
+def count_pictures(judged: Judged) -> list[Picture]:
+    """Return what the pictures of a run's count are drawn from; none where it has no count."""
+    counted = judged.lane.judged if judged.lane is not None else None
+    return [] if counted is None else pictures_of(counted)
+
+
+def _count(pictures: Sequence[Picture]) -> Drawings:
+    return tuple(drawing for pair in draw(pictures) for drawing in pair)
 
 
 def _comparison(judged: Judged) -> Drawings:

@@ -10,12 +10,14 @@ from pathlib import Path
 from testbed.analysis.conclusions.csv_and_json import findings_json, trials_csv
 from testbed.analysis.formats.mpstat import render_mpstat_text
 from testbed.analysis.formats.templates import TEMPLATES, template
+from testbed.analysis.page.count_section import count_of, exact_of
 from testbed.analysis.page.figures import Figures, draw_figures
 from testbed.analysis.page.judged import Judged, judge
 from testbed.analysis.page.page_variables import view_of
 from testbed.analysis.published import claim, original
 from testbed.analysis.published.beside import beside
 from testbed.analysis.reading.records import Run
+from testbed.analysis.receipt.view import signed
 
 
 def render_report(
@@ -30,9 +32,10 @@ def render_report(
     """File name within the run directory → content, bytes of a picture or text.
 
     report.html, report.md, derived/trials.csv, derived/findings.json, plots/*.svg and *.png,
-    derived/mpstat/<block>-<arm>.txt. With `overlay` the original's published numbers stand beside
-    the run's; with `per_cpu` each CPU has a chart of its own. `judged` saves judging the run again,
-    `figures` drawing here: it is called when everything else is done.
+    derived/mpstat/<block>-<arm>.txt; of a run with a count derived/count.json. With `overlay` the
+    original's published numbers stand beside the run's; with `per_cpu` each CPU has a chart of its
+    own. `judged` saves judging the run again, and has its count; `figures` saves drawing here: it
+    is called when everything else is done.
     Raises UsageError naming the line of a broken template.
     """
     judged = judged or judge(run)
@@ -40,9 +43,11 @@ def render_report(
     files: dict[str, str | bytes] = {
         "derived/trials.csv": trials_csv(run),
         "derived/findings.json": findings_json(
-            run, judged.findings, judged.comparisons, judged.opening
+            run, judged.findings, judged.comparisons, judged.opening, count_of(judged)
         ),
     }
+    if judged.lane is not None and judged.lane.judged is not None:
+        files["derived/count.json"] = judged.lane.judged.as_json()
     files |= {
         f"derived/mpstat/{trial.block:02d}-{trial.arm}.txt": render_mpstat_text(trial.mpstat)
         for trial in run.trials
@@ -54,6 +59,7 @@ def render_report(
     variables["published"] = claim.view(run, judged.findings, overlay=overlay)
     variables["of_tables"] = run.run_id == original.RUN_ID
     variables["beside"] = beside(run) if overlay else None
+    variables["exact"], variables["signed"] = exact_of(judged), signed
     drawn = figures() if figures else draw_figures(judged, overlay=overlay, per_cpu=per_cpu)
     variables["figures"] = drawn
     for drawing in drawn.every():

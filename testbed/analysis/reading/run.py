@@ -5,7 +5,6 @@
 else may be missing: an interrupted run has no manifest and lacks trials, and its page says so.
 """
 
-import hashlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,12 +13,12 @@ from typing import Any
 from testbed.analysis.formats.document import read_json
 from testbed.analysis.gate.files import outcomes_of
 from testbed.analysis.gate.outcomes import GateOutcome
+from testbed.analysis.reading.checksums import added, edited_of_trials
 from testbed.analysis.reading.records import Arm, Boot, LoadTry, Probe, Resumption, Run, RunPart
 from testbed.analysis.reading.trial import load_trial
 from testbed.model.errors import ParseError, RunError
 from testbed.model.json_node import Node
 from testbed.model.plan import RUN_SCHEMA
-from testbed.model.run_files import MEASURED, is_measured
 
 
 def load_run(path: Path) -> Run:
@@ -72,8 +71,8 @@ def load_run(path: Path) -> Run:
         config=config.mapping() if config else {},
         manifest=manifest,
         facts=_facts(path),
-        edited=edited_files(path, manifest),
-        added=_added(path, manifest),
+        edited=edited_of_trials(path, manifest),
+        added=added(path, manifest),
         gate=gate,
         problems=problems,
         load=_load(plan),
@@ -159,43 +158,6 @@ def _probes(path: Path, arms: tuple[Arm, ...]) -> dict[str, Probe]:
                 runs=probe.integer("runs"), run_time_ns=probe.integer("run_time_ns")
             )
     return found
-
-
-def edited_files(path: Path, manifest: dict[str, Any]) -> tuple[str, ...]:
-    """The measured files that are not what the manifest's checksums say.
-
-    Manifests of earlier versions list pages and tables too, where a report was made before the run
-    ended; those may be made anew at any time.
-    """
-    sums = manifest.get("files")
-    if not isinstance(sums, dict):
-        return ("manifest.json: no checksums",) if manifest else ()
-    return tuple(
-        name
-        for name, digest in sorted(sums.items())
-        if is_measured(name) and _sha256(path, name) != digest
-    )
-
-
-def _added(path: Path, manifest: dict[str, Any]) -> tuple[str, ...]:
-    """Files among the measured ones that the manifest does not know."""
-    sums = manifest.get("files")
-    if not isinstance(sums, dict):
-        return ()
-    found = (file for name in MEASURED for file in (path / name).rglob("*"))
-    names = (file.relative_to(path).as_posix() for file in found if not file.is_dir())
-    return tuple(sorted(name for name in names if name not in sums and not name.endswith(".new")))
-
-
-def _sha256(root: Path, name: str) -> str | None:
-    """None for a file that is not there, or not below the run."""
-    path = root / name
-    try:
-        if ".." in path.parts or not path.is_file():
-            return None
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except (OSError, ValueError):  # no name of a file, or none that may be read
-        return None
 
 
 def _check_schema(node: Node) -> None:

@@ -19,8 +19,10 @@ CAVEAT = (
     "Instructions of two runs may be set beside each other because the machines were equal in all "
     "that counts depend on. CPU times may not."
 )
-EQUAL = (*(name for name in IDENTITY if name != "boot_id"), "interface")
+EQUAL = (*(name for name in IDENTITY if name != "boot_id"), "interface", "gro")
 """The boot may differ: counts were the same across boots (docs/counting.md)."""
+ALWAYS = {"gro": True}
+"""What was so for every count that does not record it."""
 MOST_FUNCTIONS = 10
 
 
@@ -94,7 +96,7 @@ def differences(first: JudgedCount, second: JudgedCount) -> tuple[str, ...]:
     """Return all of the identity that differs or is not recorded, a line each."""
     found = []
     for name in EQUAL:
-        one, two = first.run.identity.get(name), second.run.identity.get(name)
+        one, two = (run.identity.get(name, ALWAYS.get(name)) for run in (first.run, second.run))
         words = name.replace("_", " ")
         if one != two:
             found.append(f"{words}: {_differs(one, two)}")

@@ -8,7 +8,6 @@ same table, and tests/unit/analysis/receipt/test_checks.py a fault that trips ea
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from testbed.analysis.counting.result import LEAST_NAMED
 from testbed.analysis.findings.finding import WHOLE_RUN, Finding, Verdict
 from testbed.analysis.receipt.count_run import CountRun
 from testbed.analysis.receipt.hook_checks import (
@@ -22,6 +21,7 @@ from testbed.analysis.receipt.hook_checks import (
 )
 from testbed.analysis.receipt.record_checks import (
     FEWEST_PACKETS,
+    LEAST_NAMED,
     MOST_CUT,
     MOST_PACKETS,
     complete,

@@ -10,9 +10,9 @@ from typing import Any
 from testbed.analysis.counting import result
 from testbed.analysis.counting.result import Result
 from testbed.analysis.formats.document import read_json
-from testbed.analysis.reading.run import edited_files
+from testbed.analysis.reading.checksums import edited_of_count
 from testbed.analysis.receipt.receipt import Receipt, receipts
-from testbed.model.count_files import FOLDER, INDEX
+from testbed.model.count_files import FOLDER, INDEX, NOT_COUNTED
 from testbed.model.errors import RunError
 
 UNFINISHED = "manifest.json is missing: the count did not finish"
@@ -52,6 +52,12 @@ def load_count(path: Path) -> CountRun:
             f"{path} holds no count: it has no {FOLDER}/{INDEX}",
             hint="`testbed count` makes one below results/",
         )
+    left = read_json(path, f"{FOLDER}/{INDEX}").find(NOT_COUNTED)
+    if left is not None:
+        raise RunError(
+            f"{path.name} holds no count: {left.text('why')}",
+            hint=left.optional_text("hint") or "`testbed count` makes one below results/",
+        )
     there = (path / "manifest.json").is_file()
     manifest = read_json(path, "manifest.json").mapping() if there else {}
     return CountRun(
@@ -59,7 +65,5 @@ def load_count(path: Path) -> CountRun:
         result=result.of(path),
         complete=there,
         reasons=() if there else (UNFINISHED,),
-        edited=tuple(
-            name for name in edited_files(path, manifest) if not name.startswith("derived/")
-        ),
+        edited=edited_of_count(path, manifest),
     )

@@ -17,13 +17,19 @@ def overview(run: CountRun) -> list[tuple[str, str]]:
     return [
         ("Run", run.run_id),
         ("Started", _started(facts.get("started_utc"))),
-        ("Packets an arm", f"{facts['packets']:,}" if facts.get("packets") else UNKNOWN),
+        ("Packets an arm", packets_of(run)),
         ("Payload, bytes", sizes),
         ("Emulated by", qemu(_text(known.get("qemu")))),
         ("NIC", _text(known.get("nic"))),
         ("Kernel", release(_text(known.get("kernel")))),
         ("Gate", gate_text(facts.get("gate"))),
     ]
+
+
+def packets_of(run: CountRun) -> str:
+    """Return how many packets each arm got."""
+    packets = run.result.facts.get("packets")
+    return f"{packets:,}" if isinstance(packets, int) else UNKNOWN
 
 
 def details(run: CountRun) -> list[tuple[str, str]]:
@@ -39,6 +45,7 @@ def details(run: CountRun) -> list[tuple[str, str]]:
         ("Mitigations", _mapping(known.get("mitigations"))),
         ("Boot", _text(known.get("boot_id"))),
         ("NIC", _text(known.get("nic"))),
+        ("GRO", _gro(known.get("gro", True))),
         ("Box", _text(known.get("box"))),
     ]
 
@@ -61,6 +68,11 @@ def gate_text(gate: Any) -> str:
         return "not run"
     wrong = [str(arm) for arm, passed in gate.items() if not passed]
     return f"not passed by {', '.join(wrong)}" if wrong else "passed"
+
+
+def _gro(value: Any) -> str:
+    """Every count before this was recorded had it on."""
+    return "switched off for every arm" if value is False else "on, where no XDP program is"
 
 
 def _started(value: Any) -> str:

@@ -82,6 +82,11 @@ class JudgedCount:
         left = len(said) - MOST_REASONS + 1
         return (*said[: MOST_REASONS - 1], f"And {left} more, below.") if left > 1 else tuple(said)
 
+    @property
+    def problems(self) -> list[str]:
+        """Why counts are not what they seem, a line each; none is good."""
+        return self.lines(one for one in self.findings if one.verdict is Verdict.INVALID)
+
     def lines(self, findings: Iterable[Finding]) -> list[str]:
         """Return what is not VALID, the gravest first, with the arm that it is about."""
         bad = [one for one in findings if one.verdict is not Verdict.VALID]
@@ -102,9 +107,7 @@ class JudgedCount:
             "answers": list(self.opening.answers),
             "identity": self.run.identity,
             "gate": self.run.result.facts.get("gate"),
-            "problems": self.lines(
-                one for one in self.findings if one.verdict is Verdict.INVALID
-            ),
+            "problems": self.problems,
             "arms": [one.numbers for one in self.run.receipts],
             **self._by_payload(),
             "stages": [

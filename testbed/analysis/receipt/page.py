@@ -33,8 +33,9 @@ def render_count(
     """
     fill = {f"report.{kind}": template(templates, f"count.{kind}.j2") for kind in ("html", "md")}
     drawn = pictures() if pictures else draw(pictures_of(judged))
+    view = view_of(judged)
     variables: dict[str, Any] = {
-        **view_of(judged), "pictures": drawn, "quote": quote, "signed": signed,
+        **view, "view": view, "pictures": drawn, "quote": quote, "signed": signed,
     }  # fmt: skip
     files: dict[str, str | bytes] = {"derived/count.json": judged.as_json()}
     for pair in drawn:

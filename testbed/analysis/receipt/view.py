@@ -11,7 +11,7 @@ from testbed.analysis.findings.finding import Verdict
 from testbed.analysis.receipt.answer import NOT_TIME
 from testbed.analysis.receipt.checks import COUNT_CHECKS
 from testbed.analysis.receipt.differences import differences
-from testbed.analysis.receipt.identity import details, overview
+from testbed.analysis.receipt.identity import details, overview, packets_of
 from testbed.analysis.receipt.judged import JudgedCount
 from testbed.analysis.receipt.receipt import Receipt, baseline_of, fits
 from testbed.analysis.receipt.standouts import standouts
@@ -32,6 +32,7 @@ def view_of(judged: JudgedCount) -> dict[str, Any]:
         "titles": list(dict.fromkeys(one.title for one in run.receipts)),
         "opening": judged.opening,
         "not_time": NOT_TIME,
+        "packets": packets_of(run),
         "facts": overview(run),
         "details": details(run),
         "sizes": [

@@ -134,9 +134,9 @@ def nic_model(model: str, qemu: Version) -> Diagnosis:
 
 
 def counting(interface: int | None, why: str) -> Diagnosis:
-    """Judge whether `testbed count` can work: the plugin interface, or why there is none."""
+    """Judge whether anything can be counted: the plugin interface, or why there is none."""
     if interface is None:
-        return Diagnosis("counting", "note", why, "only `testbed count` needs it: docs/counting.md")
+        return Diagnosis("counting", "note", why, "only exact counts need it: docs/counting.md")
     return ok("counting", f"QEMU's plugin interface {interface}")
 
 

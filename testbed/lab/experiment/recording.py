@@ -4,7 +4,7 @@
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -73,8 +73,12 @@ class Recording:
         self.write_plan(self.plan)
 
     @contextmanager
-    def whole(self) -> Iterator[None]:
-        """Frame the trials; only when the block ends well does the run get its manifest."""
+    def whole(self, then: Callable[[], object] | None = None) -> Iterator[None]:
+        """Frame the trials; only when the block ends well does the run get its manifest.
+
+        `then` follows when all is measured, and the manifest vouches for what it writes. Even when
+        it fails, or is interrupted, the run is complete: the trials are.
+        """
         self.write_plan(self.plan)
         before = self.run_dir.path / "facts/host.json"
         clock = time.monotonic()
@@ -100,7 +104,14 @@ class Recording:
             "trials_s": round(loop_s, 3) if whole else None,
         }
         self.write_plan(self.plan)
-        self.run_dir.close(manifest)
+        began = time.monotonic()
+        try:
+            if then is not None:
+                then()
+        finally:
+            count_s = None if then is None else round(time.monotonic() - began, 3)
+            manifest["durations"]["count_s"] = count_s
+            self.run_dir.close(manifest)
 
     def write_plan(self, plan: Plan) -> None:
         """Write plan.json: what is going to be done; again when a plan grows."""

@@ -19,13 +19,14 @@ from testbed.lab.counting.machine import CountingMachine
 from testbed.lab.counting.plugin import Plugin
 from testbed.lab.gate.examining import run_gate
 from testbed.lab.guests.deploy import Wanted
+from testbed.lab.guests.offloads import gro_as_configured
 from testbed.lab.machines.machines import Machines
 from testbed.model import arm as arm_manifest
 from testbed.model import count_files
 from testbed.model.arm import BASELINE, FAIR, Arm
 from testbed.model.errors import ExitCode, UsageError
 from testbed.verbs.lab import Lab
-from testbed.verbs.measuring.experiment import ready_guests
+from testbed.verbs.measuring.ready import ready_guests
 from testbed.verbs.reporting import receipts
 from testbed.verbs.reporting.results import report_count
 from testbed.verbs.upkeep.machines import tell_left_out
@@ -57,13 +58,23 @@ def record(
     *, gate: dict[str, bool] | None,
 ) -> None:  # fmt: skip
     """Count arms into a run directory, on the counting machine. Raises as `count` does."""
+    with lab.alone("count"):
+        sources = Wanted.read(lab.checkout, arms)
+        tell_left_out(lab, sources)
+        record_of(lab, sources, arms, payloads, packets, run_dir, gate=gate)
+
+
+def record_of(
+    lab: Lab, sources: Wanted, arms: Sequence[Arm], payloads: Sequence[int], packets: int,
+    run_dir: RunDir, *, gate: dict[str, bool] | None,
+) -> None:  # fmt: skip
+    """The same for one that holds the lock, and has read the sources already."""
     machines = lab.machines
     handler = _handler(lab)
     plugin = counter_plugin.build(machines.account, lab.checkout)
-    with lab.alone("count"):
-        machine = _machine(lab, machines, plugin)
-        _prepare(lab, machine, arms)
-        facts = _count(lab, machine, plugin, arms, payloads, packets, run_dir, handler)
+    machine = _machine(lab, machines, plugin)
+    _prepare(lab, machine, sources)
+    facts = _count(lab, machine, plugin, arms, payloads, packets, run_dir, handler)
     facts |= {"gate": gate, "packets": packets, "payloads": list(payloads)}
     run_dir.write_json(f"{count_files.FOLDER}/{count_files.INDEX}", facts)
 
@@ -106,12 +117,10 @@ def _machine(lab: Lab, machines: Machines, plugin: Plugin) -> CountingMachine:
     )  # fmt: skip
 
 
-def _prepare(lab: Lab, machine: CountingMachine, arms: Sequence[Arm]) -> None:
+def _prepare(lab: Lab, machine: CountingMachine, sources: Wanted) -> None:
     """Make sure that the saved state holds what these arms need."""
     saved = machine.saved()
     before = saved["holds"] if saved else None
-    sources = Wanted.read(lab.checkout, arms)
-    tell_left_out(lab, sources)
     wanted = server.holds(sources, lab.config, before)
     if before == wanted:
         return
@@ -129,8 +138,9 @@ def _count(
 ) -> dict[str, Any]:  # fmt: skip
     """Count every arm on the restored machine; return what count.json holds of it."""
     started = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    with machine.counting(plugin) as running:
+    with machine.counting(plugin) as running, gro_as_configured(running.guest, lab.config):
         known = identity(running.guest, plugin, machine.nic_model, machine.box.name)
+        known["gro"] = lab.config.bench.gro
         counting = Counting(running, lab.config.network, handler)
         for arm in arms:
             with lab.terminal.step(f"count {arm.name}", expect_s=4, kind="count an arm"):

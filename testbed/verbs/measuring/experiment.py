@@ -3,7 +3,6 @@
 
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,8 +11,6 @@ from typing import Any
 
 from testbed.edge.files import store
 from testbed.edge.files.store import RunDir
-from testbed.edge.guests.connection import closed_after, closed_on_failure
-from testbed.edge.guests.guest import Guest
 from testbed.edge.output import journal
 from testbed.lab.experiment.host_readings import HostReadings
 from testbed.lab.experiment.recording import Recording, part_from
@@ -21,21 +18,20 @@ from testbed.lab.experiment.resuming import Unfinished
 from testbed.lab.experiment.trials import Experiment
 from testbed.lab.experiment.warm_up import warm_up
 from testbed.lab.gate.examining import run_gate
-from testbed.lab.guests import building, cleanup
-from testbed.lab.guests.console_watch import watched
+from testbed.lab.guests import building
 from testbed.lab.guests.deploy import Wanted
-from testbed.lab.guests.offloads import gro_as_configured
 from testbed.lab.machines import host_facts
-from testbed.lab.machines.machines import Machines
 from testbed.model import arm as arm_manifest
-from testbed.model.arm import BASELINE, Arm
+from testbed.model.arm import BASELINE
 from testbed.model.errors import RunError
 from testbed.model.plan import Plan
 from testbed.model.run_files import LOG
 from testbed.verbs.lab import Lab
 from testbed.verbs.measuring.boots import booted_anew, parts
+from testbed.verbs.measuring.count_too import count_too
 from testbed.verbs.measuring.growing import Precision, grower
-from testbed.verbs.upkeep.machines import prepare, sources_of
+from testbed.verbs.measuring.ready import baseline, connected
+from testbed.verbs.upkeep.machines import sources_of
 
 
 @dataclass(frozen=True)
@@ -50,12 +46,14 @@ class Request:
     probe: bool = False
     original: bool = False
     boots: int = 1
+    count: bool = True
+    """Whether the arms are counted, too, when the trials are done."""
 
     def as_json(self) -> dict[str, Any]:
         """Return what plan.json holds for `resume`."""
         return {
             "names": list(self.names), "controls": self.controls, "probe": self.probe,
-            "boots": self.boots,
+            "boots": self.boots, "count": self.count,
         }  # fmt: skip
 
     @classmethod
@@ -68,6 +66,7 @@ class Request:
         return cls(
             asked["names"], int(document["seed"]), document["command"], probe=asked["probe"],
             controls=asked["controls"], precision=precision, boots=asked.get("boots", 1),
+            count=asked.get("count", False),
         )  # fmt: skip
 
 
@@ -78,7 +77,7 @@ def bench(lab: Lab, request: Request) -> Path:
     then incomplete and says so, with the trials that were finished.
     """
     arms = arm_manifest.choose(lab.arms_dir, request.names)
-    with lab.alone("bench"), _connected(lab, wanted := sources_of(lab, arms)) as (machines, guests):
+    with lab.alone("bench"), connected(lab, wanted := sources_of(lab, arms)) as (machines, guests):
         if request.controls:
             arms = arm_manifest.with_controls(arms)
         seed = secrets.randbelow(2**31) if request.seed is None else request.seed
@@ -108,7 +107,7 @@ def resume(lab: Lab, name: str | None) -> Path:
     configured, lab = lab.config, replace(lab, configured=found.config)
     request = Request.of(found.document)
     arms = arm_manifest.choose(lab.arms_dir, request.names)
-    with lab.alone("bench"), _connected(lab, wanted := sources_of(lab, arms)) as (machines, guests):
+    with lab.alone("bench"), connected(lab, wanted := sources_of(lab, arms)) as (machines, guests):
         if request.controls:
             arms = arm_manifest.with_controls(arms)
         made, host = building.recorded(guests["server"], arms), host_facts.collect(machines)
@@ -143,33 +142,35 @@ def resume(lab: Lab, name: str | None) -> Path:
 def _measure(
     lab: Lab, request: Request, recording: Recording, wanted: Wanted, blocks_done: int = 0
 ) -> None:
-    """The gate, the warm-up and the trials, framed by what the run records."""
+    """The gate, the warm-up, the trials and then the count, framed by what the run records."""
     machines, guests, arms = recording.machines, recording.guests, recording.arms
+    by_name = {arm.name: arm for arm in arms} | {BASELINE: baseline(lab)}
     experiment = Experiment(
-        lab.config, recording.plan, {**by_name(arms), BASELINE: baseline(lab)}, guests,
+        lab.config, recording.plan, by_name, guests,
         HostReadings.of(machines), recording.run_dir, lab.terminal,
         repeats=lab.config.bench.trials if request.original else 1, blocks_done=blocks_done,
         witness=lambda _, step: lab.terminal.doing(step),
     )  # fmt: skip
-    connected = partial(_connected, lab, wanted)
-    with ExitStack() as later, _resumable(lab, recording), recording.whole():
+    anew = partial(connected, lab, wanted)
+    counted = partial(count_too, lab, recording, wanted) if request.count else None
+    with ExitStack() as later, _resumable(lab, recording), recording.whole(counted):
         if not request.original:
             oracle = recording.run_dir.path / "oracle"
             left = [arm for arm in arms if not (oracle / arm.name / "oracle.json").exists()]
             seed = recording.plan.seed
             run_gate(guests, left, lab.config, recording.run_dir, lab.terminal, seed)
-            if blocks_done:  # the rate is that of the blocks before
-                warm_up(experiment.at_a_fixed_rate())
-            else:
+            if not blocks_done:
                 experiment, recording.load = warm_up(experiment)
                 recording.config = experiment.config
+            elif blocks_done < len(recording.plan.blocks) or request.probe:
+                warm_up(experiment.at_a_fixed_rate())  # the rate is that of the blocks before
             recording.write_plan(recording.plan)
         grow, plan = grower(lab, recording, request.precision), recording.plan
         starts = plan.boot_starts(request.boots)
         for number, (first, last) in enumerate(parts(starts, len(plan.blocks), blocks_done)):
             experiment = replace(experiment, blocks_done=first - 1)
             if number:
-                experiment = booted_anew(lab, recording, experiment, connected, later)
+                experiment = booted_anew(lab, recording, experiment, anew, later)
             if request.boots > 1:
                 recording.note_boot(first)
             experiment.run(grow, last if request.boots > 1 else None)
@@ -201,48 +202,3 @@ def _plan(lab: Lab, request: Request, names: Sequence[str], seed: int) -> Plan:
     bench = lab.config.bench
     blocks = request.precision.at_least if request.precision else bench.trials
     return Plan.shuffled(names, blocks, seed, warm_up=[BASELINE] if bench.warm_up else ())
-
-
-@contextmanager
-def ready_guests(
-    lab: Lab, verb: str, arms: Sequence[Arm]
-) -> Iterator[tuple[Machines, dict[str, Guest]]]:
-    """Hold the lock while both machines are connected, set up, with `arms` built, and swept."""
-    with lab.alone(verb), _connected(lab, sources_of(lab, arms)) as ready:
-        yield ready
-
-
-@contextmanager
-def _connected(lab: Lab, wanted: Wanted) -> Iterator[tuple[Machines, dict[str, Guest]]]:
-    """The same for one that holds the lock and has read the sources already."""
-    machines = lab.machines
-    guests = machines.guests()
-    with closed_after(guests):
-        with (
-            lab.terminal.step("sources, addresses, arms", expect_s=3),
-            ThreadPoolExecutor(len(guests)) as pool,
-            closed_on_failure(guests),
-        ):
-            ready = partial(prepare, lab, wanted=wanted, agent=True)
-            list(pool.map(ready, guests.values()))
-        every = arm_manifest.choose(lab.arms_dir, arm_manifest.known(lab.arms_dir))
-        there = building.built(guests["server"], every)
-        network = lab.config.network
-        for left in cleanup.sweep(guests["server"], guests["client"], there, network):
-            lab.terminal.warn(f"left by an earlier command: {left}")
-        cleanup.prove_swept(guests["server"], there, every, network)
-        with (
-            watched(guests, machines.project.path),
-            gro_as_configured(guests["server"], lab.config),
-        ):
-            yield machines, guests
-
-
-def baseline(lab: Lab) -> Arm:
-    """Return the arm without a hook: the warm-up's, whatever arms a run compares."""
-    return arm_manifest.load(lab.arms_dir / BASELINE)
-
-
-def by_name(arms: Sequence[Arm]) -> dict[str, Arm]:
-    """Return the arms by the names that a plan has for them."""
-    return {arm.name: arm for arm in arms}

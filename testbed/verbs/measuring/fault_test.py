@@ -25,7 +25,7 @@ from testbed.model.arm import BASELINE, Arm
 from testbed.model.errors import ExitCode, UsageError
 from testbed.model.plan import Plan, Trial
 from testbed.verbs.lab import Lab, print_json
-from testbed.verbs.measuring.experiment import baseline, ready_guests
+from testbed.verbs.measuring.ready import baseline, ready_guests
 
 SEED = 1
 ALWAYS = ("baseline", "replication", "interleaved", "same-work", "exhibit", "ticks")

@@ -15,7 +15,7 @@ from testbed.model import arm as arm_manifest
 from testbed.model.arm import BASELINE, FAIR
 from testbed.model.errors import ExitCode
 from testbed.verbs.lab import Lab, print_json
-from testbed.verbs.measuring.experiment import ready_guests
+from testbed.verbs.measuring.ready import ready_guests
 
 if TYPE_CHECKING:
     from testbed.analysis.gate.outcomes import GateOutcome

@@ -8,8 +8,9 @@ drawing. The copy loads it while there is nothing to draw yet, and shares the dr
 import os
 from dataclasses import dataclass, replace
 
-from testbed.analysis.page.figures import Figures, draw_figures
+from testbed.analysis.page.figures import Figures, count_pictures, draw_figures
 from testbed.analysis.page.judged import Judged
+from testbed.analysis.receipt.page import Picture
 from testbed.edge.computer.aside import Aside, shared
 
 
@@ -18,14 +19,18 @@ class Job:
     """The figures to draw, and their run."""
 
     judged: Judged
+    pictures: list[Picture]
     overlay: bool
     per_cpu: bool
 
     @classmethod
     def of(cls, judged: Judged, *, overlay: bool, per_cpu: bool) -> "Job":
-        """No figure shows the gate's 5,000 cases, which are most of a run on its way to a copy."""
-        run = replace(judged.run, gate={})
-        return cls(replace(judged, run=run), overlay, per_cpu)
+        """Leave out what no figure shows, and what is most of a run on its way to a copy.
+
+        That is the gate's 5,000 cases, and every packet of a count.
+        """
+        run, pictures = replace(judged.run, gate={}), count_pictures(judged)
+        return cls(replace(judged, run=run, lane=None), pictures, overlay, per_cpu)
 
 
 def drawing() -> Aside[Job, Figures]:
@@ -43,4 +48,6 @@ def _load() -> None:
 
 
 def _draw(job: Job) -> Figures:
-    return draw_figures(job.judged, overlay=job.overlay, per_cpu=job.per_cpu, each=shared)
+    return draw_figures(
+        job.judged, overlay=job.overlay, per_cpu=job.per_cpu, pictures=job.pictures, each=shared
+    )

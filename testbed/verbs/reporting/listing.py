@@ -41,6 +41,8 @@ class Row:
     """Whether there is a report."""
     packets: int | None = None
     """Counted of each arm; None for a run of trials, or where it is not recorded."""
+    counted: tuple[str, ...] = ()
+    """Of a run of trials: what its exact count says, apart from the answers; or why nothing."""
 
     @property
     def is_count(self) -> bool:
@@ -55,7 +57,8 @@ def runs(lab: Lab, *, as_json: bool) -> None:
         print_json({"runs": [
             {"run": row.run, "kind": "count" if row.is_count else "trials",
              "complete": row.complete, "status": row.state, "arms": list(row.arms),
-             "trials": row.trials, "packets": row.packets, "answers": list(row.sentences)}
+             "trials": row.trials, "packets": row.packets, "answers": list(row.sentences),
+             "counted": list(row.counted)}
             for row in rows
         ]})  # fmt: skip
         return
@@ -64,7 +67,7 @@ def runs(lab: Lab, *, as_json: bool) -> None:
         return
     wide = max(len(_what(row)) for row in rows)
     for row in rows:
-        answer = "; ".join(row.answers)
+        answer = "; ".join((*row.answers, *row.counted))
         print(f"{row.run}  {row.state:<10}  {_what(row):<{min(wide, 44)}}  {answer}".rstrip())
     lab.terminal.say(f"the same as a page: {lab.results / INDEX}")
 
@@ -114,12 +117,14 @@ def _row(path: Path) -> Row:
     state = NOT_RENDERED if complete else "INCOMPLETE"
     answers: tuple[str, ...] = ()
     sentences: tuple[str, ...] = ()
+    counted: tuple[str, ...] = ()
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError, ParseError):
         node = _document(path, "derived/findings.json")
         judged = node.mapping()
         if judged["complete"] == complete:  # else it was rendered while it still ran
             answers, sentences = _in_short(node.get("comparisons")), tuple(judged["answers"])
             state = str(judged["status"])
+            counted = _counted(node.find("count"))
     return Row(
         run=path.name,
         complete=complete,
@@ -129,7 +134,20 @@ def _row(path: Path) -> Row:
         answers=answers,
         sentences=sentences,
         page=(path / "report.html").is_file(),
+        counted=counted,
     )
+
+
+def _counted(count: Node | None) -> tuple[str, ...]:
+    """What a run's count says, in short; nothing for a run without one."""
+    if count is None:
+        return ()
+    arms = count.get("typical_instructions")
+    said = _listed([f"{arm} {arms.integer(arm):,} instructions" for arm in arms.mapping()])
+    status = count.text("status")
+    if status == "NOT COUNTED":
+        return ("not counted",)
+    return said if said and status == "VALID" else (f"count {status}", *said)
 
 
 def _count_row(path: Path) -> Row:
@@ -157,7 +175,10 @@ def _instructions(arms: Any) -> tuple[str, ...]:
     first: dict[str, int] = {}
     for one in arms:
         first.setdefault(str(one["arm"]), int(one["typical_instructions"]))
-    said = [f"{arm} {number:,} instructions" for arm, number in first.items()]
+    return _listed([f"{arm} {number:,} instructions" for arm, number in first.items()])
+
+
+def _listed(said: list[str]) -> tuple[str, ...]:
     return (*said[:MOST], *((f"and {len(said) - MOST} more",) if len(said) > MOST else ()))
 
 
@@ -181,5 +202,4 @@ def _in_short(comparisons: Node) -> tuple[str, ...]:
         )
         pair = f"{one.text('arm')}/{one.text('reference')}"
         said.append(f"{pair} {ratio_text(ratio)} ({interval_text(ratio)})")
-    more = (f"and {len(said) - MOST} more",) if len(said) > MOST else ()
-    return (*said[:MOST], *more)
+    return _listed(said)

@@ -84,10 +84,12 @@ def _report(lab: Lab, path: Path, wanted: Wanted, figures: "Aside[Job, Figures]"
     from testbed.analysis.page.report import render_report
     from testbed.analysis.published.original import RUN_ID, published_run
     from testbed.analysis.reading.run import load_run
+    from testbed.analysis.receipt.lane import lane_of
     from testbed.verbs.reporting.drawing import Job
 
     is_published = path == lab.results / RUN_ID
-    judged = judge(published_run() if is_published else load_run(path))
+    run = published_run() if is_published else load_run(path)
+    judged = judge(run, None if is_published else lane_of(path, run.manifest))
     figures.ask(Job.of(judged, overlay=wanted.published, per_cpu=wanted.per_cpu))
     files = render_report(
         judged.run, lab.checkout / "templates",
@@ -105,7 +107,9 @@ def _report(lab: Lab, path: Path, wanted: Wanted, figures: "Aside[Job, Figures]"
         run_dir.write("report.pdf", write_pdf(page, path))
     columns = screen.columns() if sys.stderr.isatty() else None
     answer = conclusion.text(judged, columns, unicode=screen.is_unicode(sys.stderr))
+    counted = judged.lane
     invalid = worst(judged.findings) is Verdict.INVALID
+    invalid = invalid or (counted is not None and counted.is_invalid)
     return Report(path / "report.html", answer, findings, invalid)
 
 
@@ -124,7 +128,7 @@ def compare(lab: Lab, first: str, second: str, *, as_json: bool) -> bool:
             hint="`testbed runs` lists the others; `bench --controls` compares an arm with itself",
         )
     counts = [receipts.is_count(path) for path in paths]
-    if all(counts):
+    if any(counts) and all((path / store.COUNT_INDEX).is_file() for path in paths):
         receipts.compare_counts(*paths, as_json=as_json)
         return True
     if any(counts):

@@ -17,6 +17,7 @@ from testbed.analysis.counting.result import Result
 from testbed.analysis.counting.summary import Summary
 from testbed.analysis.receipt.count_run import CountRun
 from tests import PROJECT
+from tests.unit.factories.run_factory import seal
 
 RECORDED = PROJECT / "tests/unit/recorded"
 ARMS = ("none", "netfilter", "xdp")
@@ -50,6 +51,26 @@ def put_count(results: Path, name: str, *, complete: bool = True, **changes: Any
     if complete:
         close(path)
     return path
+
+
+def put_beside(run: Path, **changes: Any) -> Path:
+    """Put the recorded counts into a run of trials, whose manifest vouches for them, too."""
+    document = facts(**changes)
+    for arm in document["arms"]:
+        shutil.copytree(RECORDED / f"{arm}-{PAYLOAD}", run / f"count/{arm}-{PAYLOAD}")
+    (run / "count/count.json").write_text(json.dumps(document))
+    seal(run)
+    return run
+
+
+def put_failed(run: Path, why: str, hint: str = "") -> Path:
+    """Put into a run of trials why its arms were not counted."""
+    (run / "count").mkdir()
+    left = {"schema": 1, "arms": list(ARMS), "payloads": [PAYLOAD], "packets": 272,
+            "not_counted": {"why": why, "hint": hint}}  # fmt: skip
+    (run / "count/count.json").write_text(json.dumps(left))
+    seal(run)
+    return run
 
 
 def close(path: Path) -> None:

@@ -139,7 +139,7 @@ def seal(root: Path) -> None:
 
 def checksums(root: Path) -> dict[str, str]:
     """SHA-256 by path of all that was measured: neither the manifest nor what it was made into."""
-    folders = (root / name for name in ("facts", "oracle", "raw"))
+    folders = (root / name for name in ("facts", "oracle", "raw", "count"))
     files = [root / "plan.json", *(path for folder in folders for path in folder.rglob("*.*"))]
     return {
         path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()

@@ -127,7 +127,19 @@ def test_a_count_that_is_not_whole_is_invalid(count_line: Count) -> None:
     """The pretended hook counts 7 packets before and after, whatever is sent."""
     said = count_line("--arms", "netfilter")
     assert said.status == 7
-    assert f"the hook counted 0 of {PACKETS + WARM_UP} packets" in said.out
+    assert f"the hook counted 0 packets of {PACKETS + WARM_UP}" in said.out
+
+
+def test_gro_is_as_configured_on_the_counting_machine_too(
+    count_line: Count, checkout: Path, world: World
+) -> None:
+    for words, switched in (("", []), ("[bench]\ngro = false\n", ["off", "on"])):
+        (checkout / "testbed.toml").write_text(words)
+        assert count_line("--arms", "none").status == 0
+        lines = [step.line for step in world.steps if "ethtool" in step.line]
+        assert lines == [f"ethtool -K lab0 gro {to}" for to in switched]
+        known = json.loads((checkout / "results/latest-count/count/count.json").read_text())
+        assert known["identity"]["gro"] is not bool(switched)
 
 
 def test_a_hook_in_which_a_packet_does_not_end_fails_as_an_arm(

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A whole count: what is wrong with it, its table, its JSON, and the line over payload sizes."""
 
+import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,8 @@ import pytest
 from testbed.analysis.counting import raw, result, table
 from testbed.analysis.counting.payloads import fit, line
 from testbed.analysis.counting.summary import Summary
+from testbed.analysis.receipt.count_run import load_count
+from testbed.analysis.receipt.judged import JudgedCount, judge_count
 from testbed.model import symbols
 from testbed.model.errors import ParseError
 from tests.unit.analysis.counting.test_counting import OWN
@@ -32,6 +36,11 @@ def kernel() -> Kernel:
 Fault = Callable[[Path, Kernel], None]
 
 
+def judged(run: Path) -> JudgedCount:
+    """A count that was ended in good order, judged."""
+    return judge_count(replace(load_count(run), complete=True, reasons=()))
+
+
 def _rewritten(**changes: object) -> Fault:
     def break_it(folder: Path, kernel: Kernel) -> None:
         write_arm(folder, kernel, [packet(kernel)], **changes)
@@ -47,7 +56,7 @@ def _cut_short(folder: Path, kernel: Kernel) -> None:
 
 HOOK = {"before": [0], "after": [306]}
 FAULTS: dict[str, tuple[Fault, str]] = {
-    "hits": (_rewritten(hits={"before": [0], "after": [305]}), "counted 305 of 306"),
+    "hits": (_rewritten(hits={"before": [0], "after": [305]}), "counted 305 packets of 306"),
     "gone": (
         _rewritten(verify={"before": {}, "after": None, "problem": "it is not there"}),
         "the hook was gone at the end: it is not there",
@@ -57,8 +66,8 @@ FAULTS: dict[str, tuple[Fault, str]] = {
         "more blocks ran than",
     ),
     "block without a place": (_rewritten(flags=1), "more blocks ran than"),
-    "cut": (_cut_short, "the record of 1 packets is cut short"),
-    "names": (_rewritten(symbols="0000000000000000 t _text\n"), "no packet was counted"),
+    "cut": (_cut_short, "too long beside 1 of 2 packets"),
+    "names": (_rewritten(symbols="0000000000000000 t _text\n"), "no packet of 1,000 bytes"),
 }
 
 
@@ -66,10 +75,10 @@ FAULTS: dict[str, tuple[Fault, str]] = {
 def test_a_count_that_is_not_whole_says_so(name: str, kernel: Kernel, tmp_path: Path) -> None:
     run = write_run(tmp_path, ["none"], [1000])
     write_arm(run / "count/none-1000", kernel, [packet(kernel)], hits=HOOK)
-    assert result.of(run).problems() == []
+    assert judged(run).problems == []
     fault, words = FAULTS[name]
     fault(run / "count/none-1000", kernel)
-    (problem,) = result.of(run).problems()
+    (problem,) = judged(run).problems
     assert words in problem
 
 
@@ -77,7 +86,7 @@ def test_unnamed_code_is_a_problem(kernel: Kernel, tmp_path: Path) -> None:
     run = write_run(tmp_path, ["none"], [1000])
     lost = [kernel.visit("asm_exc_page_fault", 100, JUMP, offset=1 << 20)]
     write_arm(run / "count/none-1000", kernel, [packet(kernel, within=lost)])
-    (problem,) = result.of(run).problems()
+    (problem,) = judged(run).problems
     assert "of the instructions have no name" in problem
 
 
@@ -88,7 +97,7 @@ def test_a_fault_in_the_typical_packet_is_a_problem(kernel: Kernel, tmp_path: Pa
         kernel.visit("native_irq_return_iret", 1, IRET),
     ]
     write_arm(run / "count/none-1000", kernel, [packet(kernel, within=fault)])
-    (problem,) = result.of(run).problems()
+    (problem,) = judged(run).problems
     assert "processor exception" in problem
 
 
@@ -108,7 +117,7 @@ def test_json_has_every_arm_with_its_counts(kernel: Kernel, tmp_path: Path) -> N
     for size, bytes_ in ((500, 100), (1000, 200)):
         path = packet(kernel, hook=bytes_)
         write_arm(run / f"count/none-{size}", kernel, [path] * 3, payload=size)
-    document = result.of(run).as_json()
+    document = json.loads(judged(run).as_json())
     first = document["arms"][0]
     assert first["typical_instructions"] == first["mean_instructions"] == sum(OWN.values()) + 100
     assert first["bytes_copied"] == 1000

@@ -135,7 +135,7 @@ def test_a_part_without_a_trial_has_no_known_length(bench: Bench, checkout: Path
     assert bench(World(), "--resume", "latest").status == 0
     manifest = json.loads((run / "manifest.json").read_text())
     assert manifest["parts"][0]["length_s"] is None
-    assert manifest["durations"] == {"total_s": None, "trials_s": None}
+    assert {manifest["durations"][name] for name in ("total_s", "trials_s")} == {None}
 
 
 @pytest.mark.parametrize("content", ["{", "{}", "[]"])
