@@ -24,7 +24,7 @@ from testbed.lab.counting.plugin import Plugin
 from testbed.lab.deploy import Wanted
 from testbed.model import arm as arm_manifest
 from testbed.model.config import Config
-from testbed.model.errors import GuestError, HostError
+from testbed.model.errors import GuestError, HostError, MachineError, TestbedError
 
 PROJECT = Path(__file__).resolve().parents[2]
 ARMS = PROJECT / "guest/arms"
@@ -156,9 +156,7 @@ def options(argv: list[str], name: str) -> list[str]:
     return [value for word, value in pairwise(argv) if word == name]
 
 
-def test_the_machine_has_no_way_out_and_ends_with_its_command(
-    tool: Tool, tmp_path: Path
-) -> None:
+def test_the_machine_has_no_way_out_and_ends_with_its_command(tool: Tool, tmp_path: Path) -> None:
     tool("qemu-system-x86_64", "")
     argv = commandline.command(
         tmp_path / "disk,1", commandline.Ports(1, 2, 3), name="n", memory_mb=512,
@@ -193,6 +191,28 @@ def test_frames_are_those_of_a_trial() -> None:
     assert packets[0].data.data.dport == 8080
     assert packets[0].data.data.data != packets[1].data.data.data
     assert next(frames(Config().network, ("192.168.64.2", 8080), 211, seed=1)) == one
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [("Could not load plugin p: file too short", HostError),
+     ("counter: blocks=N: 1 to 131071", HostError),
+     ("Could not open 'disk.qcow2'", MachineError)],
+)  # fmt: skip
+def test_a_counter_that_does_not_load_is_this_computers_fault_and_is_made_anew(
+    said: str, kind: type[TestbedError], machine: CountingMachine, tool: Tool, tmp_path: Path
+) -> None:
+    tool("qemu-system-x86_64", f'echo "qemu-system-x86_64: {said}" >&2; exit 1')
+    save(machine)
+    file = tmp_path / "counter.so"
+    file.write_text("damaged")
+    with (
+        pytest.raises(kind) as caught,
+        machine.counting(Plugin(file, VERSION, 1)),
+    ):
+        pass
+    assert said in caught.value.detail
+    assert file.exists() == (kind is MachineError)
 
 
 @dataclass
