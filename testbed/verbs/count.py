@@ -131,7 +131,10 @@ def _count(
     started = datetime.now(timezone.utc).isoformat(timespec="seconds")
     with machine.counting(plugin) as running:
         known = identity(running.guest, plugin, machine.nic_model, machine.box.name)
-        counting = Counting(running, lab.config.network, handler)
+        counting = Counting(
+            running, lab.config.network, handler,
+            lambda: identity(running.guest, plugin, machine.nic_model, machine.box.name),
+        )  # fmt: skip
         for arm in arms:
             with lab.terminal.step(f"count {arm.name}", expect_s=4, kind="count an arm"):
                 for payload, files in counting.count(arm, payloads, packets):

@@ -112,9 +112,7 @@ def test_c_beside_the_arms_is_formatted() -> None:
     tool = shutil.which("clang-format")
     assert tool, "clang-format is missing: apt-get install clang-format"
     sources = [
-        name
-        for name in tracked()
-        if re.fullmatch(r"(counter|guest|tests/unit)/\w+\.[ch]", name)
+        name for name in tracked() if re.fullmatch(r"(counter|guest|tests/unit)/\w+\.[ch]", name)
     ]
     assert {"counter/counter.c", "guest/receiver.c"} <= set(sources)
     style = f"--style=file:{PROJECT / 'guest/arms/.clang-format'}"

@@ -13,7 +13,7 @@ from testbed.lab.counting.arm import Counting
 from testbed.lab.counting.machine import Running
 from testbed.model.config import Config
 from testbed.model.count_files import VISIT
-from testbed.model.errors import NoAnswer
+from testbed.model.errors import MachineError, NoAnswer
 
 
 @dataclass
@@ -23,6 +23,7 @@ class FakeCounter:
     blocks: dict[int, bytes]
     script: list[list[bytes]]
     told: list[str] = field(default_factory=list)
+    flags: int = 0
 
     def on(self) -> State:
         self.told.append("on")
@@ -35,8 +36,19 @@ class FakeCounter:
     def stretches(self, _: float) -> Iterator[Stretch]:
         for paths in self.script:
             for path in paths:
-                yield Stretch(path, b"\1\0" * (len(path) // VISIT.size), 0)
+                yield Stretch(path, b"\1\0" * (len(path) // VISIT.size), self.flags)
         raise NoAnswer("late")
+
+
+@dataclass
+class FakeMonitor:
+    """QEMU's monitor, which answers until QEMU has ended."""
+
+    ended: bool = False
+
+    def ask(self, command: str) -> None:
+        if self.ended:
+            raise MachineError(f"no answer to {command}")
 
 
 @dataclass
@@ -47,11 +59,17 @@ class Sender:
         return len(frame)
 
 
-def counting(kernel: Kernel, script: list[list[bytes]]) -> tuple[Counting, FakeCounter, World]:
+IDENTITY = {"boot_id": "0b5e7a3c"}
+
+
+def counting(
+    kernel: Kernel, script: list[list[bytes]], *, ended: bool = False
+) -> tuple[Counting, FakeCounter, World]:
     world = World()
     world.machines["server"].files["/proc/kallsyms"] = kernel.symbols().replace(" [", "\t[")
     counter: Any = FakeCounter(kernel.blocks(), script)
-    unused: Any = None
+    monitor: Any = FakeMonitor(ended)
     link: Any = Sender()
-    running = Running(world.guests["server"], unused, counter, link)
-    return Counting(running, Config().network, "e1000_intr"), counter, world
+    running = Running(world.guests["server"], monitor, counter, link)
+    found = Counting(running, Config().network, "e1000_intr", lambda: IDENTITY)
+    return found, counter, world

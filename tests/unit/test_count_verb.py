@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from counting_factory import Kernel, packet
-from counting_fakes import FakeCounter, Sender
+from counting_fakes import FakeCounter, FakeMonitor, Sender
 from fakes import World
 
 from testbed.edge.guest import Guest
@@ -57,10 +57,10 @@ def count_line(
 
     @contextlib.contextmanager
     def running(*_: Any) -> Iterator[Running]:
-        unused: Any = None
+        monitor: Any = FakeMonitor()
         counter: Any = FakeCounter(kernel.blocks(), [[path] for path in stretches])
         link: Any = Sender()
-        yield Running(world.guests["server"], unused, counter, link)
+        yield Running(world.guests["server"], monitor, counter, link)
 
     @contextlib.contextmanager
     def prepared(machine: CountingMachine, holds: Any) -> Iterator[Guest]:

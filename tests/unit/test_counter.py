@@ -49,9 +49,7 @@ class Machine:
         sizes = bytes(len(one) for one in instructions)
         data = b"".join(one.ljust(16, b"\0") for one in instructions)
         count = ctypes.c_size_t(len(instructions))
-        return ctypes.c_void_p(
-            self.c.fake_translate(ctypes.c_uint64(address), count, sizes, data)
-        )
+        return ctypes.c_void_p(self.c.fake_translate(ctypes.c_uint64(address), count, sizes, data))
 
     def run(self, block: Any, times: int = 1) -> None:
         for _ in range(times):

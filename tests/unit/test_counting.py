@@ -28,9 +28,7 @@ OWN = {"interrupt_to_socket": 10 + 5 + 4 + 20 + 30 + 8, "receive_and_free": 4 + 
 
 def walked(kernel: Kernel, path: bytes) -> list[Step]:
     blocks = parse_blocks(b"".join(kernel.blocks().values()), "test")
-    return Walk(symbols.parse(kernel.symbols()), "e1000_intr").through(
-        visits(path, blocks, "test")
-    )
+    return Walk(symbols.parse(kernel.symbols()), "e1000_intr").through(visits(path, blocks, "test"))
 
 
 def contexts(steps: list[Step]) -> dict[str, int]:
@@ -95,9 +93,7 @@ def test_a_call_that_never_returns_as_a_call_does_no_harm(kernel: Kernel) -> Non
     assert found["receive call"] == 12 + 6 + 40 + 5 + 3
 
 
-def test_a_string_instruction_that_a_tick_stops_counts_once(
-    kernel: Kernel, tmp_path: Path
-) -> None:
+def test_a_string_instruction_that_a_tick_stops_counts_once(kernel: Kernel, tmp_path: Path) -> None:
     whole = kernel.visit("memset", 3, REP, offset=64, filled=40)
     rest = kernel.visit("memset", 1, REP, offset=64 + 8, filled=24)
     found = Summary.of(
@@ -149,9 +145,7 @@ def test_the_typical_count_is_the_most_frequent_and_each_other_has_its_cause(
     assert second.functions == {"page_frag_alloc_align": 600, "net_rx_action": 1}
 
 
-def test_a_cause_that_is_not_known_is_told_by_its_functions(
-    kernel: Kernel, tmp_path: Path
-) -> None:
+def test_a_cause_that_is_not_known_is_told_by_its_functions(kernel: Kernel, tmp_path: Path) -> None:
     paths = [packet(kernel), packet(kernel), packet(kernel, hook=30)]
     found = Summary.of(counted(tmp_path, kernel, paths))
     assert found.variants[1].cause == "redirect_udp [redirect_nf] +30"

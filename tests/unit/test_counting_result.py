@@ -99,9 +99,10 @@ def test_json_has_every_arm_with_its_counts(kernel: Kernel, tmp_path: Path) -> N
     assert first["bytes_copied"] == 1000
     assert first["bytes_zeroed"] == 64
     assert sum(first["contexts"].values()) == first["typical_instructions"] + 103
-    assert sum(
-        row["instructions"] for row in first["functions"] if row["part"] != "wake_up"
-    ) == first["typical_instructions"]
+    assert (
+        sum(row["instructions"] for row in first["functions"] if row["part"] != "wake_up")
+        == first["typical_instructions"]
+    )
     fitted = document["by_payload"]["none"]
     assert fitted["per_byte"] == pytest.approx(100 / 500)
     assert fitted["functions"] == {"redirect_udp [redirect_nf]": pytest.approx(100 / 500)}
@@ -147,5 +148,3 @@ def test_symbols_near_the_blocks_are_all_that_is_kept(kernel: Kernel) -> None:
 
 def test_hidden_addresses_give_no_symbols() -> None:
     assert symbols.parse("0000000000000000 t e1000_intr\t[e1000]\n").addresses == ()
-
-
