@@ -98,6 +98,8 @@ def _gate(
 
 def _machine(lab: Lab, machines: Machines, plugin: Plugin) -> CountingMachine:
     machines.project.claim()
+    if (cpus := lab.config.machines.server.cpus) != 1:
+        lab.terminal.say(f"a packet's way is counted on one CPU; the pair's server has {cpus}")
     box = machines.boxes.build(lab.terminal)
     return CountingMachine(
         machines.account, machines.project.path / "count", box, machines.boxes.private_key,

@@ -14,6 +14,7 @@ from fakes import World
 
 from testbed.edge.guest import Guest
 from testbed.edge.libvirt import Domains
+from testbed.lab import accelerator
 from testbed.lab.box import Box, BoxStore
 from testbed.lab.counting import plugin as counter_plugin
 from testbed.lab.counting import server
@@ -149,3 +150,24 @@ def test_a_machine_that_ends_is_exit_code_4(
 
     monkeypatch.setattr(FakeCounter, "on", ends)
     assert count_line("--arms", "none").status == 4
+
+
+def test_the_counting_machine_is_its_own_whatever_the_pair_runs_on(
+    count_line: Count, checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One emulated CPU, also beside a pair with KVM and several: that is said, and nothing asked
+    of the pair's accelerator."""
+
+    def asked(*_: Any) -> Any:
+        raise AssertionError
+
+    for name in ("choose", "Accelerator"):
+        monkeypatch.setattr(accelerator, name, asked)
+    for cpus in (1, 2):
+        (checkout / "testbed.toml").write_text(
+            f'[machines]\naccelerator = "kvm"\n[machines.server]\ncpus = {cpus}\n'
+        )
+        said = count_line("--arms", "none")
+        assert said.status == 0, said.err
+        words = f"a packet's way is counted on one CPU; the pair's server has {cpus}"
+        assert (words in said.err) == (cpus == 2)
