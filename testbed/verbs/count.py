@@ -132,11 +132,12 @@ def _count(
     """Count every arm on the restored machine; return what count.json holds of it."""
     started = datetime.now(timezone.utc).isoformat(timespec="seconds")
     with machine.counting(plugin) as running:
-        known = identity(running.guest, plugin, machine.nic_model, machine.box.name)
-        counting = Counting(
-            running, lab.config.network, handler,
-            lambda: identity(running.guest, plugin, machine.nic_model, machine.box.name),
-        )  # fmt: skip
+
+        def identified() -> dict[str, Any]:
+            return identity(running.guest, plugin, machine.nic_model, machine.box.name)
+
+        known = identified()
+        counting = Counting(running, lab.config.network, handler, identified)
         for arm in arms:
             with lab.terminal.step(f"count {arm.name}", expect_s=4, kind="count an arm"):
                 for payload, files in counting.count(arm, payloads, packets):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from testbed.analysis.receipt.planted import Outcome
 
 PACKETS = 68
-"""4 x 17: enough for a typical count, twice the longest period beside it."""
+"""4 x 17: enough for a typical count, four times the longest period beside it."""
 
 
 def count_selftest(lab: Lab, *, as_json: bool) -> bool:
@@ -23,7 +23,7 @@ def count_selftest(lab: Lab, *, as_json: bool) -> bool:
     Raises what `testbed count` raises.
     """
     from testbed.analysis.receipt.count_run import load_count
-    from testbed.analysis.receipt.planted import FULL, HALF, outcomes
+    from testbed.analysis.receipt.planted import FULL, HALF, QUARTER, outcomes
 
     root = lab.checkout / ".testbed/selftest"
     folder = root / ARM
@@ -32,12 +32,18 @@ def count_selftest(lab: Lab, *, as_json: bool) -> bool:
     for name, text in planted(lab.arms_dir).items():
         (folder / name).write_text(text)
     (whole,) = arm_manifest.choose(lab.arms_dir, [f"{folder}/"])
-    shutil.rmtree(root / "count", ignore_errors=True)
-    (root / "count").mkdir(parents=True)
-    run_dir = RunDir(root / "count")
-    record(lab, arms(whole), [FULL, HALF], PACKETS, run_dir, gate=None)
-    with lab.terminal.step("names, contexts, causes", expect_s=15, kind="read planted counts"):
-        found = outcomes(load_count(run_dir.path).receipts)
+    paths = []
+    for name, some, payloads in (
+        ("count", arms(whole), [FULL]),
+        ("half", [whole], [HALF, QUARTER]),
+    ):
+        path = root / name
+        shutil.rmtree(path, ignore_errors=True)
+        path.mkdir(parents=True)
+        record(lab, some, payloads, PACKETS, RunDir(path), gate=None)
+        paths.append(path)
+    with lab.terminal.step("names, contexts, causes", expect_s=5, kind="read planted counts"):
+        found = outcomes([one for path in paths for one in load_count(path).receipts])
     _tell(found, as_json=as_json)
     return all(one.found for one in found)
 

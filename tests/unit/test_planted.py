@@ -11,7 +11,7 @@ from count_runs import summary
 from testbed.analysis.counting.packets import Taken
 from testbed.analysis.counting.summary import Summary
 from testbed.analysis.receipt import stages
-from testbed.analysis.receipt.planted import AGAIN, FULL, HALF, outcomes
+from testbed.analysis.receipt.planted import AGAIN, FULL, HALF, QUARTER, outcomes
 from testbed.analysis.receipt.receipt import Receipt
 from testbed.model.arm import load
 from testbed.model.errors import RunError
@@ -19,17 +19,17 @@ from testbed.model.planted import ARM, CALL, COPIED, COPY, LOG, ORIGINAL, PLANTS
 
 PROJECT = Path(__file__).resolve().parents[2]
 ARMS = PROJECT / "guest/arms"
-HOOK = "redirect_udp [redirect_nf]"
+HOOK, SUM = "redirect_udp [redirect_nf]", "csum_partial"
+COPYING = "copy_user_enhanced_fast_string"
 Key = tuple[str, int]
 
 
 def as_counted(extra: dict[Key, dict[str, Taken]] | None = None) -> list[Receipt]:
     """Receipts of every planted arm: the recorded module, with functions that took more."""
     more: dict[Key, dict[str, Taken]] = {
-        (ARM, FULL): {}, (AGAIN, FULL): {}, (ARM, HALF): {
-            "csum_partial": Taken(instructions=-111),
-            "copy_user_enhanced_fast_string": Taken(copied=-500),
-        },
+        (ARM, FULL): {}, (AGAIN, FULL): {},
+        (ARM, HALF): {SUM: Taken(instructions=-80), COPYING: Taken(copied=-640)},
+        (ARM, QUARTER): {SUM: Taken(instructions=-120), COPYING: Taken(copied=-960)},
         **{(f"nop-{n}", FULL): {HOOK: Taken(instructions=n)} for n in (1, 10, 100)},
         (CALL, FULL): {HOOK: Taken(instructions=1),
                        "planted_call [redirect_nf]": Taken(instructions=7)},
@@ -82,7 +82,9 @@ def test_all_that_was_planted_is_found() -> None:
         ((COPY, FULL), {"ip_rcv": Taken(copied=COPIED)}, COPY),
         ((LOG, FULL), {HOOK: Taken(instructions=900)}, LOG),
         ((ARM, HALF), {}, "half"),
-        ((ARM, HALF), {"copy_user_enhanced_fast_string": Taken(copied=-500)}, "half"),
+        ((ARM, HALF), {SUM: Taken(instructions=-80), COPYING: Taken(copied=-639)}, "half"),
+        ((ARM, QUARTER), {SUM: Taken(instructions=-121), COPYING: Taken(copied=-960)}, "half"),
+        ((ARM, HALF), {COPYING: Taken(copied=-640)}, "half"),
     ],
 )
 def test_a_counter_that_is_wrong_is_noticed(
