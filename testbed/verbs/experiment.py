@@ -27,7 +27,7 @@ from testbed.lab.resuming import Unfinished
 from testbed.lab.trials import Experiment
 from testbed.model import arm as arm_manifest
 from testbed.model.arm import BASELINE, Arm
-from testbed.model.errors import RunError
+from testbed.model.errors import ArmError, RunError
 from testbed.model.plan import Plan
 from testbed.model.run_files import LOG
 from testbed.verbs.boots import booted_anew, parts
@@ -202,15 +202,20 @@ def _plan(lab: Lab, request: Request, names: Sequence[str], seed: int) -> Plan:
 
 @contextmanager
 def ready_guests(
-    lab: Lab, verb: str, arms: Sequence[Arm]
+    lab: Lab, verb: str, arms: Sequence[Arm], broken: dict[str, ArmError] | None = None
 ) -> Iterator[tuple[Machines, dict[str, Guest]]]:
-    """Hold the lock while both machines are connected, set up, with `arms` built, and swept."""
-    with lab.alone(verb), _connected(lab, sources_of(lab, arms)) as ready:
+    """Hold the lock while both machines are connected, set up, with `arms` built, and swept.
+
+    Arms that cannot be used come into `broken`, by their folders; ArmError where none is given.
+    """
+    with lab.alone(verb), _connected(lab, sources_of(lab, arms), broken) as ready:
         yield ready
 
 
 @contextmanager
-def _connected(lab: Lab, wanted: Wanted) -> Iterator[tuple[Machines, dict[str, Guest]]]:
+def _connected(
+    lab: Lab, wanted: Wanted, broken: dict[str, ArmError] | None = None
+) -> Iterator[tuple[Machines, dict[str, Guest]]]:
     """The same for one that holds the lock and has read the sources already."""
     machines = lab.machines
     guests = machines.guests()
@@ -221,7 +226,12 @@ def _connected(lab: Lab, wanted: Wanted) -> Iterator[tuple[Machines, dict[str, G
             closed_on_failure(guests),
         ):
             ready = partial(prepare, lab, wanted=wanted, agent=True)
-            list(pool.map(ready, guests.values()))
+            outcomes = list(pool.map(ready, guests.values()))
+        failed = {name: error for outcome in outcomes for name, error in outcome.items()}
+        if broken is None:
+            building.demand_built(failed)
+        else:
+            broken.update(failed)
         every = arm_manifest.choose(lab.arms_dir, arm_manifest.known(lab.arms_dir))
         there = building.built(guests["server"], every)
         network = lab.config.network

@@ -15,7 +15,7 @@ from testbed.lab.project import ROLES
 from testbed.model import arm as arm_manifest
 from testbed.model.arm import BASELINE, FAIR, Arm
 from testbed.model.deployed import Part, named
-from testbed.model.errors import MachineError, UsageError
+from testbed.model.errors import ArmError, MachineError, UsageError
 from testbed.model.run_files import LOG
 from testbed.verbs.lab import Lab, print_json
 
@@ -50,7 +50,9 @@ def sources_of(lab: Lab, arms: Sequence[Arm]) -> Wanted:
 
 def bring_up(lab: Lab, wanted: Wanted) -> None:
     """Do what `up` does, for one that holds the lock and has read the sources already."""
-    lab.machines.up(lambda guest: prepare(lab, guest, wanted), _stamp(lab, wanted))
+    lab.machines.up(
+        lambda guest: building.demand_built(prepare(lab, guest, wanted)), _stamp(lab, wanted)
+    )
 
 
 def _stamp(lab: Lab, wanted: Wanted) -> dict[str, Any]:
@@ -62,11 +64,12 @@ def _stamp(lab: Lab, wanted: Wanted) -> dict[str, Any]:
     }
 
 
-def prepare(lab: Lab, guest: Guest, wanted: Wanted, *, agent: bool = False) -> None:
+def prepare(lab: Lab, guest: Guest, wanted: Wanted, *, agent: bool = False) -> dict[str, ArmError]:
     """Give one guest its sources, an agent where that is asked for, and addresses.
 
     The server gets its arms, too. What was changed there since the last command is put anew, and
-    said. Raises ArmError, GuestError, MachineError.
+    said. Returns the arms that cannot be used, by their folders, each with the reason. Raises
+    GuestError, MachineError.
     """
     project, role = lab.machines.project, guest.role
     if role != "server":
@@ -85,12 +88,13 @@ def prepare(lab: Lab, guest: Guest, wanted: Wanted, *, agent: bool = False) -> N
     if agent:
         guest.start_agent()
     deploy.set_up(guest, lab.config, found)
-    building.build(guest, [arm for name, (arm, _) in wanted.arms.items() if name in parts],
-                   lab.config)  # fmt: skip
+    arms = [arm for name, (arm, _) in wanted.arms.items() if name in parts]
+    broken = building.build(guest, arms, lab.config)
     if parts:
         found = deploy.look(guest)
-    guest.deployed = building.complete(known, wanted, found)
+    guest.deployed, broken = building.complete(known, wanted, found, broken)
     project.note_deployed(role, guest.deployed)
+    return broken
 
 
 def tell_left_out(lab: Lab, wanted: Wanted) -> None:

@@ -14,6 +14,7 @@ from testbed.edge.guest import Guest
 from testbed.edge.terminal import Terminal
 from testbed.lab import hostfacts
 from testbed.lab.accelerator import Accelerator
+from testbed.lab.building import demand_built
 from testbed.lab.deploy import Wanted
 from testbed.lab.host_readings import HostReadings
 from testbed.lab.machines import Machines
@@ -56,7 +57,7 @@ def prepared(
     def run(world: World, *names: str) -> str:
         wanted = Wanted.read(checkout, arms.choose(checkout / "guest/arms", names))
         capsys.readouterr()
-        prepare(lab, world.guests["server"], wanted)
+        demand_built(prepare(lab, world.guests["server"], wanted))
         return capsys.readouterr().err
 
     return run

@@ -13,6 +13,7 @@ from testbed.edge.guest import SOURCES
 from testbed.edge.terminal import Terminal
 from testbed.lab import building
 from testbed.lab.arms import Hook
+from testbed.lab.building import demand_built
 from testbed.lab.deploy import Wanted
 from testbed.model import arm
 from testbed.model.arm import Arm
@@ -122,7 +123,7 @@ def build(checkout: Path, account: Account, quiet: Terminal) -> Callable[..., No
 
     def prepared(world: World, *names: str) -> None:
         wanted = Wanted.read(checkout, arm.choose(checkout / "guest/arms", names))
-        prepare(lab, world.guests["server"], wanted)
+        demand_built(prepare(lab, world.guests["server"], wanted))
 
     return prepared
 
