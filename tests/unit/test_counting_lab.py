@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a count stands on: the plugin's build, the machine's record, its identity."""
 
+import contextlib
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -19,7 +20,7 @@ from testbed.lab.counting import commandline, plugin, server
 from testbed.lab.counting.arm import receiver_json
 from testbed.lab.counting.identity import identity
 from testbed.lab.counting.link import frames
-from testbed.lab.counting.machine import CountingMachine
+from testbed.lab.counting.machine import CountingMachine, Running
 from testbed.lab.counting.plugin import Plugin
 from testbed.lab.deploy import Wanted
 from testbed.model import arm as arm_manifest
@@ -125,6 +126,43 @@ def test_a_half_made_machine_is_none(machine: CountingMachine) -> None:
     save(machine)
     (machine.folder / "saved.json").write_text("{")
     assert machine.saved() is None
+
+
+class Monitor:
+    """QEMU's monitor; notes whether there is a record when the state is saved."""
+
+    def __init__(self, machine: CountingMachine) -> None:
+        self.machine, self.recorded = machine, True
+
+    def ask(self, _: str) -> None:
+        pass
+
+    def do(self, line: str) -> None:
+        assert line == "savevm ready"
+        self.recorded = self.machine.saved() is not None
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_state_goes_on_until_another_is_saved_over_it(
+    fails: bool, machine: CountingMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A build that fails or is interrupted costs no boot, and no half state has a record."""
+    save(machine)
+    monitor: Any = Monitor(machine)
+    guest: Any = type("Guest", (), {"close": lambda _: None})()
+
+    @contextlib.contextmanager
+    def started(*_: Any, **__: Any) -> Iterator[Running]:
+        yield Running(guest, monitor, None, None)
+
+    monkeypatch.setattr(CountingMachine, "_started", started)
+    with contextlib.suppress(GuestError), machine.prepared({"arms": ["xdp"]}):
+        if fails:
+            raise GuestError("a build was interrupted")
+    found = machine.saved()
+    assert found is not None
+    assert found["holds"] == {"arms": ["none" if fails else "xdp"]}
+    assert monitor.recorded == fails
 
 
 def test_what_it_held_is_kept_while_the_sources_are_the_same() -> None:

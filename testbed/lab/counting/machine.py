@@ -88,17 +88,18 @@ class CountingMachine:
     def prepared(self, holds: Mapping[str, Any]) -> Iterator[Guest]:
         """Boot it, or restore it, without a counter; save it when the block has ended well.
 
-        `holds` is what the block gives it, for the record. Raises MachineError when it does not
-        come up.
+        `holds` is what the block gives it, for the record. A block that fails leaves the state
+        that was saved before: restoring it takes the disk back, too. Raises MachineError when the
+        machine does not come up.
         """
         fresh = self.saved() is None
-        (self.folder / RECORD).unlink(missing_ok=True)
         if fresh:
             self._new_disk()
         with self._started(None, fresh=fresh) as running:
             yield running.guest
             running.guest.close()
             running.monitor.ask("stop")
+            (self.folder / RECORD).unlink(missing_ok=True)
             running.monitor.do(f"savevm {STATE}")
         record = {"made_with": self.made_with(), "holds": dict(holds)}
         self.account.write(self.folder / RECORD, json.dumps(record) + "\n")
