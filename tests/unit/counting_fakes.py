@@ -1,16 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """A pretended counting machine: what its counter tells is what a test has for each packet."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from counting_factory import Kernel
 from fakes import World
 
+from testbed.edge.account import Account
 from testbed.edge.counter import State, Stretch
+from testbed.edge.terminal import Terminal
+from testbed.lab.box import Box
 from testbed.lab.counting.arm import Counting
-from testbed.lab.counting.machine import Running
+from testbed.lab.counting.machine import CountingMachine, Running
 from testbed.model.config import Config
 from testbed.model.count_files import VISIT
 from testbed.model.errors import MachineError, NoAnswer
@@ -73,3 +78,22 @@ def counting(
     running = Running(world.guests["server"], monitor, counter, link)
     found = Counting(running, Config().network, "e1000_intr", lambda: IDENTITY)
     return found, counter, world
+
+
+QEMU = "QEMU emulator version 7.2.22"
+
+
+def counting_machine(folder: Path) -> CountingMachine:
+    """A counting machine of an account whose home is in `folder`."""
+    box = Box("0123456789ab", folder / "box", 1, "2026", "6.1.0", "00")
+    return CountingMachine(
+        Account(None, folder / "home", 0, 0), folder / "count", box, folder / "key", 1024, "e1000",
+        QEMU, "quiet", Terminal(-1),
+    )  # fmt: skip
+
+
+def save(machine: CountingMachine, **changes: Any) -> None:
+    machine.folder.mkdir(exist_ok=True)
+    machine.disk.write_text("disk")
+    record = {"made_with": {**machine.made_with(), **changes}, "holds": {"arms": ["none"]}}
+    (machine.folder / "saved.json").write_text(json.dumps(record))

@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a count stands on: the plugin's build, the machine's record, its identity."""
 
-import contextlib
-import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -12,20 +10,19 @@ from typing import Any
 
 import dpkt
 import pytest
+from counting_fakes import counting_machine, save
 
 from testbed.edge.account import Account
-from testbed.edge.terminal import Terminal
-from testbed.lab.box import Box
 from testbed.lab.counting import commandline, plugin, server
 from testbed.lab.counting.arm import receiver_json
 from testbed.lab.counting.identity import identity
 from testbed.lab.counting.link import frames
-from testbed.lab.counting.machine import CountingMachine, Running
+from testbed.lab.counting.machine import CountingMachine
 from testbed.lab.counting.plugin import Plugin
 from testbed.lab.deploy import Wanted
 from testbed.model import arm as arm_manifest
 from testbed.model.config import Config
-from testbed.model.errors import GuestError, HostError, MachineError, TestbedError
+from testbed.model.errors import GuestError, HostError
 
 PROJECT = Path(__file__).resolve().parents[2]
 ARMS = PROJECT / "guest/arms"
@@ -91,19 +88,8 @@ def test_without_gcc_the_error_names_its_package(
 
 
 @pytest.fixture
-def machine(account: Account, tmp_path: Path) -> CountingMachine:
-    box = Box("0123456789ab", tmp_path / "box", 1, "2026", "6.1.0", "00")
-    return CountingMachine(
-        account, tmp_path / "count", box, tmp_path / "key", 1024, "e1000", VERSION, "quiet",
-        Terminal(-1),
-    )  # fmt: skip
-
-
-def save(machine: CountingMachine, **changes: Any) -> None:
-    machine.folder.mkdir(exist_ok=True)
-    machine.disk.write_text("disk")
-    record = {"made_with": {**machine.made_with(), **changes}, "holds": {"arms": ["none"]}}
-    (machine.folder / "saved.json").write_text(json.dumps(record))
+def machine(tmp_path: Path) -> CountingMachine:
+    return counting_machine(tmp_path)
 
 
 def test_a_saved_state_goes_on_only_in_the_machine_that_it_was_saved_in(
@@ -126,43 +112,6 @@ def test_a_half_made_machine_is_none(machine: CountingMachine) -> None:
     save(machine)
     (machine.folder / "saved.json").write_text("{")
     assert machine.saved() is None
-
-
-class Monitor:
-    """QEMU's monitor; notes whether there is a record when the state is saved."""
-
-    def __init__(self, machine: CountingMachine) -> None:
-        self.machine, self.recorded = machine, True
-
-    def ask(self, _: str) -> None:
-        pass
-
-    def do(self, line: str) -> None:
-        assert line == "savevm ready"
-        self.recorded = self.machine.saved() is not None
-
-
-@pytest.mark.parametrize("fails", [False, True])
-def test_a_state_goes_on_until_another_is_saved_over_it(
-    fails: bool, machine: CountingMachine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A build that fails or is interrupted costs no boot, and no half state has a record."""
-    save(machine)
-    monitor: Any = Monitor(machine)
-    guest: Any = type("Guest", (), {"close": lambda _: None})()
-
-    @contextlib.contextmanager
-    def started(*_: Any, **__: Any) -> Iterator[Running]:
-        yield Running(guest, monitor, None, None)
-
-    monkeypatch.setattr(CountingMachine, "_started", started)
-    with contextlib.suppress(GuestError), machine.prepared({"arms": ["xdp"]}):
-        if fails:
-            raise GuestError("a build was interrupted")
-    found = machine.saved()
-    assert found is not None
-    assert found["holds"] == {"arms": ["none" if fails else "xdp"]}
-    assert monitor.recorded == fails
 
 
 def test_what_it_held_is_kept_while_the_sources_are_the_same() -> None:
@@ -229,28 +178,6 @@ def test_frames_are_those_of_a_trial() -> None:
     assert packets[0].data.data.dport == 8080
     assert packets[0].data.data.data != packets[1].data.data.data
     assert next(frames(Config().network, ("192.168.64.2", 8080), 211, seed=1)) == one
-
-
-@pytest.mark.parametrize(
-    ("said", "kind"),
-    [("Could not load plugin p: file too short", HostError),
-     ("counter: blocks=N: 1 to 131071", HostError),
-     ("Could not open 'disk.qcow2'", MachineError)],
-)  # fmt: skip
-def test_a_counter_that_does_not_load_is_this_computers_fault_and_is_made_anew(
-    said: str, kind: type[TestbedError], machine: CountingMachine, tool: Tool, tmp_path: Path
-) -> None:
-    tool("qemu-system-x86_64", f'echo "qemu-system-x86_64: {said}" >&2; exit 1')
-    save(machine)
-    file = tmp_path / "counter.so"
-    file.write_text("damaged")
-    with (
-        pytest.raises(kind) as caught,
-        machine.counting(Plugin(file, VERSION, 1)),
-    ):
-        pass
-    assert said in caught.value.detail
-    assert file.exists() == (kind is MachineError)
 
 
 @dataclass
