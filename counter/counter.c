@@ -45,6 +45,7 @@ struct block {
 };
 
 static struct block *blocks;
+static uint32_t block_limit = BLOCKS; /* blocks=N lowers it, for a test */
 static uint32_t block_count =
 	1; /* block 0 stands for all that found no place in the table */
 static uint32_t *buckets;
@@ -99,7 +100,7 @@ static void send_state(void)
 	struct state state = {
 		.on = wanted,
 		.blocks = block_count - 1,
-		.capacity = BLOCKS - 1,
+		.capacity = block_limit - 1,
 		.flags = state_flags,
 	};
 
@@ -133,7 +134,7 @@ static uint32_t find_block(const struct block_record *wanted_block)
 	for (; buckets[at]; at = (at + 1) % BUCKETS)
 		if (is_same(&blocks[buckets[at]].record, wanted_block))
 			return buckets[at];
-	if (block_count == BLOCKS) {
+	if (block_count == block_limit) {
 		state_flags |= TABLE_FULL;
 		return 0;
 	}
@@ -147,7 +148,7 @@ static struct block *user_block(size_t instructions)
 {
 	uint32_t *id = &user_blocks[instructions];
 
-	if (!*id && block_count < BLOCKS) {
+	if (!*id && block_count < block_limit) {
 		struct block_record record = { .id = block_count,
 					       .flags = USER_BLOCK };
 
@@ -436,6 +437,12 @@ EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info,
 	for (int i = 0; i < argc; i++)
 		if (!strncmp(argv[i], "reader=", 7))
 			reader = atoi(argv[i] + 7);
+		else if (!strncmp(argv[i], "blocks=", 7))
+			block_limit = (uint32_t)atoi(argv[i] + 7) + 1;
+	if (block_limit < 2 || block_limit > BLOCKS) {
+		fprintf(stderr, "counter: blocks=N: 1 to %u\n", BLOCKS - 1);
+		return 1;
+	}
 	if (reader < 0) {
 		fprintf(stderr, "counter: no reader=FD: nobody to tell\n");
 		return 1;

@@ -10,6 +10,7 @@ set -eu
 name=$1 folder=$2 uid=$3 line=$4
 guest=/opt/testbed/guest
 umask 022
+ulimit -f 131072 # blocks of 512 bytes: no file of a build has more than 64 MiB
 
 mount -t tmpfs -o mode=755 tmpfs /mnt
 mkdir -p /mnt/arms/include "/mnt/arms/$name"

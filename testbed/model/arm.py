@@ -70,10 +70,11 @@ class Control(_Part):
     """The purpose of an arm under a second name; never in a manifest file.
 
     `again`: the same as arm `of`, for an A/A pair. `unmatched`: `of` is attached, and the
-    packets take the way that they take without a hook.
+    packets take the way that they take without a hook. `planted`: loaded with another hook of
+    the module that the counter's self-test builds.
     """
 
-    kind: Literal["again", "unmatched"]
+    kind: Literal["again", "unmatched", "planted"]
     of: str
 
 

@@ -11,6 +11,7 @@ from testbed.edge.computer.account import Account
 from testbed.edge.guests.guest import Guest
 from testbed.edge.output.terminal import Terminal
 from testbed.lab.experiment.host_readings import HostReadings
+from testbed.lab.guests.building import demand_built
 from testbed.lab.guests.deploy import Wanted
 from testbed.lab.machines import host_facts
 from testbed.lab.machines.accelerator import Accelerator
@@ -57,7 +58,7 @@ def prepared(
     def run(world: World, *names: str) -> str:
         wanted = Wanted.read(checkout, arms.choose(checkout / "guest/arms", names))
         capsys.readouterr()
-        prepare(lab, world.guests["server"], wanted)
+        demand_built(prepare(lab, world.guests["server"], wanted))
         return capsys.readouterr().err
 
     return run

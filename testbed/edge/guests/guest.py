@@ -38,6 +38,7 @@ class Guest:
     """The files in it, once this command has put them there and looked at them."""
     _connection: Any = field(default=None, repr=False)
     _agent: Any = field(default=None, repr=False)
+    _closed: bool = field(default=False, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def connect(self, timeout_s: float, given_up: threading.Event | None = None) -> "Guest":
@@ -47,6 +48,7 @@ class Guest:
         was set meanwhile.
         """
         self._connection = connect(self.role, self.port, self.key, timeout_s, given_up)
+        self._closed = False
         return self
 
     def start_agent(self) -> None:
@@ -163,8 +165,8 @@ class Guest:
 
     def shell(self, line: str, argv: Sequence[str], *, check: bool, timeout_s: float) -> Output:
         """Run a line whose every word has been quoted."""
-        if self._connection is None:
-            raise GuestError(f"{self.role}: not connected")
+        if self._connection is None or self._closed:  # else it would be opened again
+            raise NoAnswer(f"{self.role}: not connected")
         if self._agent is not None and (self._agent.alive or self._agent.given_up):
             answer = self._asked(shlex.join(argv), timeout_s, {"do": "line", "line": line})
         else:
@@ -245,7 +247,8 @@ class Guest:
             ) from error
 
     def close(self) -> None:
-        """End the agent, and close the connection."""
+        """End the agent, and close the connection: who waits for an answer fails now."""
+        self._closed = True
         if self._agent is not None:
             self._agent.close()
         if self._connection is not None:

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Counting one arm: load it, send one packet after the other, keep what the CPU ran for each."""
 
+import contextlib
 import json
 import struct
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from testbed.edge.hypervisor.counter import Counter, Stretch
+from testbed.edge.hypervisor.counter import TABLE_FULL, Counter, Stretch
 from testbed.lab.counting import server
 from testbed.lab.counting.link import frames
 from testbed.lab.counting.machine import Running
@@ -15,14 +17,16 @@ from testbed.lab.guests.hook import Hook
 from testbed.model import count_files, symbols
 from testbed.model.arm import Arm
 from testbed.model.config import NetworkConfig
-from testbed.model.errors import ArmError, GuestError, NoAnswer
+from testbed.model.errors import ArmError, GuestError, MachineError, NoAnswer
 
 WARM_UP = 34
 """Packets before the counted ones: both periods seen so far, of 16 and 17 packets, twice."""
 PACKETS = 272
 """16 x 17: every period comes a whole number of times, so that the mean has no rest."""
 ANSWER_S = 20
-"""A packet takes a millisecond, under a busy host a hundred; a hook that loops takes for ever."""
+"""A packet takes a millisecond, under a busy host a hundred; a hook that loops takes for ever.
+One whose CPU goes on without it, as with lab0 down, never comes.
+"""
 HANDLERS = {"e1000": "e1000_intr"}
 """The function that a NIC's driver registers for its interrupts."""
 RECEIVED = "eth_type_trans"
@@ -37,27 +41,73 @@ class Counting:
     running: Running
     network: NetworkConfig
     handler: str
+    identify: Callable[[], dict[str, Any]]
+    """What this count depends on (`identity`), read again while each arm is loaded."""
 
     def count(
         self, arm: Arm, payloads: Sequence[int], packets: int
     ) -> Iterator[tuple[int, dict[str, bytes]]]:
         """Yield (payload, files) of one arm; files are as `count_files.encode` makes them.
 
-        Raises ArmError when the hook does not load, is not what it claims before and after, or
-        when a packet never comes to an end in it.
+        Raises ArmError when the hook does not load, is not what it claims before and after, hides
+        the kernel's names, when a packet never comes to an end in it, or when the machine says
+        nothing more; MachineError when its QEMU has ended.
         """
         hook = Hook(arm, self.running.guest, self.network)
-        hook.load()
-        before = hook.verify()
-        server.neighbour_anew(self.running.guest, self.network)
-        listing = self.running.guest.run(["cat", "/proc/kallsyms"], timeout_s=60).stdout
-        for payload in payloads:
-            yield payload, self._one(hook, payload, packets, listing, before)
-        hook.unload()
-        hook.prove_gone()
+        with self._blamed(arm):
+            hook.load()
+            known = self._identified(hook)
+            server.neighbour_anew(self.running.guest, self.network)
+            listing = self.running.guest.run(["cat", "/proc/kallsyms"], timeout_s=60).stdout
+            for payload in payloads:
+                yield payload, self._one(hook, payload, packets, listing, known)
+            hook.unload()
+            hook.prove_gone()
+
+    @contextlib.contextmanager
+    def _blamed(self, arm: Arm) -> Iterator[None]:
+        """Name the arm with which the machine fell silent, unless its QEMU has ended."""
+        try:
+            yield
+        except MachineError as error:
+            self._demand_qemu(arm, error)
+            raise
+        except NoAnswer as error:
+            self._demand_qemu(arm, error)
+            raise ArmError(
+                f"arm {arm.name}: the counting machine gave no answer any more: {error.message}",
+                hint="the arm may loop or panic: the machine's last words are above",
+                detail=error.detail,
+            ) from error
+
+    def _demand_qemu(self, arm: Arm, error: NoAnswer | MachineError) -> None:
+        """Raise MachineError when there is no QEMU that could answer."""
+        try:
+            self.running.monitor.ask("query-status")
+        except MachineError as ended:
+            raise MachineError(
+                f"the counting machine's QEMU ended while arm {arm.name} was counted",
+                hint="its own words are above, where it said any; count again",
+                detail=error.detail,
+            ) from ended
+
+    def _identified(self, hook: Hook) -> dict[str, Any]:
+        """Return the arm's facts so far. Raises ArmError when it hides what is counted."""
+        verified = hook.verify()
+        try:
+            identity = self.identify()
+        except NoAnswer:
+            raise
+        except GuestError as error:
+            raise ArmError(
+                f"with arm {hook.arm.name} loaded, {error.message}",
+                hint="its `load` may not change these settings: without names nothing can be "
+                "attributed",
+            ) from error
+        return {"verified": verified, "identity": identity}
 
     def _one(
-        self, hook: Hook, payload: int, packets: int, listing: str, verified: dict[str, Any]
+        self, hook: Hook, payload: int, packets: int, listing: str, known: dict[str, Any]
     ) -> dict[str, bytes]:
         counter = self.running.counter
         assert counter is not None
@@ -74,9 +124,12 @@ class Counting:
                     one = stretches[-1]
                     kept.append((number - WARM_UP, one.visits, one.lines, one.flags))
         except NoAnswer as error:
+            self._demand_qemu(hook.arm, error)
             raise ArmError(
-                f"arm {hook.arm.name}: packet {len(kept) + 1} never came to an end",
-                hint="the hook may loop or panic: the machine's last words are above",
+                f"arm {hook.arm.name}: packet {len(kept) + 1} never came to an end: "
+                f"{error.message}",
+                hint="the arm may loop, panic or take lab0 down: the machine's last words are "
+                "above",
                 detail=error.detail,
             ) from error
         state = counter.off()
@@ -89,13 +142,16 @@ class Counting:
             "warm_up": WARM_UP,
             "other_stretches": others,
             "hits": {"before": hits, "after": after["hits"]},
-            "verify": {"before": verified, "after": after["verify"], "problem": after["problem"]},
+            "verify": {
+                "before": known["verified"], "after": after["verify"], "problem": after["problem"],
+            },
+            "identity": known["identity"],
             "table": {"blocks": state.blocks, "capacity": state.capacity, "full": state.full},
-        }
+        }  # fmt: skip
         read = count_files.VISIT.iter_unpack
         used = {number for _, visits, _, _ in kept for (number, *_) in read(visits)}
-        known = (counter.blocks[number] for number in used if number in counter.blocks)
-        near = symbols.near(listing, {_address(record) for record in known})
+        ran = (counter.blocks[number] for number in used if number in counter.blocks)
+        near = symbols.near(listing, {_address(record) for record in ran})
         return count_files.encode(facts, counter.blocks, near, kept)
 
     def _sent(
@@ -114,10 +170,13 @@ class Counting:
         for _ in range(packets + WARM_UP):
             link.send(next(source))
             ran: list[Stretch] = []
+            late = time.monotonic() + ANSWER_S
             for stretch in stretches:
                 ran.append(stretch)
                 if stretch.is_cut or _runs(stretch, marks, counter, told):
                     break
+                if time.monotonic() > late:
+                    raise _never_came(ran)
             yield ran
 
 
@@ -146,6 +205,19 @@ def _runs(stretch: Stretch, marks: Sequence[int], counter: Counter, told: dict[i
             if not left:
                 return True
     return False
+
+
+def _never_came(ran: Sequence[Stretch]) -> NoAnswer | MachineError:
+    """Return why no stretch was a packet's, though the CPU has woken and halted all the time."""
+    if any(stretch.flags & TABLE_FULL for stretch in ran):
+        return MachineError(
+            "the counter's table of blocks is full: it cannot tell packets any more",
+            hint="count fewer arms or payloads in one command",
+        )
+    return NoAnswer(
+        f"within {ANSWER_S} s lab0's driver passed none on",
+        hint="the arm may have taken lab0 down",
+    )
 
 
 def _address(record: bytes) -> int:

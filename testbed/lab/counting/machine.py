@@ -26,7 +26,7 @@ from testbed.lab.counting.link import open_link
 from testbed.lab.counting.monitor import Monitor
 from testbed.lab.counting.plugin import Plugin
 from testbed.lab.machines.box import Box
-from testbed.model.errors import MachineError, TestbedError
+from testbed.model.errors import HostError, MachineError, TestbedError
 
 STATE = "ready"
 RECORD = "saved.json"
@@ -88,17 +88,18 @@ class CountingMachine:
     def prepared(self, holds: Mapping[str, Any]) -> Iterator[Guest]:
         """Boot it, or restore it, without a counter; save it when the block has ended well.
 
-        `holds` is what the block gives it, for the record. Raises MachineError when it does not
-        come up.
+        `holds` is what the block gives it, for the record. A block that fails leaves the state
+        that was saved before: restoring it takes the disk back, too. Raises MachineError when the
+        machine does not come up.
         """
         fresh = self.saved() is None
-        (self.folder / RECORD).unlink(missing_ok=True)
         if fresh:
             self._new_disk()
         with self._started(None, fresh=fresh) as running:
             yield running.guest
             running.guest.close()
             running.monitor.ask("stop")
+            (self.folder / RECORD).unlink(missing_ok=True)
             running.monitor.do(f"savevm {STATE}")
         record = {"made_with": self.made_with(), "holds": dict(holds)}
         self.account.write(self.folder / RECORD, json.dumps(record) + "\n")
@@ -146,16 +147,31 @@ class CountingMachine:
                 )
                 monitor_end.close()
                 counter_end.close()
-                yield from self._connected(ours, reader if plugin else None, link, ports, fresh)
+                counter = self._loaded(plugin, reader) if plugin else None
+                yield from self._connected(ours, counter, link, ports, fresh)
+
+    def _loaded(self, plugin: Plugin, reader: socket.socket) -> Counter:
+        """Return the counter once QEMU has loaded it. Raises HostError when QEMU refuses it."""
+        counter = Counter(reader)
+        try:
+            counter.begin(LOADED_S)
+        except MachineError as error:
+            said = (self.folder / "qemu.log").read_text(errors="replace")
+            if "plugin" not in said and "counter:" not in said:
+                raise
+            plugin.file.unlink(missing_ok=True)
+            raise HostError(
+                f"QEMU does not load the counter {plugin.file}",
+                hint="the file is deleted: the next count compiles it anew. Measuring CPU time "
+                "needs no counter",
+                detail=said,
+            ) from error
+        return counter
 
     def _connected(
-        self, monitor: socket.socket, reader: socket.socket | None, link: socket.socket | None,
+        self, monitor: socket.socket, counter: Counter | None, link: socket.socket | None,
         ports: Ports, fresh: bool,
     ) -> Iterator[Running]:  # fmt: skip
-        counter = None
-        if reader is not None:
-            counter = Counter(reader)
-            counter.begin(LOADED_S)
         asked = Monitor(monitor)
         asked.begin()
         asked.ask("cont")

@@ -38,8 +38,9 @@ def prepare(guest: Guest, wanted: Wanted, config: Config) -> None:
     found = deploy.look(guest)
     deploy.push(guest, wanted, wanted.stamps())
     deploy.set_up(guest, config, found)
-    building.build(guest, [arm for arm, _ in wanted.arms.values()], config)
-    building.complete(Deployed(), wanted, deploy.look(guest))
+    broken = building.build(guest, [arm for arm, _ in wanted.arms.values()], config)
+    _, broken = building.complete(Deployed(), wanted, deploy.look(guest), broken)
+    building.demand_built(broken)
     start_receiver(guest, config)
 
 

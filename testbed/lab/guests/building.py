@@ -5,8 +5,9 @@ An arm is built from an empty folder, its own sources and the shared ones, by an
 write in that folder alone (guest/build.sh). Only what a build left, as it left it, is ever loaded.
 """
 
+import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -20,31 +21,93 @@ from testbed.model.config import Config
 from testbed.model.deployed import PROGRAMS, Deployed, Part, leading_out, named, part_of
 from testbed.model.errors import ArmError, ConfigError, GuestError, NoAnswer
 
-BUILD_LIMIT_S = 600
+ENDED_BY_A_BOUND = 124
+BOUNDED = "bounded: "
+"""What guest/bounded.sh ends with, and its last line on stderr begins with, when a bound is hit."""
+BUILD_LIMIT_S = 700
+"""One build, the chowns around it included. That is no more than the last resort: bounded.sh ends
+what does nothing, or too much, long before, and what works slowly only after 600 s."""
+BUILD_MB = 200
+"""Of memory, for one build to begin beside others: gcc takes 90 MB for a kernel module, and clang
+as much again of the page cache."""
+RESERVE_MB = 128
+"""For the agent, SSH, and the kernel's own work meanwhile."""
 FIRST_BUILDER = 59001
 """Accounts of nobody's that build, one for each arm of a command: none can write in another's
 folder. Debian gives numbers up to 59999 to people, from 1000 upwards."""
+MOST_LINES, LONGEST_LINE = 40, 300
+"""Of a build's words, which may be a megabyte: the first half and the last half of the lines."""
+Broken = Mapping[str, ArmError]
+"""By the names of arms' folders, why those arms cannot be used."""
 
 
-def build(server: Guest, arms: Sequence[Arm], config: Config) -> None:
-    """Build arms in the server against its own kernel, side by side, each from its sources alone.
+def build(server: Guest, arms: Sequence[Arm], config: Config) -> dict[str, ArmError]:
+    """Build arms in the server against its own kernel, each from its sources alone.
 
-    One that does not build leaves its predecessor in place. Raises ArmError with the compiler's
-    words.
+    As many side by side as the server has CPUs and memory for. One that does not build leaves its
+    predecessor in place and ends no other; it is returned with the compiler's words. Raises
+    GuestError where the server does not answer. What is not done then, as at Ctrl-C, is ended.
     """
-    with ThreadPoolExecutor(len(arms) or 1) as pool:
-        numbers = range(FIRST_BUILDER, FIRST_BUILDER + len(arms))
-        list(pool.map(lambda arm, uid: _build(server, arm, config, uid), arms, numbers))
+    if not arms:
+        return {}
+    at_once, megabytes = _room(server) if any(arm.commands.build for arm in arms) else (1, BUILD_MB)
+    numbers = range(FIRST_BUILDER, FIRST_BUILDER + len(arms))
+    pool = ThreadPoolExecutor(at_once)
+    begun = {
+        arm.folder: pool.submit(_build, server, arm, config, uid, megabytes)
+        for arm, uid in zip(arms, numbers, strict=True)
+    }
+    try:
+        outcomes = {name: future.result() for name, future in begun.items()}
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        server.close()  # the threads wait for builds that nobody waits for any more
+        raise
+    finally:
+        pool.shutdown()
+    return {name: error for name, error in outcomes.items() if error is not None}
 
 
-def complete(known: Deployed, wanted: Wanted, found: Found) -> Deployed:
-    """Return the record of a guest in which all that is wanted was put and built.
+def room_for(cpus: int, available_mb: int) -> tuple[int, int]:
+    """Return how many builds run side by side, and the megabytes that each may take.
 
-    Raises ArmError for an arm whose build changed its own sources or leads out of its folder,
-    GuestError when programs did not arrive as they were sent.
+    A compiler fills a CPU: more of them than CPUs end no sooner, and need their memory all at once.
+    Where memory is short there is one, which may have what there is.
     """
-    parts = {}
+    free_mb = available_mb - RESERVE_MB
+    at_once = max(1, min(cpus, free_mb // BUILD_MB))
+    return at_once, max(BUILD_MB, free_mb // at_once)
+
+
+def demand_built(broken: Broken) -> None:
+    """Raise ArmError when any arm cannot be used: all of them are told at once."""
+    if broken:
+        raise together(list(broken.values()))
+
+
+def together(errors: Sequence[ArmError]) -> ArmError:
+    """Return one error for those of several arms; one alone stays as it is."""
+    if len(errors) == 1:
+        return errors[0]
+    return ArmError(
+        f"{len(errors)} arms failed: {'; '.join(error.message for error in errors)}",
+        hint="what each said is above; the other arms are as they were built",
+        detail="\n\n".join(f"--- {error.message}\n{error.detail}" for error in errors),
+    )
+
+
+def complete(
+    known: Deployed, wanted: Wanted, found: Found, broken: Broken
+) -> tuple[Deployed, dict[str, ArmError]]:
+    """Return the record of a guest in which all that is wanted was put and built, and what was not.
+
+    To the `broken` arms come those whose build changed its own sources or leads out of its folder.
+    Raises GuestError when programs did not arrive as they were sent.
+    """
+    parts, errors = {}, dict(broken)
     for name, stamp in stamps_in(wanted, found.kernel).items():
+        if name in broken:
+            continue
         there = {path: sha for path, sha in found.files.items() if part_of(path) == name}
         if name == PROGRAMS:
             pushed = checksums(wanted.programs)
@@ -56,23 +119,26 @@ def complete(known: Deployed, wanted: Wanted, found: Found) -> Deployed:
                 f"sources did not arrive as they were sent: {named(changed)}",
                 hint="run the command again; `testbed down --destroy` makes the machines anew",
             )
-        _demand_kept(name, changed, leading_out(name, found.files))
+        if (error := _not_kept(name, changed, leading_out(name, found.files))) is not None:
+            errors[name] = error
+            continue
         made = {path: sha for path, sha in there.items() if path not in pushed}
         parts[name] = Part(stamp, pushed, made)
-    return Deployed({**known.parts, **parts}, found.files)
+    return Deployed({**known.parts, **parts}, found.files), errors
 
 
-def _demand_kept(name: str, changed: Sequence[str], outside: Sequence[str]) -> None:
+def _not_kept(name: str, changed: Sequence[str], outside: Sequence[str]) -> ArmError | None:
     if changed:
-        raise ArmError(
+        return ArmError(
             f"arm {name}: its build changed its own sources: {named(changed)}",
             hint="a build may only add files: the arm has to be made from the recorded sources",
         )
     if outside:
-        raise ArmError(
+        return ArmError(
             f"arm {name}: its build leads out of its folder: {named(outside)}",
             hint="copy the file into the folder: only its own files are recorded with the arm",
         )
+    return None
 
 
 def built(server: Guest, arms: Sequence[Arm]) -> list[Arm]:
@@ -114,24 +180,55 @@ def _left_there(server: Guest, name: str) -> Arm | None:
         return None
 
 
-def _build(server: Guest, arm: Arm, config: Config, uid: int) -> None:
+def _room(server: Guest) -> tuple[int, int]:
+    """Ask the server for its CPUs and its memory; return what `room_for` makes of them."""
+    said = server.run_all([["nproc"], ["cat", "/proc/meminfo"]]).stdout
+    found = re.search(r"\A(\d+)$.*^MemAvailable:\s+(\d+) kB$", said, re.MULTILINE | re.DOTALL)
+    if found is None:
+        raise GuestError(
+            "the server does not tell its CPUs and memory",
+            hint="`testbed ssh server 'nproc; cat /proc/meminfo'` shows what it says",
+            detail=said[:MOST_LINES],
+        )
+    return room_for(int(found[1]), int(found[2]) // 1024)
+
+
+def _build(server: Guest, arm: Arm, config: Config, uid: int, megabytes: int) -> ArmError | None:
     folder, staged = f"{SOURCES}/arms/{arm.folder}", f"{STAGED}/arms/{arm.folder}"
     commands = arm.resolve(arm.commands.build, placeholders(config.network, folder))
     steps = [["mkdir", "-p", staged]]  # an arm may be without a file that is a source
     if commands:
         line = " && ".join(shlex.join(argv) for argv in commands)
+        bounded = ["sh", f"{SOURCES}/bounded.sh", f"testbed-build-{arm.folder}", str(megabytes)]
         alone = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
         script = ["sh", f"{SOURCES}/build.sh", arm.folder, staged, str(uid), line]
-        steps += [["chown", "-R", f"{uid}:{uid}", staged], [*alone, *script],
+        steps += [["chown", "-R", f"{uid}:{uid}", staged], [*bounded, *alone, *script],
                   ["chown", "-hR", "root:root", staged]]  # fmt: skip
     steps += [["rm", "-rf", folder], ["mv", staged, folder]]
     try:
-        server.run_all(steps, timeout_s=BUILD_LIMIT_S)
+        done = server.run_all(steps, check=False, timeout_s=BUILD_LIMIT_S)
     except NoAnswer:
         raise  # the compiler said nothing against the arm
-    except GuestError as error:
-        raise ArmError(
-            f"arm {arm.name} does not build",
-            hint=f"the compiler's words are above; sources: {arm.place}/",
-            detail=error.detail or error.message,
-        ) from error
+    if done.status == 0:
+        return None
+    server.run(["rm", "-rf", staged], check=False)  # it may be what filled the disk
+    words, last = (done.stderr or done.stdout).rstrip(), ""
+    if done.status == ENDED_BY_A_BOUND:
+        words, _, last = words.rpartition(BOUNDED)
+    return ArmError(
+        f"arm {arm.name} does not build{last and f': {last}'}",
+        hint=f"its own words are above; sources: {arm.place}/",
+        detail=shortened(words) or f"(it printed nothing; exit status {done.status})",
+    )
+
+
+def shortened(words: str) -> str:
+    """Return the first and the last lines of what an arm said, and how many are left out."""
+    lines = [
+        line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]}…"
+        for line in words.splitlines()
+    ]
+    if (more := len(lines) - MOST_LINES) > 0:
+        half = MOST_LINES // 2
+        lines[half:-half] = [f"… {more:,} lines left out …"]
+    return "\n".join(lines)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Proof that nothing of removed machines is left: looked for, not assumed."""
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,11 @@ from typing import Any
 from testbed.edge.computer import host
 from testbed.edge.computer.account import Account
 from testbed.edge.hypervisor.libvirt import Domains
+from testbed.lab.machines import processes
+from testbed.model.errors import HostError, MachineError
 
+COUNTING = "testbed-count-"
+"""How the name of a counting machine's QEMU begins; the id of its command follows."""
 PROC = Path("/proc")
 
 
@@ -54,3 +59,25 @@ def machine_processes(prefix: str) -> dict[int, str]:
                 if word.startswith(f"guest={prefix}"):
                     found[int(folder.name)] = word.partition(",")[0].removeprefix("guest=")
     return found
+
+
+def remove_counting(account: Account) -> list[str]:
+    """Delete the counting machines of every checkout of this account; return their folders.
+
+    Their disks rest on the box's own file. Raises MachineError while one of them counts, HostError
+    when one cannot be deleted.
+    """
+    for process in processes.machines():
+        if process.uid == account.uid and process.guest.startswith(COUNTING):
+            raise MachineError(
+                f"a counting machine still uses the box: {process.guest} (process {process.pid})",
+                hint="wait for its `testbed count`; `testbed doctor --orphans` tells whether it "
+                "has ended",
+            )
+    folders = sorted(account.projects_dir.glob("*/count"))
+    for folder in folders:
+        try:
+            shutil.rmtree(folder)
+        except OSError as error:
+            raise HostError(f"{folder} cannot be removed: {error.strerror}") from error
+    return [str(folder) for folder in folders]

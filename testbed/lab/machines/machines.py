@@ -23,7 +23,7 @@ from testbed.lab.machines.accelerator import Accelerator
 from testbed.lab.machines.booting import Booting, Prepare
 from testbed.lab.machines.box import Box, BoxStore
 from testbed.lab.machines.free_space import demand_disk, demand_memory
-from testbed.lab.machines.leftovers import remains
+from testbed.lab.machines.leftovers import remains, remove_counting
 from testbed.lab.machines.project import ROLES, Project
 from testbed.lab.machines.reconcile import Seen, Step
 from testbed.lab.machines.taking_over import delete_broken_copies, end_vagrant, ending, settled
@@ -215,16 +215,16 @@ class Machines:
         return self.project.states(self.domains)
 
     def remove_boxes(self) -> list[str]:
-        """Delete every box: the built ones, Vagrant's copies, and libvirt's when unused.
+        """Delete every box: the built ones, Vagrant's copies, libvirt's when unused; return what.
 
-        Raises MachineError while machines of this checkout exist, since they rest on one.
+        Counting machines go, too. Raises MachineError while machines rest on one.
         """
         end_vagrant(self.vagrant, self.terminal)
         if self.domains.states():
             raise MachineError(
                 "the machines still use the box", hint="run `testbed down --destroy` first"
             )
-        gone = [str(path) for path in self.boxes.remove()]
+        gone = [*remove_counting(self.account), *map(str, self.boxes.remove())]
         self.domains.ensure_pool(self.account.data_dir / "pool")
         return [*gone, *self.vagrant.remove_boxes(), *self.domains.remove_box_images()]
 

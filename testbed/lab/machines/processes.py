@@ -85,6 +85,9 @@ def is_still(process: Process) -> bool:
         return False
 
 
-def exists(pid: int) -> bool:
-    """Whether any process has this id."""
-    return (PROC / str(pid)).exists()
+def is_older(pid: int, process: Process) -> bool:
+    """Whether a process with this id runs that began before `process`, and so may have begun it."""
+    try:
+        return _started(pid) <= process.started
+    except (OSError, ValueError, IndexError):
+        return False

@@ -17,8 +17,8 @@ from testbed.edge.hypervisor.session import Domain, Session
 from testbed.lab.machines import box, processes
 from testbed.lab.machines.processes import Process
 from testbed.lab.orphans.orphans import (
+    COMMANDS_GUEST,
     CONSOLE,
-    TRIAL_GUEST,
     Fate,
     Inventory,
     Project,
@@ -102,9 +102,9 @@ def _far(folder: Path) -> Fate:
 
 
 def _ended(running: Sequence[Process]) -> frozenset[int]:
-    named = (TRIAL_GUEST.fullmatch(process.guest) for process in running)
-    pids = {int(name[1]) for name in named if name}
-    return frozenset(pid for pid in pids if not processes.exists(pid))
+    named = ((process, COMMANDS_GUEST.fullmatch(process.guest)) for process in running)
+    pids = {int(name[1]): process for process, name in named if name}
+    return frozenset(pid for pid, process in pids.items() if not processes.is_older(pid, process))
 
 
 def _volumes(pool: Path) -> list[Volume]:

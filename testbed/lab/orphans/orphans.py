@@ -19,7 +19,8 @@ MACHINE = re.compile(r"tb([0-9a-f]{6})-(client|server)")
 DISK = re.compile(r"tb([0-9a-f]{6})-(client|server)[\w.-]*\.img")
 BOX_IMAGE = re.compile(r"(testbed-[0-9a-f]{12})_vagrant_box_image_[\w.-]+\.img")
 CONSOLE = re.compile(r"<source path='([^']*)/(?:client|server)-console\.log'")
-TRIAL_GUEST = re.compile(r"testbed-doctor-(\d+)")
+COMMANDS_GUEST = re.compile(r"testbed-(?:doctor|count)-(\d+)")
+"""A trial machine of `doctor`, or a counting machine: it ends with the command that it names."""
 TRIAL_LOG = re.compile(r"file:.*/testbed-kvm-[^/]*\.log")
 OLD_S = 3600.0
 """A half-built box older than this is no build in progress: a build takes minutes."""
@@ -72,7 +73,7 @@ class Inventory:
     outlived: tuple[Lasting, ...] = ()
     """Commands that run though the command that started them was killed."""
     ended: frozenset[int] = frozenset()
-    """Ids of commands that a trial guest names and that run no more."""
+    """Ids of commands that such a guest names and that run no more."""
     saved: tuple[Path, ...] = ()
     volumes: tuple[Volume, ...] = ()
     boxes: frozenset[str] = frozenset()
@@ -148,7 +149,7 @@ def _machines(there: Inventory) -> Iterator[Orphan]:
 
 
 def _processes(there: Inventory) -> Iterator[Orphan]:
-    """QEMU processes that libvirt does not know, and trial guests whose command is dead."""
+    """QEMU processes that libvirt does not know, and guests of a command that is dead."""
     running = {domain.name for domain in there.domains if domain.running}
     for process in there.processes:
         if process.uid != there.uid or not process.name.startswith("qemu-system-"):
@@ -159,8 +160,8 @@ def _processes(there: Inventory) -> Iterator[Orphan]:
                 continue  # of another data folder, where its settings are
             fate, how = _fate(there, name[1])
             why = f"libvirt does not know it, and {how}" if fate == "gone" else ""
-        elif trial := TRIAL_GUEST.fullmatch(process.guest):
-            why = "its command has ended" if int(trial[1]) in there.ended else ""
+        elif owned := COMMANDS_GUEST.fullmatch(process.guest):
+            why = "its command has ended" if int(owned[1]) in there.ended else ""
         elif any(TRIAL_LOG.fullmatch(word) for word in process.words) and process.age_s > OLD_S:
             why = "a trial of KVM that was never ended"
         if why:

@@ -109,6 +109,8 @@ def _gate(
 
 def _machine(lab: Lab, machines: Machines, plugin: Plugin) -> CountingMachine:
     machines.project.claim()
+    if (cpus := lab.config.machines.server.cpus) != 1:
+        lab.terminal.say(f"a packet's way is counted on one CPU; the pair's server has {cpus}")
     box = machines.boxes.build(lab.terminal)
     return CountingMachine(
         machines.account, machines.project.path / "count", box, machines.boxes.private_key,
@@ -139,9 +141,13 @@ def _count(
     """Count every arm on the restored machine; return what count.json holds of it."""
     started = datetime.now(timezone.utc).isoformat(timespec="seconds")
     with machine.counting(plugin) as running, gro_as_configured(running.guest, lab.config):
-        known = identity(running.guest, plugin, machine.nic_model, machine.box.name)
-        known["gro"] = lab.config.bench.gro
-        counting = Counting(running, lab.config.network, handler)
+
+        def identified() -> dict[str, Any]:
+            known = identity(running.guest, plugin, machine.nic_model, machine.box.name)
+            return {**known, "gro": lab.config.bench.gro}
+
+        known = identified()
+        counting = Counting(running, lab.config.network, handler, identified)
         for arm in arms:
             with lab.terminal.step(f"count {arm.name}", expect_s=4, kind="count an arm"):
                 for payload, files in counting.count(arm, payloads, packets):

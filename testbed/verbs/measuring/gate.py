@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from testbed.edge.files.store import RunDir
 from testbed.edge.output import screen
 from testbed.lab.gate.examining import run_gate
+from testbed.lab.guests import building
 from testbed.model import arm as arm_manifest
 from testbed.model.arm import BASELINE, FAIR
-from testbed.model.errors import ExitCode
+from testbed.model.errors import ArmError, ExitCode
 from testbed.verbs.lab import Lab, print_json
 from testbed.verbs.measuring.ready import ready_guests
 
@@ -25,22 +26,28 @@ def check(lab: Lab, names: Sequence[str], *, seed: int | None, as_json: bool) ->
     """Put the named arms, by default the fair ones, through the gate on running machines.
 
     The packets are drawn by `seed`, by a fresh one where it is None. Prints what came out and
-    returns the exit code: 7 when any arm does other work. Raises MachineError when the machines are
-    not up, ArmError, GuestError.
+    returns the exit code: 7 when any arm does other work. An arm that does not build ends no other:
+    it raises ArmError when the others are judged and printed. Raises MachineError when the machines
+    are not up, GuestError.
     """
     from testbed.analysis.gate.files import outcomes_of
 
     arms = arm_manifest.choose(lab.arms_dir, names or [BASELINE, *FAIR])
     drawn = secrets.randbelow(2**31) if seed is None else seed
-    with ready_guests(lab, "check", arms) as (_, guests):
+    broken: dict[str, ArmError] = {}
+    with ready_guests(lab, "check", arms, broken) as (_, guests):
         run_dir = RunDir(_scratch(lab))
-        run_gate(guests, arms, lab.config, run_dir, lab.terminal, drawn)
-    outcomes = outcomes_of(run_dir.path, [arm.name for arm in arms])
+        sound = [arm for arm in arms if arm.folder not in broken]
+        run_gate(guests, sound, lab.config, run_dir, lab.terminal, drawn)
+    outcomes = outcomes_of(run_dir.path, [arm.name for arm in sound])
     if as_json:
-        print_json({"seed": drawn, "arms": [_as_json(outcome) for outcome in outcomes.values()]})
+        failed = [{"arm": name, "error": error.message} for name, error in broken.items()]
+        judged = [_as_json(outcome) for outcome in outcomes.values()]
+        print_json({"seed": drawn, "arms": judged, "failed": failed})
     else:
         _print(outcomes)
         lab.terminal.say(f"frames and captures: {run_dir.path / 'oracle'}, seed {drawn}")
+    building.demand_built(broken)
     same = all(outcome.same_work for outcome in outcomes.values())
     return int(ExitCode.OK if same else ExitCode.INVALID)
 
@@ -57,6 +64,8 @@ def _print(outcomes: Mapping[str, "GateOutcome"]) -> None:
     from testbed.analysis.gate.matrix import reasons
     from testbed.analysis.gate.matrix_text import plain_text
 
+    if not outcomes:
+        return
     columns = screen.columns()
     print(plain_text(outcomes, columns))
     print()

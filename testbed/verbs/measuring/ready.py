@@ -15,21 +15,27 @@ from testbed.lab.guests.offloads import gro_as_configured
 from testbed.lab.machines.machines import Machines
 from testbed.model import arm as arm_manifest
 from testbed.model.arm import BASELINE, Arm
+from testbed.model.errors import ArmError
 from testbed.verbs.lab import Lab
 from testbed.verbs.upkeep.machines import prepare, sources_of
 
 
 @contextmanager
 def ready_guests(
-    lab: Lab, verb: str, arms: Sequence[Arm]
+    lab: Lab, verb: str, arms: Sequence[Arm], broken: dict[str, ArmError] | None = None
 ) -> Iterator[tuple[Machines, dict[str, Guest]]]:
-    """Hold the lock while both machines are connected, set up, with `arms` built, and swept."""
-    with lab.alone(verb), connected(lab, sources_of(lab, arms)) as ready:
+    """Hold the lock while both machines are connected, set up, with `arms` built, and swept.
+
+    Arms that cannot be used come into `broken`, by their folders; ArmError where none is given.
+    """
+    with lab.alone(verb), connected(lab, sources_of(lab, arms), broken) as ready:
         yield ready
 
 
 @contextmanager
-def connected(lab: Lab, wanted: Wanted) -> Iterator[tuple[Machines, dict[str, Guest]]]:
+def connected(
+    lab: Lab, wanted: Wanted, broken: dict[str, ArmError] | None = None
+) -> Iterator[tuple[Machines, dict[str, Guest]]]:
     """The same for one that holds the lock and has read the sources already."""
     machines = lab.machines
     guests = machines.guests()
@@ -40,7 +46,12 @@ def connected(lab: Lab, wanted: Wanted) -> Iterator[tuple[Machines, dict[str, Gu
             closed_on_failure(guests),
         ):
             ready = partial(prepare, lab, wanted=wanted, agent=True)
-            list(pool.map(ready, guests.values()))
+            outcomes = list(pool.map(ready, guests.values()))
+        failed = {name: error for outcome in outcomes for name, error in outcome.items()}
+        if broken is None:
+            building.demand_built(failed)
+        else:
+            broken.update(failed)
         every = arm_manifest.choose(lab.arms_dir, arm_manifest.known(lab.arms_dir))
         there = building.built(guests["server"], every)
         network = lab.config.network

@@ -16,7 +16,7 @@ from testbed.lab.machines.project import ROLES
 from testbed.model import arm as arm_manifest
 from testbed.model.arm import BASELINE, FAIR, Arm
 from testbed.model.deployed import Part, named
-from testbed.model.errors import MachineError, UsageError
+from testbed.model.errors import ArmError, MachineError, UsageError
 from testbed.model.run_files import LOG
 from testbed.verbs.lab import Lab, print_json
 
@@ -51,7 +51,9 @@ def sources_of(lab: Lab, arms: Sequence[Arm]) -> Wanted:
 
 def bring_up(lab: Lab, wanted: Wanted) -> None:
     """Do what `up` does, for one that holds the lock and has read the sources already."""
-    lab.machines.up(lambda guest: prepare(lab, guest, wanted), _stamp(lab, wanted))
+    lab.machines.up(
+        lambda guest: building.demand_built(prepare(lab, guest, wanted)), _stamp(lab, wanted)
+    )
 
 
 def _stamp(lab: Lab, wanted: Wanted) -> dict[str, Any]:
@@ -63,11 +65,12 @@ def _stamp(lab: Lab, wanted: Wanted) -> dict[str, Any]:
     }
 
 
-def prepare(lab: Lab, guest: Guest, wanted: Wanted, *, agent: bool = False) -> None:
+def prepare(lab: Lab, guest: Guest, wanted: Wanted, *, agent: bool = False) -> dict[str, ArmError]:
     """Give one guest its sources, an agent where that is asked for, and addresses.
 
     The server gets its arms, too. A file that was changed there since the last command is put anew,
-    and named. Raises ArmError, GuestError, MachineError.
+    and named. Returns the arms that cannot be used, by their folders, each with the reason. Raises
+    GuestError, MachineError.
     """
     project, role, doing = lab.machines.project, guest.role, lab.terminal.doing
     if role != "server":
@@ -90,13 +93,14 @@ def prepare(lab: Lab, guest: Guest, wanted: Wanted, *, agent: bool = False) -> N
     deploy.set_up(guest, lab.config, found)
     if role == "server":
         doing("builds arms", role)
-    building.build(guest, [arm for name, (arm, _) in wanted.arms.items() if name in parts],
-                   lab.config)  # fmt: skip
+    arms = [arm for name, (arm, _) in wanted.arms.items() if name in parts]
+    broken = building.build(guest, arms, lab.config)
     if parts:
         found = deploy.look(guest)
-    guest.deployed = building.complete(known, wanted, found)
+    guest.deployed, broken = building.complete(known, wanted, found, broken)
     project.note_deployed(role, guest.deployed)
     doing("", role)
+    return broken
 
 
 def tell_left_out(lab: Lab, wanted: Wanted) -> None:

@@ -11,6 +11,7 @@ from testbed.edge.computer.account import Account
 from testbed.edge.guests.guest import SOURCES
 from testbed.edge.output.terminal import Terminal
 from testbed.lab.guests import building
+from testbed.lab.guests.building import demand_built
 from testbed.lab.guests.deploy import Wanted
 from testbed.lab.guests.hook import Hook
 from testbed.model import arm
@@ -122,7 +123,7 @@ def build(checkout: Path, account: Account, quiet: Terminal) -> Callable[..., No
 
     def prepared(world: World, *names: str) -> None:
         wanted = Wanted.read(checkout, arm.choose(checkout / "guest/arms", names))
-        prepare(lab, world.guests["server"], wanted)
+        demand_built(prepare(lab, world.guests["server"], wanted))
 
     return prepared
 

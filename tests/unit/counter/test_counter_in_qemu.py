@@ -13,9 +13,10 @@ import pytest
 
 from testbed.analysis.counting.blocks import Visit, parse_blocks, visits
 from testbed.edge.computer.account import Account
-from testbed.edge.hypervisor.counter import Counter
+from testbed.edge.hypervisor.counter import TABLE_FULL, Counter
 from testbed.lab.counting import commandline, plugin
 from testbed.lab.counting.plugin import Plugin
+from testbed.model.errors import MachineError
 from tests import PROJECT
 
 INSTRUCTIONS = 15
@@ -48,11 +49,12 @@ def guest(folder: Path, **planted: int) -> Path:
 
 
 @contextlib.contextmanager
-def machine(program: Path, built: Plugin) -> Iterator[Counter]:
+def machine(program: Path, built: Plugin, **words: int) -> Iterator[Counter]:
     ours, theirs = socket.socketpair()
+    more = "".join(f",{name}={value}" for name, value in words.items())
     argv = [commandline.qemu_path(), "-machine", "pc", "-accel", "tcg,thread=multi", "-cpu",
             commandline.CPU, "-m", "64", "-nodefaults", "-display", "none", "-kernel",
-            str(program), "-plugin", f"{built.file},reader={theirs.fileno()}"]  # fmt: skip
+            str(program), "-plugin", f"{built.file},reader={theirs.fileno()}{more}"]  # fmt: skip
     process = subprocess.Popen(argv, pass_fds=[theirs.fileno()], stderr=subprocess.DEVNULL)
     try:
         theirs.close()
@@ -111,3 +113,20 @@ def test_the_same_interrupt_takes_the_same_path_every_time(built: Plugin, tmp_pa
     with machine(guest(tmp_path), built) as counter:
         paths = {tuple(visit.block for visit in stretch(counter)) for _ in range(3)}
     assert len(paths) == 1
+
+
+def test_more_blocks_than_the_table_holds_are_told(built: Plugin, tmp_path: Path) -> None:
+    """Two blocks have a place, as `blocks=` says; the interrupt's are among those without one."""
+    with machine(guest(tmp_path), built, blocks=2) as counter:
+        found = [one for one, _ in zip(counter.stretches(30), range(4), strict=False)]
+        assert all(one.flags & TABLE_FULL for one in found[1:])
+        state = counter.off()
+    assert (state.blocks, state.capacity, state.full) == (2, 2, True)
+
+
+def test_a_table_of_a_size_that_it_cannot_have_is_refused(built: Plugin, tmp_path: Path) -> None:
+    with (
+        pytest.raises(MachineError, match="ended while it was counting"),
+        machine(guest(tmp_path), built, blocks=1 << 20),
+    ):
+        pass

@@ -31,7 +31,7 @@ KERNEL = "6.1.0-test"
 STARTED_NS = 1_700_000_000_000_000_000
 UPTIME_S = 61.25
 SNAPSHOT = {"schema": 1, "kmsg_sequence": 41}
-MEMINFO = "MemTotal: 980000 kB\n"
+MEMINFO = "MemTotal: 980000 kB\nMemAvailable: 750000 kB\n"
 
 
 @dataclass(frozen=True)
@@ -121,6 +121,9 @@ class Machine:
     lies: dict[str, str] = field(default_factory=dict)
     """The files below SOURCES: path and checksum."""
     staged: dict[str, str] = field(default_factory=dict)
+    failing: dict[str, tuple[int, str]] = field(default_factory=dict)
+    """Arms that do not build: exit status and words."""
+    cpus: int = 1
     logs: bool = False
     slow_to_prepare_s: float = 0.0
     piped: bool = False
@@ -215,12 +218,15 @@ class Machine:
             arms = {name: sha for name, sha in self.lies.items() if part_of(name) != PROGRAMS}
             self.lies = {**arms, **programs, "__pycache__/agent.cpython-311.pyc": "0" * 64}
 
-    def _build(self, name: str) -> None:
+    def _build(self, name: str) -> tuple[int, str]:
         """Make an object of the arm's sources and the shared ones."""
+        if name in self.failing:
+            return self.failing[name]
         own = {path: sha for path, sha in self.staged.items() if part_of(path) == name}
         shared = {path: sha for path, sha in self.lies.items() if "/include/" in path}
         words = json.dumps({**own, **shared}, sort_keys=True).encode()
         self.staged[f"arms/{name}/object"] = hashlib.sha256(words).hexdigest()
+        return 0, ""
 
     def _take_place(self, name: str) -> None:
         others = {path: sha for path, sha in self.lies.items() if part_of(path) != name}
@@ -249,9 +255,13 @@ class Machine:
     def _one(self, argv: list[str], arm: str, *, broken: bool) -> tuple[int, str]:
         said = (0, "")
         match argv:
-            case ["unshare", *_, "sh", script, name, _, _, _]:
-                assert script == f"{SOURCES}/build.sh"
-                self._build(name)
+            case ["sh", script, _, _, "unshare", *_, "sh", inner, name, _, _, _]:
+                assert (script, inner) == (f"{SOURCES}/bounded.sh", f"{SOURCES}/build.sh")
+                said = self._build(name)
+            case ["nproc"]:
+                said = 0, f"{self.cpus}\n"
+            case ["cat", "/proc/meminfo"]:
+                said = 0, MEMINFO
             case ["mv", old, new] if new.startswith(f"{SOURCES}/arms/"):
                 assert old == new.replace(SOURCES, "/opt/testbed/staged")
                 self._take_place(new.rpartition("/")[2])

@@ -12,6 +12,7 @@ import pytest
 
 from testbed.edge.files.store import RunDir
 from testbed.model.arm import Arm
+from testbed.model.errors import ArmError
 from tests.unit.factories import gate_arms, gate_stack
 
 seeds: list[int] = []
@@ -22,6 +23,12 @@ SIMULATED = {
     "xdp-bounded-csum": gate_arms.bounded_checksum,
 }
 
+BROKEN = {
+    "netfilter-logging": ArmError(
+        "arm netfilter-logging does not build", detail="m.c:1: error: no", hint="its own words"
+    )
+}
+
 
 @pytest.fixture
 def scratch(monkeypatch: pytest.MonkeyPatch, checkout: Path) -> Path:
@@ -29,8 +36,11 @@ def scratch(monkeypatch: pytest.MonkeyPatch, checkout: Path) -> Path:
     module = import_module("testbed.verbs.measuring.gate")  # as an attribute it is the function
 
     @contextlib.contextmanager
-    def ready(_lab: object, name: str, arms: Sequence[Arm]) -> Iterator[tuple[None, None]]:
+    def ready(
+        _lab: object, name: str, arms: Sequence[Arm], broken: dict[str, ArmError]
+    ) -> Iterator[tuple[None, None]]:
         assert (name, bool(arms)) == ("check", True)
+        broken.update((arm.name, BROKEN[arm.name]) for arm in arms if arm.name in BROKEN)
         yield None, None
 
     def gate(
@@ -66,6 +76,30 @@ def test_every_check_draws_other_frames_unless_asked_for_the_same(
         said = testbed("check", "--arms", "none", *options)
         assert f", seed {seeds[-1]}\n" in said.err
     assert seeds[2] == 7 and len(set(seeds)) == 3
+
+
+@pytest.mark.usefixtures("scratch")
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_one_that_does_not_build_ends_no_other(
+    testbed: Callable[..., Any], options: list[str]
+) -> None:
+    said = testbed("check", "--arms", "xdp,netfilter-logging,xdp-bounded-csum", *options)
+    assert said.status == 6
+    assert said.err.endswith(
+        "m.c:1: error: no\n"
+        "testbed: arm netfilter-logging does not build\n"
+        "  → its own words\n"
+    )  # fmt: skip
+    if options:
+        told = json.loads(said.out)
+        assert [arm["arm"] for arm in told["arms"]] == ["xdp", "xdp-bounded-csum"]
+        assert told["failed"] == [
+            {"arm": "netfilter-logging", "error": "arm netfilter-logging does not build"}
+        ]
+    else:
+        assert "xdp: same work" in said.out and "xdp-bounded-csum: OTHER WORK" in said.out
+    alone = testbed("check", "--arms", "netfilter-logging")
+    assert (alone.status, alone.out) == (6, "")
 
 
 def test_an_arm_that_does_other_work(testbed: Callable[..., Any], scratch: Path) -> None:

@@ -16,11 +16,12 @@ from testbed.lab.counting import server
 from testbed.lab.counting.arm import WARM_UP
 from testbed.lab.counting.machine import CountingMachine, Running
 from testbed.lab.counting.plugin import Plugin
+from testbed.lab.machines import accelerator
 from testbed.lab.machines.box import Box, BoxStore
 from testbed.lab.machines.machines import Machines
 from testbed.model.errors import MachineError
 from tests.unit.factories.counting_factory import Kernel, packet
-from tests.unit.factories.counting_fakes import FakeCounter, Sender
+from tests.unit.factories.counting_fakes import FakeCounter, FakeMonitor, Sender
 from tests.unit.factories.fakes import World
 
 Count = Callable[..., Any]
@@ -57,10 +58,10 @@ def count_line(
 
     @contextlib.contextmanager
     def running(*_: Any) -> Iterator[Running]:
-        unused: Any = None
+        monitor: Any = FakeMonitor()
         counter: Any = FakeCounter(kernel.blocks(), [[path] for path in stretches])
         link: Any = Sender()
-        yield Running(world.guests["server"], unused, counter, link)
+        yield Running(world.guests["server"], monitor, counter, link)
 
     @contextlib.contextmanager
     def prepared(machine: CountingMachine, holds: Any) -> Iterator[Guest]:
@@ -161,3 +162,24 @@ def test_a_machine_that_ends_is_exit_code_4(
 
     monkeypatch.setattr(FakeCounter, "on", ends)
     assert count_line("--arms", "none").status == 4
+
+
+def test_the_counting_machine_is_its_own_whatever_the_pair_runs_on(
+    count_line: Count, checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One emulated CPU, also beside a pair with KVM and several: that is said, and nothing asked
+    of the pair's accelerator."""
+
+    def asked(*_: Any) -> Any:
+        raise AssertionError
+
+    for name in ("choose", "Accelerator"):
+        monkeypatch.setattr(accelerator, name, asked)
+    for cpus in (1, 2):
+        (checkout / "testbed.toml").write_text(
+            f'[machines]\naccelerator = "kvm"\n[machines.server]\ncpus = {cpus}\n'
+        )
+        said = count_line("--arms", "none")
+        assert said.status == 0, said.err
+        words = f"a packet's way is counted on one CPU; the pair's server has {cpus}"
+        assert (words in said.err) == (cpus == 2)

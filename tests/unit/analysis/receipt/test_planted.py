@@ -10,26 +10,26 @@ import pytest
 from testbed.analysis.counting import stages
 from testbed.analysis.counting.packets import Taken
 from testbed.analysis.counting.summary import Summary
-from testbed.analysis.receipt.planted import AGAIN, FULL, HALF, outcomes
+from testbed.analysis.receipt.planted import AGAIN, FULL, HALF, QUARTER, outcomes
 from testbed.analysis.receipt.receipt import Receipt
 from testbed.model.arm import load
 from testbed.model.errors import RunError
-from testbed.model.planted import ARM, CALL, COPIED, COPY, LOG, PLANTS, planted
+from testbed.model.planted import ARM, CALL, COPIED, COPY, LOG, ORIGINAL, PLANTS, arms, planted
 from tests import PROJECT
 from tests.unit.factories.count_runs import summary
 
 ARMS = PROJECT / "guest/arms"
-HOOK = "redirect_udp [redirect_nf]"
+HOOK, SUM = "redirect_udp [redirect_nf]", "csum_partial"
+COPYING = "copy_user_enhanced_fast_string"
 Key = tuple[str, int]
 
 
 def as_counted(extra: dict[Key, dict[str, Taken]] | None = None) -> list[Receipt]:
     """Receipts of every planted arm: the recorded module, with functions that took more."""
     more: dict[Key, dict[str, Taken]] = {
-        (ARM, FULL): {}, (AGAIN, FULL): {}, (ARM, HALF): {
-            "csum_partial": Taken(instructions=-111),
-            "copy_user_enhanced_fast_string": Taken(copied=-500),
-        },
+        (ARM, FULL): {}, (AGAIN, FULL): {},
+        (ARM, HALF): {SUM: Taken(instructions=-80), COPYING: Taken(copied=-640)},
+        (ARM, QUARTER): {SUM: Taken(instructions=-120), COPYING: Taken(copied=-960)},
         **{(f"nop-{n}", FULL): {HOOK: Taken(instructions=n)} for n in (1, 10, 100)},
         (CALL, FULL): {HOOK: Taken(instructions=1),
                        "planted_call [redirect_nf]": Taken(instructions=7)},
@@ -40,7 +40,7 @@ def as_counted(extra: dict[Key, dict[str, Taken]] | None = None) -> list[Receipt
 
 
 def _receipt(key: Key, changes: dict[str, Taken]) -> Receipt:
-    one = summary(ARM)
+    one = summary(ORIGINAL)
     path = one.typical
     places = {place: replace(taken) for place, taken in path.places.items()}
     staged = {place: replace(taken) for place, taken in Receipt(one, "").staged.items()}
@@ -82,7 +82,9 @@ def test_all_that_was_planted_is_found() -> None:
         ((COPY, FULL), {"ip_rcv": Taken(copied=COPIED)}, COPY),
         ((LOG, FULL), {HOOK: Taken(instructions=900)}, LOG),
         ((ARM, HALF), {}, "half"),
-        ((ARM, HALF), {"copy_user_enhanced_fast_string": Taken(copied=-500)}, "half"),
+        ((ARM, HALF), {SUM: Taken(instructions=-80), COPYING: Taken(copied=-639)}, "half"),
+        ((ARM, QUARTER), {SUM: Taken(instructions=-121), COPYING: Taken(copied=-960)}, "half"),
+        ((ARM, HALF), {COPYING: Taken(copied=-640)}, "half"),
     ],
 )
 def test_a_counter_that_is_wrong_is_noticed(
@@ -92,28 +94,50 @@ def test_a_counter_that_is_wrong_is_noticed(
     assert [one.name for one in found if not one.found] == [missed]
 
 
-def test_every_plant_is_a_line_in_the_fair_module(tmp_path: Path) -> None:
-    original = (ARMS / ARM / "redirect_nf.c").read_text()
-    for plant in PLANTS:
-        files = planted(plant, ARMS)
-        source = files["redirect_nf.c"]
-        assert f"\t{plant.each}\n\tthis_cpu_inc(hits);" in source
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The arm's folder, as the self-test writes it."""
+    path = tmp_path / ARM
+    path.mkdir()
+    for name, text in planted(ARMS).items():
+        (path / name).write_text(text)
+    return path
+
+
+def test_every_hook_is_the_fair_modules_but_for_its_plant(folder: Path) -> None:
+    source = (folder / "redirect_nf.c").read_text()
+    hooks = re.findall(r"static unsigned int (redirect_udp\w*)\(void.*?\n}\n", source, re.DOTALL)
+    assert hooks == ["redirect_udp", *(f"redirect_udp_{n}" for n in range(1, len(PLANTS) + 1))]
+    assert f"planted_hooks[] = {{ {', '.join(hooks)} }};" in source
+    texts = [source[source.index(f"int {name}(") :].partition("\n}\n")[0] for name in hooks]
+    original = (ARMS / ORIGINAL / "redirect_nf.c").read_text()
+    assert f"static unsigned {texts[0]}\n}}\n" in original
+    for plant, name, text in zip(PLANTS, hooks[1:], texts[1:], strict=True):
+        assert text.count(plant.each) == 1
         assert plant.top in source
-        left = source.replace(f"\t{plant.each}\n", "")
-        left = left.replace(plant.top, "") if plant.top else left
-        assert re.sub(r"\n+", "\n", left) == re.sub(r"\n+", "\n", original)
-        folder = tmp_path / plant.name
-        folder.mkdir()
-        for name, text in files.items():
-            (folder / name).write_text(text)
-        assert load(folder).name == plant.name
+        assert text.replace(f"\t{plant.each}\n", "").replace(name, "redirect_udp") == texts[0]
 
 
-def test_a_module_that_was_rewritten_is_refused(tmp_path: Path) -> None:
-    folder = tmp_path / ARM
+def test_each_arm_loads_its_hook_and_proves_that_it_is_that_one(folder: Path) -> None:
+    found = arms(load(folder))
+    names = [ARM, AGAIN, *(plant.name for plant in PLANTS)]
+    assert [one.name for one in found] == names
+    assert {one.folder for one in found} == {ARM}, "the module is built once"
+    chosen = ["plant=0", "plant=0", *(f"plant={n}" for n in range(1, len(PLANTS) + 1))]
+    for step in ("load", "verify"):
+        commands = [getattr(one.commands, step)[0] for one in found]
+        assert [argv[-1] for argv in commands] == chosen
+    assert len({tuple(one.commands.load[0][:-1]) for one in found}) == 1
+
+
+@pytest.mark.parametrize(
+    "part", ["this_cpu_inc(hits)", "unsigned int redirect_udp(", "redirect_module.h"]
+)
+def test_a_module_that_was_rewritten_is_refused(part: str, tmp_path: Path) -> None:
+    folder = tmp_path / ORIGINAL
     folder.mkdir()
     for name in ("Makefile", "arm.toml", "redirect_nf.c"):
-        text = (ARMS / ARM / name).read_text()
-        (folder / name).write_text(text.replace("this_cpu_inc(hits)", "hits++"))
+        text = (ARMS / ORIGINAL / name).read_text()
+        (folder / name).write_text(text.replace(part, "other"))
     with pytest.raises(RunError, match="nothing can be planted there"):
-        planted(PLANTS[0], tmp_path)
+        planted(tmp_path)

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The foundations of a count: the plugin's build, the machine's record, its identity."""
 
-import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +12,6 @@ import dpkt
 import pytest
 
 from testbed.edge.computer.account import Account
-from testbed.edge.output.terminal import Terminal
 from testbed.lab.counting import commandline, plugin, server
 from testbed.lab.counting.arm import receiver_json
 from testbed.lab.counting.identity import identity
@@ -21,11 +19,11 @@ from testbed.lab.counting.link import frames
 from testbed.lab.counting.machine import CountingMachine
 from testbed.lab.counting.plugin import Plugin
 from testbed.lab.guests.deploy import Wanted
-from testbed.lab.machines.box import Box
 from testbed.model import arm as arm_manifest
 from testbed.model.config import Config
 from testbed.model.errors import GuestError, HostError
 from tests import PROJECT
+from tests.unit.factories.counting_fakes import counting_machine, save
 
 ARMS = PROJECT / "guest/arms"
 VERSION = "QEMU emulator version 7.2.22"
@@ -90,19 +88,8 @@ def test_without_gcc_the_error_names_its_package(
 
 
 @pytest.fixture
-def machine(account: Account, tmp_path: Path) -> CountingMachine:
-    box = Box("0123456789ab", tmp_path / "box", 1, "2026", "6.1.0", "00")
-    return CountingMachine(
-        account, tmp_path / "count", box, tmp_path / "key", 1024, "e1000", VERSION, "quiet",
-        Terminal(-1),
-    )  # fmt: skip
-
-
-def save(machine: CountingMachine, **changes: Any) -> None:
-    machine.folder.mkdir(exist_ok=True)
-    machine.disk.write_text("disk")
-    record = {"made_with": {**machine.made_with(), **changes}, "holds": {"arms": ["none"]}}
-    (machine.folder / "saved.json").write_text(json.dumps(record))
+def machine(tmp_path: Path) -> CountingMachine:
+    return counting_machine(tmp_path)
 
 
 def test_a_saved_state_goes_on_only_in_the_machine_that_it_was_saved_in(

@@ -4,6 +4,7 @@
 import fcntl
 import os
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -106,8 +107,9 @@ def test_another_process_with_the_same_id_is_another_one(system: Path) -> None:
     assert not processes.is_still(one)
     machine(system, 7, "qemu-system-x86", "qemu", started=2000)
     assert not processes.is_still(one)
-    assert processes.exists(7)
-    assert not processes.exists(8)
+    assert processes.is_older(7, replace(one, started=2000))
+    assert not processes.is_older(7, one), "it took the id of one that has ended"
+    assert not processes.is_older(8, one)
 
 
 def test_ports_that_keep_others_off_the_loopback_address() -> None:

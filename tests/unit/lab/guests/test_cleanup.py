@@ -293,7 +293,7 @@ def test_a_source_that_does_not_build(bench: Callable[..., Any], checkout: Path)
     assert said.err == (
         "its own words\n"
         "testbed: arm xdp does not build\n"
-        "  → the compiler's words are above; sources: guest/arms/xdp/\n"
+        "  → its own words are above; sources: guest/arms/xdp/\n"
     )
     assert bench(World(), "--xdp").status == 0
     assert len(list((checkout / "results").glob("2*/manifest.json"))) == 2

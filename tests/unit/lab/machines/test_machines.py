@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,11 +20,12 @@ from testbed.edge.computer.account import Account
 from testbed.edge.computer.identity import carried, checkout_of
 from testbed.edge.guests.guest import Guest
 from testbed.edge.output.terminal import Terminal
-from testbed.lab.machines import accelerator, free_space
+from testbed.lab.machines import accelerator, free_space, processes
 from testbed.lab.machines.accelerator import Accelerator
 from testbed.lab.machines.box import Box, BoxStore
 from testbed.lab.machines.machines import Machines
 from testbed.lab.machines.machines_json import LAB_MACS, MGMT_MAC
+from testbed.lab.machines.processes import Process
 from testbed.lab.machines.project import ROLES
 from testbed.model.config import Config
 from testbed.model.errors import ExitCode, GuestError, HostError, MachineError
@@ -93,6 +94,12 @@ class Pretended:
 
     def command(self) -> list[str]:
         return ["env", "vagrant"]
+
+    def remove_boxes(self) -> list[str]:
+        return []
+
+    def remove_box_images(self) -> list[str]:
+        return []
 
     def ensure_pool(self, path: Path) -> None:
         self.asked.append(path.name)
@@ -562,3 +569,34 @@ def test_boxes_in_use_are_not_removed(
     assert caught.value.message == "the machines still use the box"
     assert caught.value.hint == "run `testbed down --destroy` first"
     assert not [word for word in provider.asked if word.startswith("remove")]
+
+
+def test_counting_machines_of_every_checkout_go_with_the_boxes(
+    machines: Callable[..., Machines], provider: Pretended
+) -> None:
+    mine = machines()
+    mine.domains.ensure_pool(mine.account.data_dir / "pool")
+    disks = [mine.account.projects_dir / name / "count/disk.qcow2" for name in ("0000aa", "0000bb")]
+    for disk in disks:
+        disk.parent.mkdir(parents=True)
+        disk.write_text("its backing is the box's own file")
+    gone = mine.remove_boxes()
+    assert gone[:2] == [str(disk.parent) for disk in disks]
+    assert not any(disk.parent.exists() for disk in disks)
+
+
+def test_a_box_that_a_counting_machine_rests_on_now_is_not_removed(
+    machines: Callable[..., Machines], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = machines()
+    box = mine.account.data_dir / "boxes/0123456789ab"
+    box.mkdir(parents=True)
+    words = ("qemu-system-x86_64", "-name", "guest=testbed-count-41")
+    one = Process(7, mine.account.uid, "qemu-system-x86", words, 1, 9)
+    monkeypatch.setattr(processes, "machines", lambda: [replace(one, uid=one.uid + 1), one])
+    with pytest.raises(MachineError, match=r"testbed-count-41 \(process 7\)"):
+        mine.remove_boxes()
+    assert box.exists()
+    monkeypatch.setattr(processes, "machines", lambda: [replace(one, uid=one.uid + 1)])
+    mine.remove_boxes()
+    assert not box.exists(), "another account's counts do not rest on it"

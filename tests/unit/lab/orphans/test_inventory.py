@@ -4,6 +4,7 @@
 import os
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -123,5 +124,7 @@ def test_a_trial_machine_names_its_command(monkeypatch: pytest.MonkeyPatch) -> N
     dead = subprocess.Popen(["true"])
     dead.wait()
     argv = [("qemu", "-name", f"guest=testbed-doctor-{pid}") for pid in (os.getpid(), dead.pid)]
-    running = [Process(7, 0, "qemu-system-x86", words, 1, 1) for words in argv]
+    running = [Process(7, 0, "qemu-system-x86", words, 2**60, 1) for words in argv]
     assert inventory._ended(running) == {dead.pid}
+    before = [replace(one, started=1) for one in running]
+    assert inventory._ended(before) == {dead.pid, os.getpid()}, "this one took the dead one's id"

@@ -143,11 +143,15 @@ def test_a_process_that_libvirt_knows_is_no_orphan_by_itself() -> None:
     assert list(there) == [f"tb{GONE}-client"]  # the machine goes, its process with it
 
 
-def test_trial_machines_whose_command_is_dead() -> None:
-    trials = (process("testbed-doctor-41"), process("testbed-doctor-42", pid=8))
+@pytest.mark.parametrize("verb", ["doctor", "count"])
+def test_machines_of_a_command_that_is_dead(verb: str) -> None:
+    trials = (process(f"testbed-{verb}-41"), process(f"testbed-{verb}-42", pid=8))
     assert found(processes=trials, ended=frozenset({42})) == {
-        "testbed-doctor-42 (8)": "its command has ended"
+        f"testbed-{verb}-42 (8)": "its command has ended"
     }
+
+
+def test_trials_of_kvm_that_were_never_ended() -> None:
     log = "file:/tmp/testbed-kvm-x.log"
     kvm = replace(process("", "-serial", log), words=("qemu-system-x86_64", "-serial", log))
     assert found(processes=(kvm,)) == {}
