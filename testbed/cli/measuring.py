@@ -29,9 +29,7 @@ def bench(
         typer.Option(help="Just these, separated by commas.", autocompletion=completing.arms),
     ] = "",
     trials: Annotated[int | None, typer.Option(help="Trials an arm.")] = None,
-    rate: Annotated[
-        float | None, typer.Option(help="Fixed packet rate; do not lower it.")
-    ] = None,
+    rate: Annotated[float | None, typer.Option(help="Fixed packet rate; do not lower it.")] = None,
     duration: Annotated[float | None, typer.Option(help="Seconds a trial.")] = None,
     payload: Annotated[int | None, typer.Option(help="UDP payload, bytes.")] = None,
     seed: Annotated[

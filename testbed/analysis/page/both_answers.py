@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a page with two answers opens with: one sentence of the exact count, one of CPU time.
+"""The opening of a page with two answers: one sentence of the exact count, one of CPU time.
 
 They stand beside each other and are never put into one number.
 """

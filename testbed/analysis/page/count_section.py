@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the templates print of a run's exact count, beside its CPU time."""
+"""The variables of a run's exact count in the templates, beside its CPU time."""
 
 from dataclasses import asdict
 from typing import Any

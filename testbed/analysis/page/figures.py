@@ -35,7 +35,7 @@ class Figures:
     per_cpu: dict[str, Drawings]
     beside: Drawing | None
     count: Drawings = ()
-    """Of a run with a count: the wide and the narrow picture of each payload, in turn."""
+    """For a run with a count: the wide and the narrow picture of each payload, in turn."""
 
     def every(self) -> list[Drawing]:
         of_the_run = (self.comparison, self.ledger, self.ledger_narrow, self.count)

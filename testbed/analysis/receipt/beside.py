@@ -22,7 +22,7 @@ CAVEAT = (
 EQUAL = (*(name for name in IDENTITY if name != "boot_id"), "interface", "gro")
 """The boot may differ: counts were the same across boots (docs/counting.md)."""
 ALWAYS = {"gro": True}
-"""What was so for every count that does not record it."""
+"""The value in every count that does not record it."""
 MOST_FUNCTIONS = 10
 
 

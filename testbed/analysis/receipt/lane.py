@@ -38,7 +38,7 @@ class Lane:
 
     @cached_property
     def opening(self) -> Opening:
-        """What the page says of it first."""
+        """The first words of the page about it."""
         if self.judged is not None:
             return self.judged.opening
         headline = "The count cannot be read." if self.damaged else "No instruction was counted."
@@ -82,7 +82,7 @@ class Lane:
 def lane_of(path: Path, manifest: Mapping[str, Any]) -> Lane | None:
     """Read the count of a run of trials; None where the run has none, and none was tried.
 
-    What is wrong with its files is the lane's own, and never raised.
+    A fault in its files is the lane's own, and never raised.
     """
     if not (path / FOLDER / INDEX).is_file():
         return _damaged(f"{FOLDER}/{INDEX} is missing") if has_count(manifest) else None

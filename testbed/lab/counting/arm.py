@@ -42,16 +42,16 @@ class Counting:
     network: NetworkConfig
     handler: str
     identify: Callable[[], dict[str, Any]]
-    """What this count depends on (`identity`), read again while each arm is loaded."""
+    """The machine's identity (`identity.py`), read again while each arm is loaded."""
 
     def count(
         self, arm: Arm, payloads: Sequence[int], packets: int
     ) -> Iterator[tuple[int, dict[str, bytes]]]:
         """Yield (payload, files) of one arm; files are as `count_files.encode` makes them.
 
-        Raises ArmError when the hook does not load, is not what it claims before and after, hides
-        the kernel's names, when a packet never comes to an end in it, or when the machine says
-        nothing more; MachineError when its QEMU has ended.
+        Raises ArmError when the hook does not load, is not what it claims before and after, or
+        hides the kernel's names. Raises it, too, when a packet never comes to an end in it, or the
+        machine says nothing more. Raises MachineError when its QEMU has ended.
         """
         hook = Hook(arm, self.running.guest, self.network)
         with self._blamed(arm):

@@ -23,12 +23,12 @@ from testbed.model.errors import ArmError, ConfigError, GuestError, NoAnswer
 
 ENDED_BY_A_BOUND = 124
 BOUNDED = "bounded: "
-"""What guest/bounded.sh ends with, and its last line on stderr begins with, when a bound is hit."""
+"""The exit status of guest/bounded.sh at a bound, and how its last line on stderr begins then."""
 BUILD_LIMIT_S = 700
 """One build, the chowns around it included. That is no more than the last resort: bounded.sh ends
 what does nothing, or too much, long before, and what works slowly only after 600 s."""
 BUILD_MB = 200
-"""Of memory, for one build to begin beside others: gcc takes 90 MB for a kernel module, and clang
+"""The memory for one build to begin beside others: gcc takes 90 MB for a kernel module, and clang
 as much again of the page cache."""
 RESERVE_MB = 128
 """For the agent, SSH, and the kernel's own work meanwhile."""
@@ -36,7 +36,7 @@ FIRST_BUILDER = 59001
 """Accounts of nobody's that build, one for each arm of a command: none can write in another's
 folder. Debian gives numbers up to 59999 to people, from 1000 upwards."""
 MOST_LINES, LONGEST_LINE = 40, 300
-"""Of a build's words, which may be a megabyte: the first half and the last half of the lines."""
+"""The lines that are kept of a build's words, which may be a megabyte: half from each end."""
 Broken = Mapping[str, ArmError]
 """By the names of arms' folders, why those arms cannot be used."""
 
@@ -46,7 +46,7 @@ def build(server: Guest, arms: Sequence[Arm], config: Config) -> dict[str, ArmEr
 
     As many side by side as the server has CPUs and memory for. One that does not build leaves its
     predecessor in place and ends no other; it is returned with the compiler's words. Raises
-    GuestError where the server does not answer. What is not done then, as at Ctrl-C, is ended.
+    GuestError where the server does not answer. Builds that are not done then, as at Ctrl-C, are ended.
     """
     if not arms:
         return {}

@@ -23,7 +23,7 @@ def count_too(lab: Lab, recording: Recording, wanted: Wanted) -> None:
     """Count a run's arms into its `count/`, or write there why they were not counted.
 
     Controls are left out: they show the noise of a clock, and a count has none. The gate was this
-    run's own. What makes counting impossible is said and recorded, and is no error.
+    run's own. Where counting is impossible, the reason is said and recorded, and is no error.
     """
     run_dir, counted = recording.run_dir, [arm for arm in recording.arms if arm.control is None]
     folder = run_dir.path / count_files.FOLDER

@@ -42,7 +42,7 @@ class Row:
     packets: int | None = None
     """Counted of each arm; None for a run of trials, or where it is not recorded."""
     counted: tuple[str, ...] = ()
-    """Of a run of trials: what its exact count says, apart from the answers; or why nothing."""
+    """For a run of trials: the words of its exact count, apart from the answers; or why nothing."""
 
     @property
     def is_count(self) -> bool:
@@ -139,7 +139,7 @@ def _row(path: Path) -> Row:
 
 
 def _counted(count: Node | None) -> tuple[str, ...]:
-    """What a run's count says, in short; nothing for a run without one."""
+    """The answer of a run's count, in short; nothing for a run without one."""
     if count is None:
         return ()
     arms = count.get("typical_instructions")
