@@ -46,7 +46,7 @@ def build(server: Guest, arms: Sequence[Arm], config: Config) -> dict[str, ArmEr
 
     As many side by side as the server has CPUs and memory for. One that does not build leaves its
     predecessor in place and ends no other; it is returned with the compiler's words. Raises
-    GuestError where the server does not answer. Builds that are not done then, as at Ctrl-C, are ended.
+    GuestError where the server does not answer. Then, as at Ctrl-C, builds that go on are ended.
     """
     if not arms:
         return {}
