@@ -33,10 +33,20 @@ def holds(wanted: Wanted, config: Config, before: Any) -> dict[str, Any]:
     return {**same, "arms": {**kept, **stamps}}
 
 
+def lacking(wanted: Wanted, config: Config, before: Any) -> Wanted:
+    """Return what of it a machine does not hold yet, which held `before`."""
+    held, now = holds(wanted, config, before), wanted.stamps()
+    old = before if isinstance(before, dict) else {}
+    if any(old.get(name) != held[name] for name in ("sources", "network")):
+        return wanted
+    arms = old.get("arms", {})
+    return Wanted({}, {name: one for name, one in wanted.arms.items() if arms.get(name) != now[name]})
+
+
 def prepare(guest: Guest, wanted: Wanted, config: Config) -> None:
     """Give it all of that. Raises ArmError, GuestError, MachineError as `deploy` does."""
     found = deploy.look(guest)
-    deploy.push(guest, wanted, wanted.stamps())
+    deploy.push(guest, wanted, [*wanted.arms, *([PROGRAMS] if wanted.programs else [])])
     deploy.set_up(guest, config, found)
     broken = building.build(guest, [arm for arm, _ in wanted.arms.values()], config)
     _, broken = building.complete(Deployed(), wanted, deploy.look(guest), broken)

@@ -131,7 +131,7 @@ def _prepare(lab: Lab, machine: CountingMachine, sources: Wanted) -> None:
         lab.terminal.step(title, expect_s=30 if saved else 75),
         machine.prepared(wanted) as guest,
     ):
-        server.prepare(guest, sources, lab.config)
+        server.prepare(guest, server.lacking(sources, lab.config, before), lab.config)
 
 
 def _count(

@@ -121,6 +121,10 @@ def test_what_it_held_is_kept_while_the_sources_are_the_same() -> None:
     assert list(first["arms"]) == ["xdp"]
     assert server.holds(Wanted.read(PROJECT, [xdp]), config, first) == first
     assert set(server.holds(Wanted.read(PROJECT, [none]), config, first)["arms"]) == {"none", "xdp"}
+    both = Wanted.read(PROJECT, [none, xdp])
+    new = server.lacking(both, config, first)
+    assert (set(new.arms), new.programs) == ({"none"}, {}), "what it has is not built again"
+    assert server.lacking(both, config, None) == both
     older = {**first, "sources": "older"}
     assert set(server.holds(Wanted.read(PROJECT, [none]), config, older)["arms"]) == {"none"}
 
