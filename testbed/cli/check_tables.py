@@ -19,7 +19,7 @@ END = "<!-- end of the table -->"
 SECTIONS = {
     "ledger": "the-packet-ledger",
     "checksum": "what-generic-xdp-changes",
-    "same-work": "same-work-byte-for-byte",
+    "same-work": "the-gate",
     "sample": "the-trials-own-packets",
     "window": "windows",
     "cost": "the-cost-of-a-packet",
