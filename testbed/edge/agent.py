@@ -35,12 +35,13 @@ It answers within milliseconds, within 2 s where two busy cores emulate it.
 
 @dataclass(frozen=True)
 class Output:
-    """What a remote command left behind."""
+    """What a remote command left behind. `cut`: it printed too much, and was ended for that."""
 
     argv: tuple[str, ...]
     status: int
     stdout: str
     stderr: str
+    cut: bool = False
 
 
 @dataclass(frozen=True)

@@ -4,17 +4,18 @@
 import contextlib
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
 from testbed.edge.guest import Guest
+from testbed.edge.terminal import Terminal
 from testbed.lab import instruments
 from testbed.lab.arms import Hook, demand_untouched
 from testbed.lab.deploy import look
 from testbed.model.arm import Arm
 from testbed.model.config import NetworkConfig
-from testbed.model.errors import ArmError, TestbedError
+from testbed.model.errors import ArmError, NoAnswer, TestbedError, Wrecked
 
 
 @contextlib.contextmanager
@@ -58,6 +59,27 @@ def clean(server: Guest, client: Guest, hook: Hook, begun: Sequence[Future[Any]]
         raise failures[0]
 
 
+def undoing(
+    guests: Mapping[str, Guest], hook: Hook, begun: Sequence[Future[Any]], terminal: Terminal
+) -> Callable[[object, object, object], None]:
+    """Return what cleans up at the end of an ExitStack.
+
+    Where the work failed already, what cannot be undone mostly comes from that: it is a warning,
+    and the failure itself is what ends the command.
+    """
+
+    def undo(_kind: object, failure: object, _at: object) -> None:
+        try:
+            clean(guests["server"], guests["client"], hook, begun)
+        except TestbedError as error:
+            if not isinstance(failure, TestbedError) or isinstance(error, Wrecked):
+                raise
+            if not isinstance(failure, Wrecked | NoAnswer):
+                terminal.warn(f"afterwards: {error.message}")
+
+    return undo
+
+
 def sweep(server: Guest, client: Guest, arms: Sequence[Arm], network: NetworkConfig) -> list[str]:
     """Undo what an earlier, killed command may have left; return what could not be undone."""
     hooks = [Hook(arm, server, network) for arm in arms]
@@ -66,7 +88,10 @@ def sweep(server: Guest, client: Guest, arms: Sequence[Arm], network: NetworkCon
         wait(stopped)
         steps = [*stopped, *(pool.submit(_unload, hook) for hook in hooks)]
         failures = [error for step in steps if (error := step.exception()) is not None]
-    unexpected = [error for error in failures if not isinstance(error, TestbedError)]
+    unexpected = [
+        error for error in failures
+        if not isinstance(error, TestbedError) or isinstance(error, Wrecked)
+    ]  # fmt: skip
     if unexpected:
         raise unexpected[0]
     return [str(error) for error in failures]
@@ -76,6 +101,8 @@ def _unload(hook: Hook) -> None:
     """Unload an arm that may be loaded; one that cannot be and is not there is no failure."""
     try:
         hook.unload()
+    except Wrecked:
+        raise
     except ArmError as error:
         try:
             hook.prove_gone()  # its build may have made nothing that could unload it, or load it

@@ -6,7 +6,7 @@ manifest; whatever a step starts, the step itself promises to undo.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -18,13 +18,14 @@ from testbed.edge.store import RunDir
 from testbed.edge.terminal import Terminal
 from testbed.lab import instruments
 from testbed.lab.arms import Hook
-from testbed.lab.cleanup import clean, uninterrupted
+from testbed.lab.blame import blamed
+from testbed.lab.cleanup import undoing, uninterrupted
 from testbed.lab.host_readings import HostReadings
 from testbed.lab.own_packets import thinned
 from testbed.lab.trial_record import TrialRecord
 from testbed.model.arm import Arm
 from testbed.model.config import Config
-from testbed.model.errors import GuestError, TestbedError
+from testbed.model.errors import GuestError
 from testbed.model.plan import PROBE, Plan, Trial
 
 CALM = 1 / 3
@@ -103,9 +104,9 @@ class Experiment:
         record = TrialRecord(trial, hook.destination, self.host, partial(self.witness, trial))
 
         # Undoing comes before the threads are waited for: it ends what they wait for.
-        with ThreadPoolExecutor(3) as beside, ExitStack() as undo:
+        with blamed(hook), ThreadPoolExecutor(3) as beside, ExitStack() as undo:
             begun: list[Future[Any]] = []
-            undo.push(partial(self._undo, hook, begun))
+            undo.push(undoing(self.guests, hook, begun, self.terminal))
             record.mark("load")
             with uninterrupted():  # none begins that the undoing does not know
                 begun.append(receiving := beside.submit(self._prepare_server))
@@ -163,17 +164,6 @@ class Experiment:
         hook.prove_gone()
         record.read_memory("gone", hook.server.memory)
         hook.prove_untouched()
-
-    def _undo(
-        self, hook: Hook, begun: Sequence[Future[Any]], _kind: object, failure: object, _at: object
-    ) -> None:
-        """Clean up. Where the trial failed already, what cannot be undone comes from that."""
-        try:
-            clean(self.guests["server"], self.guests["client"], hook, begun)
-        except TestbedError as error:
-            if not isinstance(failure, TestbedError):
-                raise
-            self.terminal.warn(f"afterwards: {error.message}")
 
     def _write(
         self, record: TrialRecord, files: Mapping[str, bytes], documents: Mapping[str, Any]

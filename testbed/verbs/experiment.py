@@ -15,6 +15,7 @@ from testbed.edge.connection import closed_after, closed_on_failure
 from testbed.edge.guest import Guest
 from testbed.edge.store import RunDir
 from testbed.lab import building, cleanup, hostfacts
+from testbed.lab.blame import wrecks_shut_off
 from testbed.lab.console_watch import watched
 from testbed.lab.deploy import Wanted
 from testbed.lab.host_readings import HostReadings
@@ -219,7 +220,7 @@ def _connected(
     """The same for one that holds the lock and has read the sources already."""
     machines = lab.machines
     guests = machines.guests()
-    with closed_after(guests):
+    with wrecks_shut_off(machines.domains), closed_after(guests):
         with (
             lab.terminal.step("sources, addresses, arms", expect_s=3),
             ThreadPoolExecutor(len(guests)) as pool,
@@ -239,7 +240,7 @@ def _connected(
             lab.terminal.warn(f"left by an earlier command: {left}")
         cleanup.prove_swept(guests["server"], there, every, network)
         with (
-            watched(guests, machines.project.path),
+            watched(guests, machines.project.path, machines.states),
             gro_as_configured(guests["server"], lab.config),
         ):
             yield machines, guests

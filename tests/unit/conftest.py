@@ -41,6 +41,8 @@ def bench_line(
     monkeypatch.setattr(Machines, "states", lambda _: running)
 
     def run(world: World, *words: str) -> Any:
+        for guest in world.guests.values():
+            guest._closed = False  # each command connects anew
         monkeypatch.setattr(Machines, "guests", lambda _: world.guests)
         return testbed("-q", "bench", *words)
 

@@ -13,7 +13,8 @@ import pytest
 from fakes import Machine, World, reached
 
 from testbed.lab import building
-from testbed.lab.building import room_for, shortened, together
+from testbed.lab.building import room_for, together
+from testbed.lab.words import shortened
 from testbed.model import arm as arms
 from testbed.model.config import Config
 from testbed.model.errors import ArmError, ExitCode, GuestError, NoAnswer
@@ -113,7 +114,7 @@ def test_a_server_that_does_not_answer_is_not_the_arms_fault() -> None:
 
 
 def test_a_server_that_does_not_tell_what_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fakes.MEMINFO", "nothing")
+    monkeypatch.setattr("fakes.AVAILABLE", "")
     with pytest.raises(GuestError, match="does not tell its CPUs and memory"):
         builds(World())
 
