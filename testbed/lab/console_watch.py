@@ -18,7 +18,8 @@ def watched(
 ) -> Iterator[None]:
     """Let whoever waits for a guest know at once when its kernel is in trouble, with its words.
 
-    The other guest is given up, too: what it does is of no use, and ends with its agent.
+    With the server the client is given up, too: what it sends is of no use, and ends with its agent.
+    A server whose client died is left as it is, since the arm in it has to be unloaded.
     """
     over = Event()
     for role, guest in guests.items():
@@ -51,6 +52,5 @@ def _state(states: Callable[[], Mapping[str, str]], role: str) -> str:
 
 def _give_up(guests: Mapping[str, Guest], role: str, trouble: Trouble) -> None:
     guests[role].give_up(f"its kernel {trouble.what}:\n{trouble.words}")
-    for other, guest in guests.items():
-        if other != role:
-            guest.give_up(f"the {role}'s kernel {trouble.what}")
+    if role == "server" and "client" in guests:
+        guests["client"].give_up(f"the server's kernel {trouble.what}")

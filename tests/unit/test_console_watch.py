@@ -147,7 +147,8 @@ def test_a_report_is_read_when_it_is_whole(tmp_path: Path) -> None:
     assert Watch(console, len(OOPS)).trouble(wait_s=0.2) is None
 
 
-def test_the_other_machine_is_given_up_too(tmp_path: Path) -> None:
+@pytest.mark.parametrize("dies", ["server", "client"])
+def test_the_client_is_given_up_with_the_server(tmp_path: Path, dies: str) -> None:
     silent = {role: Silent() for role in ("client", "server")}
     guests = {}
     for role, channel in silent.items():
@@ -155,11 +156,13 @@ def test_the_other_machine_is_given_up_too(tmp_path: Path) -> None:
         threading.Thread(target=agent._listen, daemon=True).start()
         guests[role] = Guest(role, 22, Path("/key"), _agent=agent, _connection=channel)
     with watched(guests, tmp_path), pytest.raises(NoAnswer) as caught:
-        (tmp_path / "server-console.log").write_text(LOCKUP)
+        (tmp_path / f"{dies}-console.log").write_text(LOCKUP)
         guests["client"].uptime_s()
-    said = "the server's kernel has a CPU that does not come back (soft lockup)"
+    whose = {"server": "the server's", "client": "its"}[dies]
+    said = f"{whose} kernel has a CPU that does not come back (soft lockup)"
     assert caught.value.message == f"client: the connection broke during: its clock ({said})"
-    assert guests["server"].given_up
+    assert guests["server"].given_up is (dies == "server")
+    silent["server"].close()
 
 
 def test_a_machine_that_panicked_does_not_run(tmp_path: Path) -> None:
