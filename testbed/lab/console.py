@@ -19,8 +19,8 @@ EVERY_S = 0.5
 """The console's file is looked at so often: one `stat`, a few microseconds."""
 WHOLE_S = 3.0
 """A report of 60 lines takes less on an emulated serial line; then it is read as it is."""
-SEEN_S = 2.0
-"""After the connection broke: the last words may still be on their way."""
+SEEN_S = 4.0
+"""After the connection broke: the kernel looks for a CPU that hangs every 4 s."""
 TAIL_BYTES = 1 << 18
 BEFORE_LINES, MOST_LINES = 5, 40
 """What is shown: the lines that led to it, and the first and the last of the report."""
