@@ -21,7 +21,7 @@ from testbed.model import arm as arm_manifest
 from testbed.model.arm import Arm, placeholders
 from testbed.model.config import Config
 from testbed.model.deployed import PROGRAMS, Deployed, Part, leading_out, named, part_of
-from testbed.model.errors import ArmError, ConfigError, GuestError
+from testbed.model.errors import ArmError, ConfigError, GuestError, Wrecked
 
 ENDED_BY_A_BOUND = 124
 BOUNDED = "bounded: "
@@ -82,16 +82,18 @@ def room_for(cpus: int, available_mb: int) -> tuple[int, int]:
 def demand_built(broken: Broken) -> None:
     """Raise ArmError when any arm cannot be used: all of them are told at once."""
     if broken:
-        raise together(list(broken.values()))
+        raise together(broken)
 
 
-def together(errors: Sequence[ArmError]) -> ArmError:
+def together(broken: Broken) -> ArmError:
     """Return one error for those of several arms; one alone stays as it is."""
+    errors = list(broken.values())
     if len(errors) == 1:
         return errors[0]
+    hints = [error.hint for error in errors if isinstance(error, Wrecked)]
     return ArmError(
-        f"{len(errors)} arms failed: {'; '.join(error.message for error in errors)}",
-        hint="what each said is above; the other arms are as they were built",
+        f"{len(errors)} arms failed: {', '.join(broken)}",
+        hint=hints[0] if hints else "why, and what each said, is above",
         detail="\n\n".join(f"--- {error.message}\n{error.detail}" for error in errors),
     )
 
