@@ -149,8 +149,7 @@ class Hook:
                 words += self._kernel_words(time.monotonic() - begun)
             raise ArmError(
                 failure,
-                hint=f"the words above are its own; guest/arms/{self.arm.folder}/arm.toml has the "
-                "commands",
+                hint=f"the words above are its own; {self.arm.place}/arm.toml has the commands",
                 detail=words,
             )
         self.step = ""

@@ -18,8 +18,8 @@ def watched(
 ) -> Iterator[None]:
     """Let whoever waits for a guest know at once when its kernel is in trouble, with its words.
 
-    With the server the client is given up, too: what it sends is of no use, and ends with its agent.
-    A server whose client died is left as it is, since the arm in it has to be unloaded.
+    With the server the client is given up, too: what it sends is of no use, and ends with its
+    agent. A server whose client died is left as it is, since the arm in it has to be unloaded.
     """
     over = Event()
     for role, guest in guests.items():
