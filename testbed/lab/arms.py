@@ -43,7 +43,8 @@ class Hook:
     touched: bool = False
     """Whether it has begun to be loaded, ever."""
     step: str = ""
-    """Of its commands those that run, or that failed last."""
+    """Of its commands those that run, or that failed first: undoing comes after that."""
+    failed: bool = False
 
     @property
     def folder(self) -> str:
@@ -101,7 +102,7 @@ class Hook:
         except Wrecked:
             raise
         except ArmError as error:
-            self.step = ""
+            self.step, self.failed = "", False
             words = f"{error.message}: {error.detail}" if error.detail else error.message
             return {"verify": None, "hits": None, "problem": words}
 
@@ -140,7 +141,9 @@ class Hook:
     def _run(self, step: str, failure: str) -> str:
         if not getattr(self.arm.commands, step):
             return ""
-        self.step = step
+        if not self.failed:
+            self.step = step
+        before, self.failed = self.failed, True
         begun = time.monotonic()
         done = self._ran(step)
         if done.status != 0:
@@ -152,7 +155,9 @@ class Hook:
                 hint=f"the words above are its own; {self.arm.place}/arm.toml has the commands",
                 detail=words,
             )
-        self.step = ""
+        self.failed = before
+        if not before:
+            self.step = ""
         return done.stdout
 
     def _ran(self, step: str) -> Output:

@@ -45,7 +45,10 @@ def test_an_oops_while_it_is_loaded(tmp_path: Path) -> None:
     hook = hook_of(world, tmp_path)
     (tmp_path / "console").write_text(OOPS)
     with pytest.raises(Wrecked) as caught, blamed(hook):
-        hook.load()
+        try:
+            hook.load()
+        finally:
+            hook.unload()  # undoing is not what did it
     assert caught.value.message == "arm netfilter: the server's kernel had an oops in its `load`"
     assert caught.value.detail == f"Killed\n\n{OOPS.strip()}"
     assert caught.value.exit_code is ExitCode.ARM
