@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,7 +49,10 @@ class Job:
     def said(self) -> dict[str, Any]:
         """What it printed, and how it ended, for its answer."""
         out, err = (stream.text() for stream in self.streams)
-        return {"stdout": out, "stderr": err, "late": self.late, "cut": self.cut}
+        said = {"stdout": out, "stderr": err, "late": self.late, "cut": self.cut}
+        if self.late and (left := left_behind(self)):  # sh died, and not what it had started
+            said["stuck"] = left
+        return said
 
     def beyond(self) -> None:
         """It printed too much."""
@@ -69,10 +73,19 @@ def where_it_waits(job: Job) -> str:
         with contextlib.suppress(OSError, ValueError):
             name, _, rest = (process / "stat").read_text().rpartition(") ")
             state, _, group = rest.split()[:3]
-            if int(group) == job.pid:
+            if int(group) == job.pid and state != "Z":
                 found.append(f"{name.partition('(')[2]}, state {state}, in the kernel:\n")
                 found.append((process / "stack").read_text())
     return "".join(found)
+
+
+def left_behind(job: Job) -> str:
+    """Return `where_it_waits` for what SIGKILL has not ended after a second; "" for nothing."""
+    for _ in range(10):
+        if not (found := where_it_waits(job)):
+            return ""
+        time.sleep(0.1)
+    return found
 
 
 def spawn(line: str, streams: tuple[Stream, Stream]) -> int:

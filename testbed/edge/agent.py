@@ -115,7 +115,11 @@ class Agent:
         self._waiting[0] = ready
         for work in (self._listen, self._speak):
             threading.Thread(target=work, daemon=True).start()
-        self._answer_of(ready, "its start", timeout_s)
+        try:
+            self._answer_of(ready, "its start", timeout_s)
+        except NoAnswer as error:
+            error.hint = "what ran there before may not end: `testbed down --destroy`, `testbed up`"
+            raise
         return self
 
     @property

@@ -109,7 +109,7 @@ class ArmError(TestbedError):
 class Wrecked(ArmError):
     """An arm left the server in a state that only a new start ends."""
 
-    advice = "only a new start ends that: `testbed down --halt`, then `testbed up`"
+    advice = "only a new start ends that: `testbed down --destroy`, then `testbed up`"
 
 
 class RunError(UsageError):

@@ -118,3 +118,11 @@ def test_what_is_late_is_killed(server: Guest) -> None:
         server.run(["sleep", "60"], timeout_s=0.2)
     assert not isinstance(caught.value, Stuck)
     assert isinstance(caught.value, NoAnswer)
+
+
+def test_what_no_signal_ends_below_a_shell_that_died(immortal: Guest) -> None:
+    """As `sh -c "rmmod …"`: the shell ends with its signal, `rmmod` waits in the kernel."""
+    line = "sleep 3 & sleep 0.4"
+    with pytest.raises(Stuck) as caught:
+        immortal.run(["sh", "-c", line], timeout_s=0.2)
+    assert caught.value.detail.count("sleep, state S, in the kernel:") == 1

@@ -193,7 +193,8 @@ def test_what_an_earlier_command_left_stuck_ends_the_next_one(tmp_path: Path) ->
         (OFF, None, [], "the server was shut off: `testbed up` starts it again, which is the only "
          "cure"),
         (RUNNING, HostError("libvirt is away"), ["stop server"], "the server could not be shut off "
-         "(the server could not be stopped): only a new start ends that: `testbed down --halt`, "
+         "(the server could not be stopped): only a new start ends that: `testbed down "
+         "--destroy`, "
          "then `testbed up`"),
     ],
 )  # fmt: skip
