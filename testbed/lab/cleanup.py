@@ -69,6 +69,7 @@ def undoing(
     """
 
     def undo(_kind: object, failure: object, _at: object) -> None:
+        hook.failed |= failure is not None  # what is undone now is not the step that failed
         try:
             clean(guests["server"], guests["client"], hook, begun)
         except TestbedError as error:
