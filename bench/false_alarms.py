@@ -14,7 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from testbed.edge.terminal import Terminal
+from testbed.edge.output.terminal import Terminal
 from testbed.verbs import Lab
 
 HOST = {"contention", "generator", "delivery", "ledger", "device", "quiet", "window"}

@@ -18,8 +18,8 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from testbed.edge import host
-from testbed.edge.terminal import Terminal
+from testbed.edge.computer import host
+from testbed.edge.output.terminal import Terminal
 from testbed.verbs import Lab
 
 RUNS = 5

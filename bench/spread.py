@@ -9,14 +9,15 @@ Reads runs that are there; measures nothing. Without an A/A pair the spread is t
 
 import sys
 
-from testbed.analysis.accounting import readings_of
-from testbed.analysis.comparison import costs_by_block, deciding_pairs
-from testbed.analysis.precision import minimum_detectable_effect
-from testbed.analysis.records import Arm, Run
-from testbed.analysis.run import load_run
-from testbed.analysis.statistics import coefficient_of_variation, paired_ratio
-from testbed.edge import store
-from testbed.edge.terminal import Terminal
+from testbed.analysis.measures.cost import costs_by_block
+from testbed.analysis.measures.other_instruments import readings_of
+from testbed.analysis.measures.pairs import deciding_pairs
+from testbed.analysis.reading.records import Arm, Run
+from testbed.analysis.reading.run import load_run
+from testbed.analysis.statistics.intervals import coefficient_of_variation, paired_ratio
+from testbed.analysis.statistics.precision import minimum_detectable_effect
+from testbed.edge.files import store
+from testbed.edge.output.terminal import Terminal
 from testbed.verbs import Lab
 
 

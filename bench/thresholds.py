@@ -12,13 +12,13 @@ import statistics
 import sys
 from collections.abc import Callable, Iterator
 
-from testbed.analysis.accounting import readings_of
-from testbed.analysis.cost import cost_of
 from testbed.analysis.findings.contention import other_cpus, wait_share
-from testbed.analysis.records import Trial
-from testbed.analysis.run import load_run
-from testbed.edge import store
-from testbed.edge.terminal import Terminal
+from testbed.analysis.measures.cost import cost_of
+from testbed.analysis.measures.other_instruments import readings_of
+from testbed.analysis.reading.records import Trial
+from testbed.analysis.reading.run import load_run
+from testbed.edge.files import store
+from testbed.edge.output.terminal import Terminal
 from testbed.verbs import Lab
 
 

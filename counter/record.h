@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What the counter sends, little-endian: messages, each a header and so many bytes. The reader is
- * testbed/edge/counter.py; docs/counting.md tells what the numbers mean.
+ * testbed/edge/hypervisor/counter.py; docs/counting.md tells what the numbers mean.
  */
 #ifndef TESTBED_RECORD_H
 #define TESTBED_RECORD_H

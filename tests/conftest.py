@@ -15,13 +15,13 @@ from typing import Any, NoReturn
 import pytest
 
 from testbed import cli
-from testbed.edge import session_place
-from testbed.edge.account import Account
-from testbed.edge.libvirt import Domains
-from testbed.edge.session import Session
-from testbed.edge.terminal import Terminal
-from testbed.edge.vagrant import _Vagrant
-from testbed.lab import trials
+from testbed.edge.computer import session_place
+from testbed.edge.computer.account import Account
+from testbed.edge.hypervisor.libvirt import Domains
+from testbed.edge.hypervisor.session import Session
+from testbed.edge.hypervisor.vagrant import _Vagrant
+from testbed.edge.output.terminal import Terminal
+from testbed.lab.experiment import trials
 
 # A shell that runs the tests in its background lets them ignore Ctrl-C, and so would all that they
 # start: sh cannot even trap it then.

@@ -10,7 +10,7 @@ import typer
 from testbed import __version__
 
 if TYPE_CHECKING:
-    from testbed.edge.terminal import Terminal
+    from testbed.edge.output.terminal import Terminal
     from testbed.verbs import Lab
 
 app = typer.Typer(
@@ -50,7 +50,7 @@ def _options(
         ),
     ] = False,
 ) -> None:
-    from testbed.edge import journal
+    from testbed.edge.output import journal
 
     state["level"] = 1 if verbose else -1 if quiet else 0
     journal.begin(["testbed", *sys.argv[1:]], verbose=verbose, log=log)
@@ -58,7 +58,7 @@ def _options(
 
 def the_terminal() -> "Terminal":
     """Return the terminal that talk goes to, as the options ask."""
-    from testbed.edge.terminal import Terminal
+    from testbed.edge.output.terminal import Terminal
 
     return Terminal(state["level"])
 

@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from testbed.edge.checkout import find_checkout
+from testbed.edge.computer.checkout import find_checkout
 from testbed.model.errors import TestbedError
 
 
@@ -73,6 +73,6 @@ def _languages(checkout: Path) -> Iterable[str]:
 
 
 def _runs(checkout: Path) -> Iterable[str]:
-    from testbed.edge.store import all_runs
+    from testbed.edge.files.store import all_runs
 
     return [path.name for path in reversed(all_runs(checkout / "results"))]

@@ -83,7 +83,7 @@ def _complain(message: str, hint: str, detail: str) -> None:
 
 def _say_at_last(text: str) -> None:
     """Say what ended the command; the log, where there is one, ends with it too."""
-    from testbed.edge import journal
+    from testbed.edge.output import journal
 
     print(journal.plain(text), file=sys.stderr)
     journal.note(text)
@@ -91,7 +91,7 @@ def _say_at_last(text: str) -> None:
 
 def _bug() -> None:
     """Write a report that can be pasted into an issue."""
-    from testbed.edge import journal
+    from testbed.edge.output import journal
 
     path = Path("testbed-bug.txt")
     words = f"testbed {__version__}, Python {sys.version.split()[0]}\n$ {shlex.join(sys.argv)}\n\n"

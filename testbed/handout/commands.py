@@ -9,7 +9,7 @@ the solution in place.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from testbed.analysis import hops
+from testbed.analysis.measures import hops
 from testbed.model.arm import BASELINE, EXHIBITS
 from testbed.model.config import Config
 from testbed.model.errors import ExitCode

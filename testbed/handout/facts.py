@@ -6,17 +6,19 @@ from collections.abc import Mapping
 from math import ceil, sqrt
 from pathlib import Path
 
-from testbed.analysis import as_published, environment, hops
+from testbed.analysis.conclusions.sentences import significant
 from testbed.analysis.findings import CHECKS, DELIVERED_INVALID
 from testbed.analysis.findings.arrival import DELIVERED_SUSPECT, SHARES_APART_INVALID
+from testbed.analysis.findings.hook import LOG_LINES_PER_TRIAL
 from testbed.analysis.findings.mpstat import TICKS_INVALID, TICKS_SUSPECT, USUAL_HZ
 from testbed.analysis.findings.order import BLOCKS_SUSPECT, HALF_WIDTH_SUSPECT
-from testbed.analysis.findings.same_work import LOG_LINES_PER_TRIAL
-from testbed.analysis.generic_xdp import HEADROOM, WANTED_HEADROOM
-from testbed.analysis.published import published_run
-from testbed.analysis.records import Run
-from testbed.analysis.statistics import SMALLEST_EFFECT
-from testbed.analysis.wording import significant
+from testbed.analysis.measures import hops
+from testbed.analysis.page.generic_xdp import HEADROOM, WANTED_HEADROOM
+from testbed.analysis.published import claim
+from testbed.analysis.published.original import published_run
+from testbed.analysis.reading import environment
+from testbed.analysis.reading.records import Run
+from testbed.analysis.statistics.intervals import SMALLEST_EFFECT
 from testbed.model.arm import EXHIBITS, Arm
 from testbed.model.config import Config
 from testbed.model.errors import ConfigError, ExitCode
@@ -153,7 +155,7 @@ def _checks(config: Config) -> dict[str, str]:
 
 def _published(run: Run) -> dict[str, str]:
     """What the original's tables hold."""
-    module, program = as_published.readings(run)
+    module, program = claim.readings(run)
     first, second = run.trials
     ticks = second.server.after.stat.total["softirq"] if second.server else 0
     apart_s = abs((first.started_ns or 0) - (second.started_ns or 0)) / 1e9

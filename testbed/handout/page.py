@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from testbed.analysis.environment import NO_DRIVER_XDP
-from testbed.analysis.rendering import render
+from testbed.analysis.formats.templates import render
+from testbed.analysis.reading.environment import NO_DRIVER_XDP
 from testbed.handout import outline
 from testbed.handout.catalogue import Catalogue, read_texts
 from testbed.handout.commands import FINISHED, WORKSHOP, Command, by_id, commands_of

@@ -3,17 +3,14 @@
 
 from dataclasses import dataclass
 
-from testbed.analysis import environment, wording
-from testbed.analysis.comparison import (
-    NO_DIFFERENCE,
-    Comparison,
-    compare,
-    costs_by_block,
-)
+from testbed.analysis.conclusions import sentences
+from testbed.analysis.conclusions.comparison import NO_DIFFERENCE, Comparison, compare
 from testbed.analysis.findings import Finding, Verdict, check_run, worst
-from testbed.analysis.published import published_run
-from testbed.analysis.records import Arm, Run
-from testbed.analysis.statistics import coefficient_of_variation
+from testbed.analysis.measures.cost import costs_by_block
+from testbed.analysis.published.original import published_run
+from testbed.analysis.reading import environment
+from testbed.analysis.reading.records import Arm, Run
+from testbed.analysis.statistics.intervals import coefficient_of_variation
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +84,12 @@ def _row(run: Run, arm: Arm, against: Comparison | None) -> Row:
             verdict, bound = "same", verdict.removeprefix(NO_DIFFERENCE)
     return Row(
         name=arm.name,
-        delivered=wording.count(sum(t.server.unique for t in trials if t.server)),
-        offered=wording.count(sum(t.client.offered for t in trials if t.client)),
-        cost=wording.mean_text(costs),
-        spread=wording.spread_text(coefficient_of_variation(costs)),
-        ratio="1" if arm.is_baseline else wording.ratio_text(ratio),
-        interval="" if arm.is_baseline else wording.interval_text(ratio),
+        delivered=sentences.count(sum(t.server.unique for t in trials if t.server)),
+        offered=sentences.count(sum(t.client.offered for t in trials if t.client)),
+        cost=sentences.mean_text(costs),
+        spread=sentences.spread_text(coefficient_of_variation(costs)),
+        ratio="1" if arm.is_baseline else sentences.ratio_text(ratio),
+        interval="" if arm.is_baseline else sentences.interval_text(ratio),
         verdict=verdict,
         bound=bound,
     )

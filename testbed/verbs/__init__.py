@@ -8,18 +8,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from testbed.verbs.count import count
-    from testbed.verbs.count_test import count_selftest
-    from testbed.verbs.doctor import doctor
-    from testbed.verbs.experiment import Request, bench, resume
-    from testbed.verbs.fault_test import selftest
-    from testbed.verbs.gate import check
-    from testbed.verbs.growing import Precision
     from testbed.verbs.lab import Lab
-    from testbed.verbs.lab_sheet import handout, starter
-    from testbed.verbs.leftovers import clear_away
-    from testbed.verbs.listing import runs
-    from testbed.verbs.machines import (
+    from testbed.verbs.measuring.count import count
+    from testbed.verbs.measuring.count_test import count_selftest
+    from testbed.verbs.measuring.experiment import Request, bench, resume
+    from testbed.verbs.measuring.fault_test import selftest
+    from testbed.verbs.measuring.gate import check
+    from testbed.verbs.measuring.growing import Precision
+    from testbed.verbs.reporting.lab_sheet import handout, starter
+    from testbed.verbs.reporting.listing import runs
+    from testbed.verbs.reporting.results import Report, Wanted, compare, report
+    from testbed.verbs.upkeep.doctor import doctor
+    from testbed.verbs.upkeep.leftovers import clear_away
+    from testbed.verbs.upkeep.machines import (
         box_build,
         box_remove,
         box_show,
@@ -29,8 +30,7 @@ if TYPE_CHECKING:
         up,
         vagrant,
     )
-    from testbed.verbs.results import Report, Wanted, compare, report
-    from testbed.verbs.status import status
+    from testbed.verbs.upkeep.status import status
 
 __all__ = [
     "Lab",
@@ -63,26 +63,28 @@ __all__ = [
 ]
 
 _MODULES = {
-    **dict.fromkeys(("Request", "bench", "resume"), "experiment"),
-    **dict.fromkeys(("Report", "Wanted", "compare", "report"), "results"),
-    **dict.fromkeys(("handout", "starter"), "lab_sheet"),
+    **dict.fromkeys(("Request", "bench", "resume"), "measuring.experiment"),
+    **dict.fromkeys(("Report", "Wanted", "compare", "report"), "reporting.results"),
+    **dict.fromkeys(("handout", "starter"), "reporting.lab_sheet"),
     "Lab": "lab",
-    "Precision": "growing",
-    "check": "gate",
-    "clear_away": "leftovers",
-    "count": "count",
-    "count_selftest": "count_test",
-    "doctor": "doctor",
-    "runs": "listing",
-    "selftest": "fault_test",
-    "status": "status",
+    "Precision": "measuring.growing",
+    "check": "measuring.gate",
+    "clear_away": "upkeep.leftovers",
+    "count": "measuring.count",
+    "count_selftest": "measuring.count_test",
+    "doctor": "upkeep.doctor",
+    "runs": "reporting.listing",
+    "selftest": "measuring.fault_test",
+    "status": "upkeep.status",
 }
-"""Where a verb lives, if not in `machines`."""
+"""Where a verb lives, if not in `upkeep/machines.py`."""
 
 
 def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(import_module(f"{__name__}.{_MODULES.get(name, 'machines')}"), name)
+    value: object = getattr(
+        import_module(f"{__name__}.{_MODULES.get(name, 'upkeep.machines')}"), name
+    )
     globals()[name] = value
     return value

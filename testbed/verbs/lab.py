@@ -10,14 +10,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from testbed.edge.account import Account
-from testbed.edge.checkout import find_checkout
-from testbed.edge.durations import FILE, Durations
-from testbed.edge.terminal import Terminal
+from testbed.edge.computer.account import Account
+from testbed.edge.computer.checkout import find_checkout
+from testbed.edge.output.durations import FILE, Durations
+from testbed.edge.output.terminal import Terminal
 from testbed.model.errors import HostError
 
 if TYPE_CHECKING:
-    from testbed.lab.machines import Machines
+    from testbed.lab.machines.machines import Machines
     from testbed.model.config import Config
 
 
@@ -55,7 +55,7 @@ class Lab:
     @property
     def machines(self) -> "Machines":
         """The two machines of this checkout; what reads results never asks for them."""
-        from testbed.lab.machines import Machines
+        from testbed.lab.machines.machines import Machines
 
         return Machines(self.config, self.checkout, Account.current(), self.terminal)
 

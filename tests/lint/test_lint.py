@@ -19,18 +19,18 @@ LONGEST = 260
 # Longer than one idea should be, each with the reason why it is not split.
 KNOWN_LONG = {
     "guest/server.py": "one conversation, state by state, without a second file in the guest",
-    "tests/unit/run_factory.py": "one whole run directory, written file by file",
-    "tests/unit/test_client_server.py": "one conversation over real sockets, from all its sides",
-    "tests/unit/test_rewrite.py": "one C header, against a model in Python",
-    "tests/unit/test_snapshot.py": "one program of the guests and what it reads",
-    "tests/unit/test_analysis_report.py": "one page, read from all its sides",
-    "tests/unit/test_box.py": "recipe, build and find of one thing share their fixtures",
-    "tests/unit/test_cleanup.py": "one invariant from the smallest step to the whole command",
-    "tests/unit/test_cli.py": "every verb's words and exit codes",
-    "tests/unit/test_guest.py": "one class and everything that a remote side may answer",
-    "tests/unit/test_machines.py": "one decision table, its fixtures are its rows",
-    "tests/unit/test_trial_order.py": "the golden order of a trial, in one place",
-    "tests/unit/fakes.py": "two pretended machines, which know each other's commands",
+    "tests/unit/factories/run_factory.py": "one whole run directory, written file by file",
+    "tests/unit/guest/test_client_server.py": "one conversation over real sockets, from all its sides",
+    "tests/unit/arms/test_rewrite.py": "one C header, against a model in Python",
+    "tests/unit/guest/test_snapshot.py": "one program of the guests and what it reads",
+    "tests/unit/analysis/page/test_report.py": "one page, read from all its sides",
+    "tests/unit/lab/machines/test_box.py": "recipe, build and find of one thing share their fixtures",
+    "tests/unit/lab/guests/test_cleanup.py": "one invariant from the smallest step to the whole command",
+    "tests/unit/cli/test_cli.py": "every verb's words and exit codes",
+    "tests/unit/edge/guests/test_guest.py": "one class and everything that a remote side may answer",
+    "tests/unit/lab/machines/test_machines.py": "one decision table, its fixtures are its rows",
+    "tests/unit/lab/experiment/test_trial_order.py": "the golden order of a trial, in one place",
+    "tests/unit/factories/fakes.py": "two pretended machines, which know each other's commands",
 }
 SOURCES = {".py", ".sh", ".c", ".h", ".toml", ".j2", ".css", ".service", ".network", ".link",
            ".conf", ".mk"}  # fmt: skip
@@ -108,13 +108,11 @@ def test_shell_scripts() -> None:
 
 
 def test_c_beside_the_arms_is_formatted() -> None:
-    """The arms' own C has a test in tests/unit/test_arm_sources.py."""
+    """The arms' own C has a test in tests/unit/arms/test_arm_sources.py."""
     tool = shutil.which("clang-format")
     assert tool, "clang-format is missing: apt-get install clang-format"
     sources = [
-        name
-        for name in tracked()
-        if re.fullmatch(r"(counter|guest|tests/unit)/\w+\.[ch]", name)
+        name for name in tracked() if re.fullmatch(r"(counter|guest|tests/unit)/\w+\.[ch]", name)
     ]
     assert {"counter/counter.c", "guest/receiver.c"} <= set(sources)
     style = f"--style=file:{PROJECT / 'guest/arms/.clang-format'}"

@@ -6,14 +6,13 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from run_factory import RunRecipe, make_run, seal
-
-from testbed.analysis.published import published_run
-from testbed.analysis.records import Run
-from testbed.analysis.rendering import TEMPLATES, render
-from testbed.analysis.report import render_report
-from testbed.analysis.run import load_run
-from testbed.verbs.listing import Row
+from testbed.analysis.formats.templates import TEMPLATES, render
+from testbed.analysis.page.report import render_report
+from testbed.analysis.published.original import published_run
+from testbed.analysis.reading.records import Run
+from testbed.analysis.reading.run import load_run
+from testbed.verbs.reporting.listing import Row
+from tests.unit.factories.run_factory import RunRecipe, make_run, seal
 
 SAMPLE = Path(__file__).resolve().parents[2] / "results/sample"
 EVIL = (

@@ -4,11 +4,9 @@
 from pathlib import Path
 
 import pytest
-from handout_page import LANGUAGES, sheet
 from playwright.sync_api import Browser
-from run_factory import make_run
 
-from testbed.analysis.run import load_run
+from testbed.analysis.reading.run import load_run
 from testbed.handout import render_sheet
 from testbed.handout.sample import sample_of
 from tests.pages.test_pages import (
@@ -19,6 +17,8 @@ from tests.pages.test_pages import (
     violations,
     wider_than_the_window,
 )
+from tests.unit.factories.handout_page import LANGUAGES, sheet
+from tests.unit.factories.run_factory import make_run
 
 SHEETS = [(language, kind) for language in LANGUAGES for kind in ("student", "instructor")]
 EVERY = pytest.mark.parametrize("page_of", SHEETS, indirect=True, ids="-".join)

@@ -6,22 +6,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes import World
-from left_over import LeftOver, pretend
 
-from testbed.edge.account import Account
-from testbed.edge.guest import Guest
-from testbed.edge.terminal import Terminal
-from testbed.lab import hostfacts
-from testbed.lab.accelerator import Accelerator
-from testbed.lab.building import demand_built
-from testbed.lab.deploy import Wanted
-from testbed.lab.host_readings import HostReadings
-from testbed.lab.machines import Machines
+from testbed.edge.computer.account import Account
+from testbed.edge.guests.guest import Guest
+from testbed.edge.output.terminal import Terminal
+from testbed.lab.experiment.host_readings import HostReadings
+from testbed.lab.guests.building import demand_built
+from testbed.lab.guests.deploy import Wanted
+from testbed.lab.machines import host_facts
+from testbed.lab.machines.accelerator import Accelerator
+from testbed.lab.machines.machines import Machines
 from testbed.model import arm as arms
 from testbed.model.config import Config
 from testbed.verbs.lab import Lab
-from testbed.verbs.machines import prepare
+from testbed.verbs.upkeep.machines import prepare
+from tests.unit.factories.fakes import World
+from tests.unit.factories.left_over import LeftOver, pretend
 
 
 @pytest.fixture
@@ -32,9 +32,11 @@ def bench_line(
     quick = "settle_s = 0\nidle_s = 0.2\ndrain_s = 0\nwarm_up = 0\n"
     (checkout / "testbed.toml").write_text(f"[bench]\n{quick}")
     monkeypatch.setattr(Machines, "accelerator", lambda _: Accelerator("emulation", "no KVM"))
-    monkeypatch.setattr(hostfacts, "collect", lambda _: {"schema": 1})
+    monkeypatch.setattr(host_facts, "collect", lambda _: {"schema": 1})
     monkeypatch.setattr("testbed.cli.measuring.render", lambda *_: None)
-    monkeypatch.setattr("testbed.verbs.experiment.run_gate", lambda *_: None)  # test_oracle_lab
+    monkeypatch.setattr(
+        "testbed.verbs.measuring.experiment.run_gate", lambda *_: None
+    )  # test_oracle_lab
     monkeypatch.setattr(HostReadings, "of", lambda _: HostReadings({}, {}))
     monkeypatch.setattr(Guest, "start_agent", lambda _: None)  # the pretended one is there
     running = {"client": "running", "server": "running"}

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from testbed.edge.account import Account
-from testbed.edge.lasting import NOTE
+from testbed.edge.computer.account import Account
+from testbed.edge.computer.lasting import NOTE
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

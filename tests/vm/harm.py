@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from testbed.edge.account import Account
-from testbed.edge.libvirt import virsh
-from testbed.lab.remains import machine_processes
+from testbed.edge.computer.account import Account
+from testbed.edge.hypervisor.libvirt import virsh
+from testbed.lab.machines.leftovers import machine_processes
 
 from .conftest import Testbed, wait_for
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from testbed.edge.account import Account
-from testbed.lab.doctor import processes
-from testbed.lab.project import Project
+from testbed.edge.computer.account import Account
+from testbed.lab.machines import processes
+from testbed.lab.machines.project import Project
 
 from .conftest import Testbed, wait_for
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from testbed.lab.remains import machine_processes
+from testbed.lab.machines.leftovers import machine_processes
 
 from .conftest import Testbed, read_json
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from testbed.lab.remains import machine_processes
+from testbed.lab.machines.leftovers import machine_processes
 
 from .conftest import Testbed, copy_of_this_checkout, read_json
 from .test_lifecycle import boot_ids

@@ -3,7 +3,7 @@
 
 import pytest
 
-from testbed.lab.remains import machine_processes
+from testbed.lab.machines.leftovers import machine_processes
 
 from .conftest import Testbed
 from .test_lifecycle import plan

@@ -19,7 +19,9 @@ from testbed.analysis.findings.finding import (
     mpstat_marks,
     worst,
 )
+from testbed.analysis.findings.gate import GATE_CHECKS
 from testbed.analysis.findings.generator import GENERATOR_CHECKS
+from testbed.analysis.findings.hook import HOOK_CHECKS
 from testbed.analysis.findings.instruments import INSTRUMENTS_CHECKS
 from testbed.analysis.findings.ledger import LEDGER_CHECKS
 from testbed.analysis.findings.loss import counted
@@ -27,13 +29,11 @@ from testbed.analysis.findings.machine import MACHINE_CHECKS
 from testbed.analysis.findings.memory import MEMORY_CHECKS
 from testbed.analysis.findings.mode import MODE_CHECKS
 from testbed.analysis.findings.mpstat import MPSTAT_CHECKS
-from testbed.analysis.findings.oracle import ORACLE_CHECKS
 from testbed.analysis.findings.order import ORDER_CHECKS
 from testbed.analysis.findings.own_packets import OWN_PACKETS_CHECKS
 from testbed.analysis.findings.programs import PROGRAM_CHECKS
-from testbed.analysis.findings.same_work import SAME_WORK_CHECKS
 from testbed.analysis.findings.windows import WINDOW_CHECKS
-from testbed.analysis.records import Run
+from testbed.analysis.reading.records import Run
 
 ORDER = (
     "complete", "edited", "delivery", "ledger", "checksum", "same-work", "sample", "hits", "mode",
@@ -46,9 +46,9 @@ CHECKS: tuple[Check, ...] = tuple(
         (
             *ARRIVAL_CHECKS,
             *LEDGER_CHECKS,
-            *ORACLE_CHECKS,
+            *GATE_CHECKS,
             *OWN_PACKETS_CHECKS,
-            *SAME_WORK_CHECKS,
+            *HOOK_CHECKS,
             *MODE_CHECKS,
             *MPSTAT_CHECKS,
             *WINDOW_CHECKS,

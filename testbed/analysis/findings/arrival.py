@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checks on what was recorded and what arrived."""
 
-from testbed.analysis.cost import cost_of
 from testbed.analysis.findings.finding import (
     WHOLE_RUN,
     Check,
@@ -12,8 +11,9 @@ from testbed.analysis.findings.finding import (
     of_arm,
 )
 from testbed.analysis.findings.loss import counted, lost_where
-from testbed.analysis.naming import cost_unit
-from testbed.analysis.records import Run
+from testbed.analysis.measures.cost import cost_of
+from testbed.analysis.measures.cost_names import cost_unit
+from testbed.analysis.reading.records import Run
 
 DELIVERED_INVALID = 0.99
 DELIVERED_SUSPECT = 0.999

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The check that every arm's packets came in batches of the same size."""
 
-from testbed.analysis.accounting import readings_of
 from testbed.analysis.findings.finding import (
     Check,
     Evidence,
@@ -9,8 +8,9 @@ from testbed.analysis.findings.finding import (
     Verdict,
     of_arm,
 )
-from testbed.analysis.records import Arm, Run
-from testbed.analysis.statistics import geometric_mean
+from testbed.analysis.measures.other_instruments import readings_of
+from testbed.analysis.reading.records import Arm, Run
+from testbed.analysis.statistics.intervals import geometric_mean
 
 BATCH_SUSPECT = 0.10
 

@@ -3,7 +3,6 @@
 
 from collections import defaultdict
 
-from testbed.analysis.environment import UNKNOWN, fact
 from testbed.analysis.findings.finding import (
     WHOLE_RUN,
     Check,
@@ -13,8 +12,9 @@ from testbed.analysis.findings.finding import (
     Verdict,
     of,
 )
-from testbed.analysis.records import Run
-from testbed.analysis.trial_records import ClockReading
+from testbed.analysis.reading.environment import UNKNOWN, fact
+from testbed.analysis.reading.records import Run
+from testbed.analysis.reading.trial_records import ClockReading
 
 SKEW = 0.005
 STEP_S = 0.01

@@ -9,7 +9,6 @@ it was is read, not guessed: each is a finding of its own, and its advice follow
 from dataclasses import dataclass
 from math import inf
 
-from testbed.analysis import environment
 from testbed.analysis.findings.finding import (
     NOT_RECORDED,
     Check,
@@ -20,9 +19,15 @@ from testbed.analysis.findings.finding import (
     gravest,
     of,
 )
-from testbed.analysis.host_shares import host_steal_share, other_cpus, steal_share, wait_share
-from testbed.analysis.rates import lower_rate
-from testbed.analysis.records import Run, Trial
+from testbed.analysis.measures.host_shares import (
+    host_steal_share,
+    other_cpus,
+    steal_share,
+    wait_share,
+)
+from testbed.analysis.measures.rates import lower_rate
+from testbed.analysis.reading import environment
+from testbed.analysis.reading.records import Run, Trial
 from testbed.model.host_bounds import (
     OTHER_CPUS,
     STEAL_SUSPECT,

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 
-from testbed.analysis.records import Run, Trial
+from testbed.analysis.reading.records import Run, Trial
 
 COMPARISON, MPSTAT = "comparison", "mpstat"
 """What a finding is about: whether arms may be compared, or only what mpstat's chart shows."""

@@ -12,7 +12,7 @@ from testbed.analysis.findings.finding import (
     of,
     of_arm,
 )
-from testbed.analysis.rates import (
+from testbed.analysis.measures.rates import (
     BIAS_WITHHELD,
     EXPLAINED,
     SHOWS,
@@ -21,8 +21,8 @@ from testbed.analysis.rates import (
     lower_rate,
     mean_rate,
 )
-from testbed.analysis.records import Run
-from testbed.analysis.trial_records import ClientTrial
+from testbed.analysis.reading.records import Run
+from testbed.analysis.reading.trial_records import ClientTrial
 
 RATE_OFF = (0.01, 0.25)
 """SUSPECT and INVALID: how far a trial's rate may be from the one asked for. On emulated machines

@@ -4,9 +4,9 @@
 from math import sqrt
 from statistics import fmean, variance
 
-from testbed.analysis.cost import cost_of
 from testbed.analysis.findings.finding import Evidence, Finding, Verdict, of_arm
-from testbed.analysis.records import Run
+from testbed.analysis.measures.cost import cost_of
+from testbed.analysis.reading.records import Run
 
 EFFECT, STANDARD_ERRORS = 0.05, 3.0
 """The smallest effect of interest, of the arm's cost; and how clear the difference must be."""
@@ -17,7 +17,7 @@ ENOUGH = 2
 def idle_unlike(run: Run) -> list[Finding]:
     """An arm that works while nothing is sent, and rests in the traffic, would seem cheap.
 
-    Its idle rate times the traffic's time is taken off its cost (testbed/analysis/cost.py).
+    Its idle rate times the traffic's time is taken off its cost (testbed/analysis/measures/cost.py).
     """
     baseline = next((arm for arm in run.arms if arm.is_baseline and not arm.control_kind), None)
     usual = _idle(run, baseline.name) if baseline else []

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from testbed.analysis.findings.finding import WHOLE_RUN, Check, Evidence, Finding, Verdict, of
-from testbed.analysis.records import Run, Trial
-from testbed.analysis.watching import ring_writes, runs_of_programs, taps
+from testbed.analysis.measures.watching import ring_writes, runs_of_programs, taps
+from testbed.analysis.reading.records import Run, Trial
 
 RECORDS_PER_TRIAL = 10
 """The bound of kernel log lines, for the same reason: what happens by chance."""

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checks on where packets went between the client's socket and the program."""
 
-from testbed.analysis.causes import device_losses, link_drops
-from testbed.analysis.environment import fact
 from testbed.analysis.findings.finding import (
     NOT_RECORDED,
     WHOLE_RUN,
@@ -13,10 +11,18 @@ from testbed.analysis.findings.finding import (
     graded,
     of,
 )
-from testbed.analysis.hops import NIC
-from testbed.analysis.ledger import INSIDE_TOLERANCE, OUTSIDE_TOLERANCE, Ledger, Step, ledger_of
-from testbed.analysis.merging import merged, reassembled
-from testbed.analysis.records import Run, Trial
+from testbed.analysis.measures.drop_counters import device_losses, link_drops
+from testbed.analysis.measures.hops import NIC
+from testbed.analysis.measures.ledger import (
+    INSIDE_TOLERANCE,
+    OUTSIDE_TOLERANCE,
+    Ledger,
+    Step,
+    ledger_of,
+)
+from testbed.analysis.measures.merging import merged, reassembled
+from testbed.analysis.reading.environment import fact
+from testbed.analysis.reading.records import Run, Trial
 
 STEP_INVALID = 0.01
 INSIDE, BEFORE, MORE = "inside the server", "before its NIC", "more than before"

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where a trial's packets were lost, as far as counters tell."""
 
-from testbed.analysis.counters import difference
-from testbed.analysis.records import Trial
-from testbed.analysis.trial_records import Network
+from testbed.analysis.formats.proc_files import difference
+from testbed.analysis.reading.records import Trial
+from testbed.analysis.reading.trial_records import Network
 
 
 def lost_where(trial: Trial) -> str:

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from testbed.analysis.findings.finding import WHOLE_RUN, Check, Evidence, Finding, Verdict, of
-from testbed.analysis.hops import NIC
-from testbed.analysis.records import Run, Trial
-from testbed.analysis.trial_records import Network
-from testbed.analysis.watching import Attachment, attachments, taps
+from testbed.analysis.measures.hops import NIC
+from testbed.analysis.measures.watching import Attachment, attachments, taps
+from testbed.analysis.reading.records import Run, Trial
+from testbed.analysis.reading.trial_records import Network
 
 XDP_MODES = ("generic", "native", "offload")
 OWN = {

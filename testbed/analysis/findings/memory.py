@@ -14,7 +14,7 @@ from testbed.analysis.findings.finding import (
     of,
     of_arm,
 )
-from testbed.analysis.records import Run, Trial
+from testbed.analysis.reading.records import Run, Trial
 
 KB, MB = 1024, 1024 * 1024
 OBJECTS, HELD, PAGES = 512 * KB, MB, 8 * MB

@@ -8,11 +8,11 @@ and tables is read beside it, by the testbed, and goes before it.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from testbed.analysis.environment import UNKNOWN, nic_driver
 from testbed.analysis.findings.finding import WHOLE_RUN, Check, Evidence, Finding, Verdict, of
-from testbed.analysis.hops import NIC
-from testbed.analysis.records import Run, Trial
-from testbed.analysis.watching import Xdp, attachments, xdp_of, xdp_on_nic
+from testbed.analysis.measures.hops import NIC
+from testbed.analysis.measures.watching import Xdp, attachments, xdp_of, xdp_on_nic
+from testbed.analysis.reading.environment import UNKNOWN, nic_driver
+from testbed.analysis.reading.records import Run, Trial
 
 DRIVERS = {"virtio": "virtio_net"}
 """Linux drivers of the NIC models (testbed.model.config.NicModel) that are named otherwise."""

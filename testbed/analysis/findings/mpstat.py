@@ -7,8 +7,6 @@ So a busy column is a count of samples, and the columns need not add up to the t
 
 from collections.abc import Mapping
 
-from testbed.analysis.counters import USER_HZ
-from testbed.analysis.environment import UNKNOWN, fact
 from testbed.analysis.findings.finding import (
     MPSTAT,
     Check,
@@ -19,8 +17,10 @@ from testbed.analysis.findings.finding import (
     of,
     of_arm,
 )
-from testbed.analysis.records import Run
-from testbed.analysis.trial_records import ServerTrial
+from testbed.analysis.reading.environment import UNKNOWN, fact
+from testbed.analysis.reading.records import Run
+from testbed.analysis.reading.trial_records import ServerTrial
+from testbed.model.cpu_time import USER_HZ
 
 CLOSED = (0.99, 1.01)
 TICKS_SUSPECT, TICKS_INVALID = 400, 100

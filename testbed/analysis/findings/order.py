@@ -4,7 +4,6 @@
 from collections.abc import Iterator
 from itertools import combinations
 
-from testbed.analysis.cost import cost_of
 from testbed.analysis.findings.finding import (
     WHOLE_RUN,
     Check,
@@ -14,10 +13,11 @@ from testbed.analysis.findings.finding import (
     of,
     of_arm,
 )
-from testbed.analysis.precision import half_width
-from testbed.analysis.rates import cost_follows_rate, rates_apart
-from testbed.analysis.records import Arm, Run
-from testbed.analysis.statistics import Ratio, paired_ratio
+from testbed.analysis.measures.cost import cost_of
+from testbed.analysis.measures.rates import cost_follows_rate, rates_apart
+from testbed.analysis.reading.records import Arm, Run
+from testbed.analysis.statistics.intervals import Ratio, paired_ratio
+from testbed.analysis.statistics.precision import half_width
 
 BLOCKS_INVALID, BLOCKS_SUSPECT = 2, 5
 HALF_WIDTH_SUSPECT = 0.10

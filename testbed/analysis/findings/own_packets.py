@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import Mapping
 
 from testbed.analysis.findings.finding import WHOLE_RUN, Check, Evidence, Finding, Verdict, of
-from testbed.analysis.oracle_judge import first_difference
-from testbed.analysis.records import Run, Trial
+from testbed.analysis.gate.judge import first_difference
+from testbed.analysis.reading.records import Run, Trial
 from testbed.packets.sampled import Sampled
 from testbed.packets.traffic import HEAD_BYTES, Path, Sent, reference
 

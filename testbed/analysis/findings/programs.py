@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The check on the receiving program: could it keep up?"""
 
-from testbed.analysis import environment
 from testbed.analysis.findings.finding import Check, Evidence, Finding, Verdict, of
 from testbed.analysis.findings.loss import counted, socket_drops
-from testbed.analysis.records import Run, Trial
-from testbed.analysis.trial_records import ServerTrial
+from testbed.analysis.reading import environment
+from testbed.analysis.reading.records import Run, Trial
+from testbed.analysis.reading.trial_records import ServerTrial
 
 DROPS_INVALID = 0.001
 """Of the packets offered."""

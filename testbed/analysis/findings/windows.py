@@ -3,8 +3,6 @@
 
 from math import sqrt
 
-from testbed.analysis import environment
-from testbed.analysis.cost import cost_of
 from testbed.analysis.findings.finding import (
     WHOLE_RUN,
     Check,
@@ -15,7 +13,9 @@ from testbed.analysis.findings.finding import (
     of,
 )
 from testbed.analysis.findings.idle import EFFECT, STANDARD_ERRORS, idle_unlike
-from testbed.analysis.records import Run, Trial
+from testbed.analysis.measures.cost import cost_of
+from testbed.analysis.reading import environment
+from testbed.analysis.reading.records import Run, Trial
 from testbed.model.numbers import fault_of
 
 OVERLAP_INVALID = 0.95

@@ -9,12 +9,12 @@ then cost no more elements than one.
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from testbed.analysis.mpstat import BUSY_COLUMNS
+from testbed.analysis.conclusions.sentences import DASH
+from testbed.analysis.formats.mpstat import BUSY_COLUMNS
+from testbed.analysis.measures.mpstat_timeline import bars_of, traffic_window_s
 from testbed.analysis.plots.style import FAINT, SMALL_PX
 from testbed.analysis.plots.svg import INK
-from testbed.analysis.records import Trial
-from testbed.analysis.window import bars_of, traffic_window_s
-from testbed.analysis.wording import DASH
+from testbed.analysis.reading.records import Trial
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

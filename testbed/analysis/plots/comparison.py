@@ -8,9 +8,10 @@ that must not be compared, for a band invites to.
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from testbed.analysis.comparison import costs_by_block
-from testbed.analysis.harmless import harmless
-from testbed.analysis.naming import cost_unit
+from testbed.analysis.conclusions.sentences import mean_text, significant, supported
+from testbed.analysis.formats.sanitize import harmless
+from testbed.analysis.measures.cost import costs_by_block
+from testbed.analysis.measures.cost_names import cost_unit
 from testbed.analysis.plots.stamp import stamp
 from testbed.analysis.plots.style import (
     FAINT,
@@ -22,9 +23,8 @@ from testbed.analysis.plots.style import (
     styled,
 )
 from testbed.analysis.plots.svg import INK
-from testbed.analysis.records import Arm, Run
-from testbed.analysis.statistics import geometric_mean, mean_interval
-from testbed.analysis.wording import mean_text, significant, supported
+from testbed.analysis.reading.records import Arm, Run
+from testbed.analysis.statistics.intervals import geometric_mean, mean_interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

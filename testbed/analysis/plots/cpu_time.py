@@ -18,7 +18,7 @@ from testbed.analysis.plots.style import (
     part_name,
     styled,
 )
-from testbed.analysis.records import Arm, Run, Trial
+from testbed.analysis.reading.records import Arm, Run, Trial
 
 WIDTH = 760
 LEFT = 48

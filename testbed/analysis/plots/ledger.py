@@ -10,7 +10,7 @@ from itertools import pairwise
 from string import ascii_lowercase
 from typing import TYPE_CHECKING
 
-from testbed.analysis.hops import (
+from testbed.analysis.measures.hops import (
     CLIENT_TX,
     FORWARDED,
     HOOK,
@@ -22,8 +22,8 @@ from testbed.analysis.hops import (
     VETH_RX,
     VETH_TX,
 )
-from testbed.analysis.ledger import Ledger, arm_ledger
-from testbed.analysis.plots.comparison import ordered, shortened
+from testbed.analysis.measures.ledger import Ledger, arm_ledger
+from testbed.analysis.plots.comparison import shortened
 from testbed.analysis.plots.ledger_layout import (
     CHARACTER,
     COUNTS,
@@ -47,7 +47,7 @@ from testbed.analysis.plots.style import (
     styled,
 )
 from testbed.analysis.plots.svg import INK
-from testbed.analysis.records import Run
+from testbed.analysis.reading.records import Run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -73,7 +73,7 @@ def draw_ledger(run: Run, *, narrow: bool = False) -> tuple[Drawing, ...]:
     places = places_of(width)
     rows = [
         row_of(arm, look_of(index, arm)[0], arm_ledger(run, arm), places)
-        for index, arm in enumerate(ordered(run))
+        for index, arm in enumerate(run.ordered_arms)
     ]
     if not any(row.book for row in rows):
         return ()

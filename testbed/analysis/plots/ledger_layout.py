@@ -4,9 +4,9 @@
 import textwrap
 from dataclasses import dataclass
 
-from testbed.analysis.hops import ORDER, SENT, UNIQUE
-from testbed.analysis.ledger import Ledger, Step
-from testbed.analysis.records import Arm
+from testbed.analysis.measures.hops import ORDER, SENT, UNIQUE
+from testbed.analysis.measures.ledger import Ledger, Step
+from testbed.analysis.reading.records import Arm
 
 WIDE, NARROW = 760, 360
 RIVER = 26.0

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The published charts and this run's, side by side on one scale: the same columns of mpstat."""
 
-from testbed.analysis.beside_published import pairs_of
 from testbed.analysis.plots import bars
 from testbed.analysis.plots.comparison import shortened
 from testbed.analysis.plots.cpu_time import round_up
 from testbed.analysis.plots.stamp import stamp
 from testbed.analysis.plots.style import SMALL_PX, Drawing, new_sheet, styled
-from testbed.analysis.published import RUN_ID, published_run
-from testbed.analysis.records import Run
+from testbed.analysis.published.beside import pairs_of
+from testbed.analysis.published.original import RUN_ID, published_run
+from testbed.analysis.reading.records import Run
 
 WIDTH, LEFT, GUTTER = 760, 48, 28
 HEAD, PANEL, BETWEEN, BELOW = 40.0, 150.0, 40.0, 46.0

@@ -7,9 +7,9 @@ alone could be three things.
 
 from collections.abc import Iterable
 
-from testbed.analysis import environment
-from testbed.analysis.records import Arm, Run
-from testbed.analysis.wording import mode_text
+from testbed.analysis.conclusions.sentences import mode_text
+from testbed.analysis.reading import environment
+from testbed.analysis.reading.records import Arm, Run
 
 MOST_NAMES = 4
 """Arms of one mode that are named; of more there is only their number."""

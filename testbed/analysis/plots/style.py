@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from testbed.analysis.harmless import harmless
+from testbed.analysis.formats.sanitize import harmless
 from testbed.analysis.plots.png import png_of
 from testbed.analysis.plots.svg import INK, svg_of
-from testbed.analysis.records import Arm
+from testbed.analysis.reading.records import Arm
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

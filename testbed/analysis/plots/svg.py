@@ -7,7 +7,7 @@ from collections import Counter
 from html import escape
 from typing import TYPE_CHECKING
 
-from testbed.analysis.harmless import harmless
+from testbed.analysis.formats.sanitize import harmless
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -2,7 +2,7 @@
 """The checks of a count: whether its numbers are what they seem. Silence means that a check holds.
 
 Each is a pure function of a count with its threshold, reason and source. docs/counting.md has the
-same table, and tests/unit/test_count_checks.py a fault that trips each.
+same table, and tests/unit/analysis/receipt/test_checks.py a fault that trips each.
 """
 
 from collections.abc import Callable

@@ -9,9 +9,9 @@ from typing import Any
 
 from testbed.analysis.counting import result
 from testbed.analysis.counting.result import Result
-from testbed.analysis.document import read_json
+from testbed.analysis.formats.document import read_json
+from testbed.analysis.reading.run import edited_files
 from testbed.analysis.receipt.receipt import Receipt, receipts
-from testbed.analysis.run import edited_files
 from testbed.model.count_files import FOLDER, INDEX
 from testbed.model.errors import RunError
 

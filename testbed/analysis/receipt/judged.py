@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from testbed.analysis.conclusions.csv_and_json import finding_json
+from testbed.analysis.conclusions.opening import Opening
 from testbed.analysis.findings.finding import Finding, Verdict, worst
 from testbed.analysis.receipt.answer import answers
 from testbed.analysis.receipt.checks import check_count
 from testbed.analysis.receipt.count_run import CountRun
 from testbed.analysis.receipt.receipt import Receipt, baseline_of, fits
 from testbed.analysis.receipt.standouts import standouts
-from testbed.analysis.tables import finding_json
-from testbed.analysis.verdict import Opening
 
 MOST_REASONS = 7
 

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from testbed.analysis.counting.stages import STAGES
+from testbed.analysis.formats.templates import TEMPLATES, template
 from testbed.analysis.plots.count import Bar, draw_count
 from testbed.analysis.plots.style import Drawing
 from testbed.analysis.receipt.identity import qemu, release
 from testbed.analysis.receipt.judged import JudgedCount
 from testbed.analysis.receipt.receipt import Receipt
-from testbed.analysis.receipt.stages import STAGES
 from testbed.analysis.receipt.view import signed, view_of
-from testbed.analysis.rendering import TEMPLATES, template
 
 Pictures = list[tuple[Drawing, Drawing]]
 """Wide and narrow, one pair for each payload."""

@@ -4,7 +4,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from testbed.analysis.receipt import stages
+from testbed.analysis.counting import stages
 from testbed.analysis.receipt.receipt import Receipt
 from testbed.model.planted import ARM, CALL, CALL_NOPS, CALLED, COPIED, COPY, LOG, PLANTS
 

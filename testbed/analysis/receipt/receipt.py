@@ -13,8 +13,8 @@ from testbed.analysis.counting.contexts import RECEIVE as RECEIVE_CONTEXT
 from testbed.analysis.counting.life import OWN
 from testbed.analysis.counting.packets import Taken
 from testbed.analysis.counting.result import Result
+from testbed.analysis.counting.staging import Staged, staged
 from testbed.analysis.counting.summary import Summary
-from testbed.analysis.receipt.staging import Staged, staged
 from testbed.model.arm import BASELINE
 from testbed.model.symbols import bare
 

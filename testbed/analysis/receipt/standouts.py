@@ -8,11 +8,11 @@ What it explains beyond the trace was read in the kernel's sources of 6.1 and 6.
 from collections import Counter
 from collections.abc import Callable
 
+from testbed.analysis.counting import stages
 from testbed.analysis.counting.contexts import BACKLOG, RECEIVE, SOFTIRQ
-from testbed.analysis.receipt import stages
+from testbed.analysis.counting.stages import module_of
 from testbed.analysis.receipt.answer import counted
 from testbed.analysis.receipt.receipt import Receipt
-from testbed.analysis.receipt.stages import module_of
 from testbed.model.symbols import bare
 
 CHECKSUMS = ("csum_*", "do_csum", "skb_checksum*", "__skb_checksum*", "__skb_gro_checksum*",

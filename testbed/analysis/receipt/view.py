@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from testbed.analysis.counting.life import BESIDE, IN_PROGRAM, RECEIVE, TO_SOCKET, WAKE_UP
+from testbed.analysis.counting.stages import OTHER
 from testbed.analysis.findings.finding import Verdict
 from testbed.analysis.receipt.answer import NOT_TIME
 from testbed.analysis.receipt.checks import COUNT_CHECKS
@@ -13,7 +14,6 @@ from testbed.analysis.receipt.differences import differences
 from testbed.analysis.receipt.identity import details, overview
 from testbed.analysis.receipt.judged import JudgedCount
 from testbed.analysis.receipt.receipt import Receipt, baseline_of, fits
-from testbed.analysis.receipt.stages import OTHER
 from testbed.analysis.receipt.standouts import standouts
 
 MINUS = "\u2212"

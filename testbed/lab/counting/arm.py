@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from testbed.edge.counter import Counter, Stretch
-from testbed.lab.arms import Hook
+from testbed.edge.hypervisor.counter import Counter, Stretch
 from testbed.lab.counting.link import frames
 from testbed.lab.counting.machine import Running
+from testbed.lab.guests.hook import Hook
 from testbed.model import count_files, symbols
 from testbed.model.arm import Arm
 from testbed.model.config import NetworkConfig

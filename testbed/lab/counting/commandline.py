@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from testbed.edge import host
-from testbed.lab.box import Box
-from testbed.lab.settings import LAB_MACS, MGMT_MAC
+from testbed.edge.computer import host
+from testbed.lab.machines.box import Box
+from testbed.lab.machines.machines_json import LAB_MACS, MGMT_MAC
 from testbed.model.errors import HostError
 
 FLAGS = (

@@ -3,7 +3,7 @@
 
 from typing import Any
 
-from testbed.edge.guest import Guest
+from testbed.edge.guests.guest import Guest
 from testbed.lab.counting import commandline
 from testbed.lab.counting.plugin import Plugin
 from testbed.model.errors import GuestError

@@ -6,7 +6,7 @@ import socket
 from collections.abc import Iterator
 
 from testbed.lab.counting.commandline import Ports
-from testbed.lab.settings import LAB_MACS
+from testbed.lab.machines.machines_json import LAB_MACS
 from testbed.model.config import NetworkConfig
 from testbed.packets.craft import Datagram, Wire
 

@@ -15,17 +15,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from testbed.edge import host
-from testbed.edge.account import Account
-from testbed.edge.counter import Counter
-from testbed.edge.guest import Guest
-from testbed.edge.terminal import Terminal
-from testbed.lab.box import Box
+from testbed.edge.computer import host
+from testbed.edge.computer.account import Account
+from testbed.edge.guests.guest import Guest
+from testbed.edge.hypervisor.counter import Counter
+from testbed.edge.output.terminal import Terminal
 from testbed.lab.counting import commandline
 from testbed.lab.counting.commandline import Ports
 from testbed.lab.counting.link import open_link
 from testbed.lab.counting.monitor import Monitor
 from testbed.lab.counting.plugin import Plugin
+from testbed.lab.machines.box import Box
 from testbed.model.errors import MachineError, TestbedError
 
 STATE = "ready"

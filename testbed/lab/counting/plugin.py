@@ -8,8 +8,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from testbed.edge import host
-from testbed.edge.account import Account
+from testbed.edge.computer import host
+from testbed.edge.computer.account import Account
 from testbed.lab.counting.commandline import qemu_path
 from testbed.model.errors import HostError
 

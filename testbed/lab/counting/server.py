@@ -7,9 +7,9 @@ All of it is put in before the state is saved, so that a count begins two second
 import shlex
 from typing import Any
 
-from testbed.edge.guest import SOURCES, Guest
-from testbed.lab import building, deploy
-from testbed.lab.deploy import Wanted
+from testbed.edge.guests.guest import SOURCES, Guest
+from testbed.lab.guests import building, deploy
+from testbed.lab.guests.deploy import Wanted
 from testbed.model.config import Config
 from testbed.model.deployed import PROGRAMS, Deployed
 

@@ -17,11 +17,11 @@ import time
 from pathlib import Path
 from typing import IO, Any
 
-from testbed.edge import host
-from testbed.edge.account import Account
-from testbed.lab.accelerator import Accelerator
-from testbed.lab.box import Box
-from testbed.lab.settings import MGMT_MAC
+from testbed.edge.computer import host
+from testbed.edge.computer.account import Account
+from testbed.lab.machines.accelerator import Accelerator
+from testbed.lab.machines.box import Box
+from testbed.lab.machines.machines_json import MGMT_MAC
 from testbed.model.errors import HostError, MachineError
 
 MEMORY_MB = 512

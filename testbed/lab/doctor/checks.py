@@ -8,27 +8,18 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from testbed.edge.account import Account
-from testbed.edge.identity import checkout_of
-from testbed.edge.libvirt import URI
-from testbed.edge.session import Session
-from testbed.lab import accelerator, box
-from testbed.lab.doctor import (
-    hardware,
-    inventory,
-    orphans,
-    programs,
-    quiet,
-    reading,
-    rights,
-    sockets,
-    standing,
-)
+from testbed.edge.computer.account import Account
+from testbed.edge.computer.identity import checkout_of
+from testbed.edge.hypervisor.libvirt import URI
+from testbed.edge.hypervisor.session import Session
+from testbed.lab.doctor import hardware, programs, quiet, reading, rights, sockets, standing
 from testbed.lab.doctor.diagnosis import Diagnosis
-from testbed.lab.doctor.processes import Process
 from testbed.lab.doctor.survey import Check, Surroundings, user
-from testbed.lab.project import ROLES
-from testbed.lab.room import machines_mb
+from testbed.lab.machines import accelerator, box
+from testbed.lab.machines.free_space import machines_mb
+from testbed.lab.machines.processes import Process
+from testbed.lab.machines.project import ROLES
+from testbed.lab.orphans import inventory, orphans
 from testbed.model.config import FILE_NAME
 from testbed.model.errors import HostError, TooSlow
 

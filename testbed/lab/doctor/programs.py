@@ -6,14 +6,14 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from testbed.edge import host
-from testbed.edge.account import Account
-from testbed.lab import image
+from testbed.edge.computer import host
+from testbed.edge.computer.account import Account
 from testbed.lab.counting import plugin
 from testbed.lab.doctor import software
 from testbed.lab.doctor.diagnosis import Diagnosis
 from testbed.lab.doctor.software import Tool
 from testbed.lab.doctor.survey import NoAccount, Surroundings, slow
+from testbed.lab.machines import image
 from testbed.model.errors import HostError, TooSlow
 
 LIMIT_S = 10.0

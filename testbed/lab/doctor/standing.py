@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from testbed.edge import session_place
-from testbed.edge.session_place import SessionPlace
+from testbed.edge.computer import session_place
+from testbed.edge.computer.session_place import SessionPlace
 from testbed.lab.doctor.diagnosis import Diagnosis, ok
 
 AFRESH = "`testbed down --destroy`, `testbed box remove`, then `testbed up`"

@@ -13,12 +13,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from testbed.edge.account import Account
-from testbed.lab.box import Box, BoxStore
-from testbed.lab.doctor import processes
+from testbed.edge.computer.account import Account
 from testbed.lab.doctor.diagnosis import Diagnosis
-from testbed.lab.doctor.processes import Process
-from testbed.lab.project import ROLES, Project
+from testbed.lab.machines import processes
+from testbed.lab.machines.box import Box, BoxStore
+from testbed.lab.machines.processes import Process
+from testbed.lab.machines.project import ROLES, Project
 from testbed.model.config import Config
 from testbed.model.errors import ConfigError, HostError, TestbedError, TooSlow
 

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Intervals, precision, several comparisons together: numbers in, numbers out."""

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The two virtual machines and their box: made, started, stopped, removed."""

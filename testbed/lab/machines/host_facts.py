@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What this computer is, for the record of a run."""
+
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+from testbed.lab.machines.machines import Machines
+
+
+def collect(machines: Machines) -> dict[str, Any]:
+    """Return the content of facts/host.json."""
+    chosen = machines.accelerator()
+    settings = machines.project.settings() or {}
+    return {
+        "schema": 1,
+        "accelerator": chosen.name,
+        "accelerator_reason": chosen.reason,
+        **machines.domains.versions(),
+        "vagrant": machines.vagrant.version(),
+        **machines.project.boots(),
+        "kernel": platform.release(),
+        "machine": platform.machine(),
+        "cpu_model": _cpu_model(),
+        "cores": os.cpu_count(),
+        "memory_mb": _memory_mb(),
+        "box": settings.get("box", {}).get("name"),
+        "nic_model": settings.get("nic_model"),
+        "server_cpus": settings.get("machines", {}).get("server", {}).get("cpus"),
+        "client_cpus": settings.get("machines", {}).get("client", {}).get("cpus"),
+    }
+
+
+def _cpu_model() -> str | None:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return None
+
+
+def _memory_mb() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 1024**2

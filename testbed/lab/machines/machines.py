@@ -1,0 +1,263 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The two virtual machines: from whatever there is to reachable, and back.
+
+`up` looks, lets `reconcile` say what is missing, and does that.
+"""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from testbed.edge.computer.account import Account
+from testbed.edge.guests.connection import closed_on_failure
+from testbed.edge.guests.guest import Guest
+from testbed.edge.hypervisor.libvirt import Domains, for_each
+from testbed.edge.hypervisor.states import ALIVE, RUNNING
+from testbed.edge.hypervisor.vagrant import Vagrant
+from testbed.edge.output.terminal import Terminal
+from testbed.lab.machines import accelerator, machines_json, reconcile
+from testbed.lab.machines.accelerator import Accelerator
+from testbed.lab.machines.booting import Booting, Prepare
+from testbed.lab.machines.box import Box, BoxStore
+from testbed.lab.machines.free_space import demand_disk, demand_memory
+from testbed.lab.machines.leftovers import remains
+from testbed.lab.machines.project import ROLES, Project
+from testbed.lab.machines.reconcile import Seen, Step
+from testbed.lab.machines.taking_over import (
+    delete_broken_copies,
+    end_vagrant,
+    ending,
+    settled,
+    without_dead,
+)
+from testbed.model.config import Config
+from testbed.model.errors import MachineError
+
+
+@dataclass(frozen=True)
+class Machines:
+    """This checkout's two machines."""
+
+    config: Config
+    checkout: Path
+    account: Account
+    terminal: Terminal
+
+    @property
+    def project(self) -> Project:
+        """Where this checkout's Vagrant state and settings are."""
+        return Project(self.account, self.checkout)
+
+    @property
+    def boxes(self) -> BoxStore:
+        """The boxes of this account."""
+        return BoxStore(self.account, self.checkout, self.config.box.mirror)
+
+    @cached_property
+    def domains(self) -> Domains:
+        """The machines as libvirt knows them."""
+        return self.project.domains
+
+    @cached_property
+    def vagrant(self) -> Vagrant:
+        """The machines as Vagrant knows them."""
+        return Vagrant(self.account, self.project.path, self.account.data_dir / "vagrant.d")
+
+    def up(self, prepare: Prepare, stamp: Mapping[str, Any]) -> None:
+        """Bring both machines up as the configuration says, and have them prepared.
+
+        `stamp` is what `prepare` gives them: while that is what they got, running machines are
+        left alone. `prepare` runs in a thread per machine, while Vagrant still looks after them.
+        Raises HostError (tools, memory, KVM demanded), MachineError (box, boot), and
+        whatever `prepare` raises.
+        """
+        box = self.boxes.build(self.terminal)
+        chosen = self._accelerator(box)
+        end_vagrant(self.vagrant, self.terminal)
+        seen, wanted = self._look(box, chosen, stamp)
+        steps = reconcile.plan(seen, wanted)
+        self._claim()
+        if steps:
+            self.project.note_prepared(None)
+        for step in steps:
+            self.terminal.say(str(step))
+            if step.action == "remove":
+                self._remove(step.roles)
+            elif step.action == "stop":
+                for_each(list(step.roles), "stop", self.domains)
+        if any(step.action == "create" for step in steps):
+            self._make_room(wanted, box)
+        for action, doing in (("restore", "start"), ("resume", "resume")):
+            roles = [role for step in steps if step.action == action for role in step.roles]
+            if roles:
+                self.project.note_waking()
+                with self.terminal.step(f"{action} {' and '.join(roles)}", expect_s=1):
+                    for_each(roles, doing, self.domains)
+        self._finish(steps, chosen, prepare)
+        if steps:
+            self.project.note_prepared(stamp)
+
+    def _claim(self) -> None:
+        """Tell of a checkout that was moved: its machines go on as they are."""
+        if (before := self.project.claim()) is not None:
+            self.terminal.say(f"this checkout was at {before}: its machines came along")
+
+    def _finish(self, steps: Sequence[Step], chosen: Accelerator, prepare: Prepare) -> None:
+        """Boot what has to be booted, and wait until both machines can be used."""
+        actions = {step.action for step in steps}
+        if actions & {"create", "start"}:
+            kind, boot_s = f"boot, {chosen.name}", 25 if chosen.name == "kvm" else 70
+            with self.terminal.step("boot, set up, build", expect_s=boot_s, kind=kind):
+                answered = self._booting().boot(self.vagrant.up, prepare)
+            self.project.note_boot(answered)
+        if actions & {"restore", "resume"} or self.project.is_waking():
+            self._booting().wake_or_prepare(self.config.network, prepare)
+            self.project.note_resumed()
+        if "set up" in actions:
+            with self.terminal.step("set up, build", expect_s=5):
+                self._booting().prepare(prepare)
+
+    def planned(self, stamp: Mapping[str, Any]) -> list[str]:
+        """Return what `up` would do, a line each; nothing is done."""
+        box = self.boxes.find()
+        if box is None:
+            first = "build box: that of today's recipe is not there"
+            return [first, "create client and server: on the new box"]
+        steps = reconcile.plan(*self._look(box, self._chosen(box), stamp))
+        return [*ending(self.vagrant), *map(str, steps)]
+
+    def _look(
+        self, box: Box, chosen: Accelerator, stamp: Mapping[str, Any]
+    ) -> tuple[Seen, dict[str, Any]]:
+        """Return what there is, and what the Vagrantfile shall read."""
+        states, old = settled(self.domains), self.project.settings()
+        taken = machines_json.taken(old, states) if old else frozenset()
+        wanted = self._settings(box, chosen, old if states and not taken else None)
+        whole = all(states.get(role) == RUNNING for role in ROLES)
+        names = self.domains.host_names(ROLES) if whole else {}
+        disks = frozenset() if whole else self.domains.disks(ROLES)
+        recorded = frozenset(self.vagrant.recorded())
+        current = self.project.is_prepared(stamp)
+        return Seen(states, recorded, disks, old, taken, names, current), wanted
+
+    def _remove(self, roles: Sequence[str]) -> None:
+        with self.terminal.step(f"remove {' and '.join(roles)}", expect_s=1):
+            for_each(list(roles), "remove", self.domains)
+            for role in roles:
+                self.vagrant.forget(role)
+
+    def _make_room(self, wanted: Mapping[str, Any], box: Box) -> None:
+        """Prepare what new machines need: memory, settings, the pool, the box in Vagrant."""
+        demand_memory(self.config.machines)
+        self.project.stage(wanted)
+        self.domains.ensure_pool(Path(wanted["pool"]["path"]))
+        if not self.vagrant.has_box(box.name):
+            with self.terminal.step("check the box and give it to Vagrant", expect_s=5):
+                self.boxes.verify(box)
+                self.vagrant.add_box(box.name, box.box)
+        pool = Path(wanted["pool"]["path"])
+        delete_broken_copies(self.vagrant, self.domains, pool, box.name, self.terminal)
+
+    def _booting(self) -> Booting:
+        limit_s = self.config.machines.boot_timeout_s
+        return Booting(self._unconnected(), self.project, self.terminal, limit_s)
+
+    def guests(self) -> dict[str, Guest]:
+        """Return both guests, connected; raises MachineError when they are not up."""
+        end_vagrant(self.vagrant, self.terminal)
+        states = self.states()
+        waking = ", not set right since" if self.project.is_waking() else ""
+        if waking or not all(state == RUNNING for state in states.values()):
+            said = ", ".join(f"{role} {state}" for role, state in states.items()) + waking
+            raise MachineError(f"the machines are not up ({said})", hint="run `testbed up` first")
+        self._claim()
+        guests, limit_s = self._unconnected(), self.config.machines.boot_timeout_s
+        with ThreadPoolExecutor(len(guests)) as pool, closed_on_failure(guests):
+            list(pool.map(lambda guest: guest.connect(limit_s), guests.values()))
+        return guests
+
+    def _unconnected(self) -> dict[str, Guest]:
+        current = self.project.settings()
+        if current is None:
+            raise MachineError("the machines are not up", hint="run `testbed up` first")
+        return machines_json.guests_of(current)
+
+    def down(self, how: Literal["save", "halt", "destroy"]) -> None:
+        """Save both machines' state to disk, shut them down, or remove them with all they left.
+
+        Raises HostError when there is no room for what is to be saved, and MachineError when
+        something of a removed machine is still there.
+        """
+        end_vagrant(self.vagrant, self.terminal)
+        states = settled(self.domains) if self.project.path.exists() else {}
+        running = [role for role in ROLES if states.get(role) in ALIVE]
+        if how == "destroy":
+            known = self.project.settings()
+            self._remove(ROLES)
+            self.project.remove()
+            if left := remains(self.account, self.domains, self.project.path, known):
+                raise MachineError(
+                    "not everything of the machines could be removed",
+                    hint="`testbed doctor --orphans` tells more",
+                    detail="\n".join(left),
+                )
+            self.project.give_up_name()
+        elif not running:
+            said = ", ".join(f"{role} {state}" for role, state in self.states().items())
+            self.terminal.say(f"nothing runs: {said}")
+        elif how == "halt":
+            with self.terminal.step("shut down", expect_s=60):
+                self.vagrant.halt()
+        else:
+            running = without_dead(running, self.states(), self.domains)
+            demand_disk(self.account, self.project.settings() or {}, running)
+            with self.terminal.step(f"save {' and '.join(running)}", expect_s=4):
+                for_each(running, "save", self.domains)
+
+    def states(self) -> dict[str, str]:
+        """Return {role: state}, as Project.states."""
+        return self.project.states(self.domains)
+
+    def remove_boxes(self) -> list[str]:
+        """Delete every box: the built ones, Vagrant's copies, and libvirt's when unused.
+
+        Raises MachineError while machines of this checkout exist, since they rest on one.
+        """
+        end_vagrant(self.vagrant, self.terminal)
+        if self.domains.states():
+            raise MachineError(
+                "the machines still use the box", hint="run `testbed down --destroy` first"
+            )
+        gone = [str(path) for path in self.boxes.remove()]
+        self.domains.ensure_pool(self.account.data_dir / "pool")
+        return [*gone, *self.vagrant.remove_boxes(), *self.domains.remove_box_images()]
+
+    def accelerator(self) -> Accelerator:
+        """Return what the running machines were started with."""
+        return machines_json.accelerator_of(self.project.settings())
+
+    def _accelerator(self, box: Box) -> Accelerator:
+        with self.terminal.step("try KVM", expect_s=0.1):
+            chosen = self._chosen(box)
+        if chosen.name == "emulation" and self.project.settings() is None:
+            self.terminal.warn(f"no KVM: {chosen.reason}. Emulating the CPUs: slower, same code.")
+        return chosen
+
+    def _chosen(self, box: Box) -> Accelerator:
+        return accelerator.choose(self.config.machines.accelerator, self.account, box)
+
+    def _settings(
+        self, box: Box, chosen: Accelerator, old: Mapping[str, Any] | None
+    ) -> dict[str, Any]:
+        """Return what the Vagrantfile shall read; ports are kept while the machines exist."""
+        ports = old["ports"] if old else machines_json.free_ports()
+        return {
+            **machines_json.of_the_pair(self.config, self.project.path, ports),
+            **machines_json.of_this_host(self.account, chosen),
+            **machines_json.of_the_box(box, self.boxes.private_key),
+            "prefix": self.domains.prefix,
+            "command": self.vagrant.command(),
+        }

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Faults put into real trials on purpose, for `testbed selftest`."""

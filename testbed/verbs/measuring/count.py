@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`testbed count`: how many instructions a packet takes, whatever else this computer does."""
+
+import secrets
+import sys
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from testbed.edge.files.store import RunDir
+from testbed.edge.hypervisor.states import RUNNING
+from testbed.edge.output.terminal import Terminal
+from testbed.lab.counting import commandline, server
+from testbed.lab.counting import plugin as counter_plugin
+from testbed.lab.counting.arm import HANDLERS, Counting, receiver_json
+from testbed.lab.counting.identity import identity
+from testbed.lab.counting.machine import CountingMachine
+from testbed.lab.counting.plugin import Plugin
+from testbed.lab.gate.examining import run_gate
+from testbed.lab.guests.deploy import Wanted
+from testbed.lab.machines.machines import Machines
+from testbed.model import arm as arm_manifest
+from testbed.model import count_files
+from testbed.model.arm import BASELINE, FAIR, Arm
+from testbed.model.errors import ExitCode, UsageError
+from testbed.verbs.lab import Lab
+from testbed.verbs.measuring.experiment import ready_guests
+from testbed.verbs.reporting import receipts
+from testbed.verbs.reporting.results import report_count
+from testbed.verbs.upkeep.machines import tell_left_out
+
+LATEST = "latest-count"
+
+
+def count(
+    lab: Lab, names: Sequence[str], payloads: Sequence[int], packets: int, *, as_json: bool
+) -> int:
+    """Count the named arms, by default the fair ones and no hook; print a table or JSON.
+
+    The gate is asked first where the pair of machines is up. Returns the exit code: 7 where an arm
+    does other work or a count is not whole. Raises HostError (no QEMU, plugin, gcc), MachineError,
+    ArmError, GuestError.
+    """
+    arms = arm_manifest.choose(lab.arms_dir, names or [BASELINE, *FAIR])
+    payloads = list(dict.fromkeys(payloads)) or [lab.config.bench.payload_bytes]
+    _handler(lab)
+    counter_plugin.build(lab.machines.account, lab.checkout)
+    run_dir = RunDir.create(lab.results)
+    gate = _gate(lab, lab.machines, arms, run_dir)
+    record(lab, arms, payloads, packets, run_dir, gate=gate)
+    return _show(lab, run_dir, as_json=as_json)
+
+
+def record(
+    lab: Lab, arms: Sequence[Arm], payloads: Sequence[int], packets: int, run_dir: RunDir,
+    *, gate: dict[str, bool] | None,
+) -> None:  # fmt: skip
+    """Count arms into a run directory, on the counting machine. Raises as `count` does."""
+    machines = lab.machines
+    handler = _handler(lab)
+    plugin = counter_plugin.build(machines.account, lab.checkout)
+    with lab.alone("count"):
+        machine = _machine(lab, machines, plugin)
+        _prepare(lab, machine, arms)
+        facts = _count(lab, machine, plugin, arms, payloads, packets, run_dir, handler)
+    facts |= {"gate": gate, "packets": packets, "payloads": list(payloads)}
+    run_dir.write_json(f"{count_files.FOLDER}/{count_files.INDEX}", facts)
+
+
+def _handler(lab: Lab) -> str:
+    model = lab.config.machines.nic_model
+    if model not in HANDLERS:
+        raise UsageError(
+            f"counting knows the interrupt of {', '.join(HANDLERS)}, and nic_model is {model}",
+            hint='set nic_model = "e1000" in testbed.toml to count',
+        )
+    return HANDLERS[model]
+
+
+def _gate(
+    lab: Lab, machines: Machines, arms: Sequence[Arm], run_dir: RunDir
+) -> dict[str, bool] | None:
+    """Return {arm: does the reference's work}; None where the pair of machines is not up."""
+    if set(machines.states().values()) != {RUNNING}:
+        lab.terminal.warn(
+            "the gate was not run: the machines are not up. `testbed up` before the count lets it "
+            "prove that the arms do the same work"
+        )
+        return None
+    from testbed.analysis.gate.files import outcomes_of
+
+    with ready_guests(lab, "count", arms) as (_, guests):
+        run_gate(guests, arms, lab.config, run_dir, lab.terminal, secrets.randbelow(2**31))
+    outcomes = outcomes_of(run_dir.path, [arm.name for arm in arms])
+    return {name: outcome.same_work for name, outcome in outcomes.items()}
+
+
+def _machine(lab: Lab, machines: Machines, plugin: Plugin) -> CountingMachine:
+    machines.project.claim()
+    box = machines.boxes.build(lab.terminal)
+    return CountingMachine(
+        machines.account, machines.project.path / "count", box, machines.boxes.private_key,
+        lab.config.machines.server.memory_mb, lab.config.machines.nic_model, plugin.qemu,
+        commandline.kernel_parameters(lab.checkout), lab.terminal,
+    )  # fmt: skip
+
+
+def _prepare(lab: Lab, machine: CountingMachine, arms: Sequence[Arm]) -> None:
+    """Make sure that the saved state holds what these arms need."""
+    saved = machine.saved()
+    before = saved["holds"] if saved else None
+    sources = Wanted.read(lab.checkout, arms)
+    tell_left_out(lab, sources)
+    wanted = server.holds(sources, lab.config, before)
+    if before == wanted:
+        return
+    title = "counting machine: build arms, save" if saved else "counting machine: boot, build, save"
+    with (
+        lab.terminal.step(title, expect_s=30 if saved else 75),
+        machine.prepared(wanted) as guest,
+    ):
+        server.prepare(guest, sources, lab.config)
+
+
+def _count(
+    lab: Lab, machine: CountingMachine, plugin: Plugin, arms: Sequence[Arm],
+    payloads: Sequence[int], packets: int, run_dir: RunDir, handler: str,
+) -> dict[str, Any]:  # fmt: skip
+    """Count every arm on the restored machine; return what count.json holds of it."""
+    started = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    with machine.counting(plugin) as running:
+        known = identity(running.guest, plugin, machine.nic_model, machine.box.name)
+        counting = Counting(running, lab.config.network, handler)
+        for arm in arms:
+            with lab.terminal.step(f"count {arm.name}", expect_s=4, kind="count an arm"):
+                for payload, files in counting.count(arm, payloads, packets):
+                    for name, content in files.items():
+                        folder = f"{count_files.FOLDER}/{arm.name}-{payload}"
+                        run_dir.write(f"{folder}/{name}", content)
+        received = receiver_json(server.received(running.guest))
+    return {
+        "schema": count_files.SCHEMA,
+        "command": ["testbed", *sys.argv[1:]],
+        "started_utc": started,
+        "arms": [arm.name for arm in arms],
+        "titles": {arm.name: arm.title for arm in arms},
+        "received": received,
+        "identity": known,
+    }
+
+
+def _show(lab: Lab, run_dir: RunDir, *, as_json: bool) -> int:
+    from testbed.analysis.counting import table
+
+    # Nothing that is made from the raw files has a checksum: `report` makes it again.
+    run_dir.close({"schema": count_files.SCHEMA, "kind": "count"})
+    _point_latest(run_dir.path)
+    with _reading(lab.terminal):
+        judged = receipts.rendered(lab, run_dir.path)
+    done = report_count(judged, run_dir.path)
+    if as_json:
+        print(done.findings, end="")
+    else:
+        compared = {one.arm for one in judged.comparable}
+        void = [arm for arm in judged.run.result.arms if arm not in compared]
+        print(table.text(judged.run.result, void))
+        print(done.answer)
+        print(done.page)
+    return int(ExitCode.INVALID if done.invalid else ExitCode.OK)
+
+
+def _reading(terminal: Terminal) -> Any:
+    return terminal.step("names, contexts, causes", expect_s=8)
+
+
+def _point_latest(path: Path) -> None:
+    link = path.parent / LATEST
+    new = link.with_name(f".{LATEST}-new")
+    new.unlink(missing_ok=True)
+    new.symlink_to(path.name)
+    new.replace(link)

@@ -1,0 +1,258 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`testbed bench`: the experiment on machines that are up."""
+
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from testbed.edge.files import store
+from testbed.edge.files.store import RunDir
+from testbed.edge.guests.connection import closed_after, closed_on_failure
+from testbed.edge.guests.guest import Guest
+from testbed.edge.output import journal
+from testbed.lab.experiment.host_readings import HostReadings
+from testbed.lab.experiment.recording import Recording, part_from
+from testbed.lab.experiment.resuming import Unfinished
+from testbed.lab.experiment.trials import Experiment
+from testbed.lab.experiment.warm_up import warm_up
+from testbed.lab.gate.examining import run_gate
+from testbed.lab.guests import building, cleanup
+from testbed.lab.guests.blame import wrecks_shut_off
+from testbed.lab.guests.console_watch import watched
+from testbed.lab.guests.deploy import Wanted
+from testbed.lab.guests.offloads import gro_as_configured
+from testbed.lab.machines import host_facts
+from testbed.lab.machines.machines import Machines
+from testbed.model import arm as arm_manifest
+from testbed.model.arm import BASELINE, Arm
+from testbed.model.errors import ArmError, RunError
+from testbed.model.plan import Plan
+from testbed.model.run_files import LOG
+from testbed.verbs.lab import Lab
+from testbed.verbs.measuring.boots import booted_anew, parts
+from testbed.verbs.measuring.growing import Precision, grower
+from testbed.verbs.upkeep.machines import prepare, sources_of
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked `bench` for."""
+
+    names: Sequence[str]
+    seed: int | None
+    command: Sequence[str]
+    controls: bool = False
+    precision: Precision | None = None
+    probe: bool = False
+    original: bool = False
+    boots: int = 1
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what plan.json holds for `resume`."""
+        return {
+            "names": list(self.names), "controls": self.controls, "probe": self.probe,
+            "boots": self.boots,
+        }  # fmt: skip
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> "Request":
+        """Return what a run was asked for, as its plan.json tells."""
+        asked, wanted = document["request"], document["until_precise"]
+        precision = wanted and Precision(
+            wanted["target"], wanted["min_blocks"], wanted["max_blocks"]
+        )
+        return cls(
+            asked["names"], int(document["seed"]), document["command"], probe=asked["probe"],
+            controls=asked["controls"], precision=precision, boots=asked.get("boots", 1),
+        )  # fmt: skip
+
+
+def bench(lab: Lab, request: Request) -> Path:
+    """Run the experiment with the named arms on running machines; return the run directory.
+
+    Raises MachineError when the machines are not up, ArmError, GuestError; the run is
+    then incomplete and says so, with the trials that were finished.
+    """
+    arms = arm_manifest.choose(lab.arms_dir, request.names)
+    with lab.alone("bench"), _connected(lab, wanted := sources_of(lab, arms)) as (machines, guests):
+        if request.controls:
+            arms = arm_manifest.with_controls(arms)
+        seed = secrets.randbelow(2**31) if request.seed is None else request.seed
+        plan = _plan(lab, request, [arm.name for arm in arms], seed)
+        run_dir = RunDir.create(lab.results)
+        run_dir.point_latest()
+        journal.write_to(run_dir.path / LOG)
+        without = "" if lab.config.bench.gro else ", GRO off for every arm"
+        lab.terminal.say(f"run {run_dir.path.name}: {len(plan)} trials, seed {plan.seed}{without}")
+        recording = Recording(
+            run_dir, lab.config, plan, arms, request.command, machines, guests,
+            profile="original" if request.original else "fair",
+            precision=request.precision.as_json() if request.precision else None,
+            request=request.as_json(), **building.recorded(guests["server"], arms),
+        )  # fmt: skip
+        _measure(lab, request, recording, wanted)
+    return run_dir.path
+
+
+def resume(lab: Lab, name: str | None) -> Path:
+    """Go on with a run that was cut off, with the block in which that happened.
+
+    Order, seed and rate are those of the run. Raises RunError when it is complete, or names what
+    is no longer as it was when it began; and what `bench` raises.
+    """
+    found = Unfinished.of(store.find_run(lab.results, name))
+    configured, lab = lab.config, replace(lab, configured=found.config)
+    request = Request.of(found.document)
+    arms = arm_manifest.choose(lab.arms_dir, request.names)
+    with lab.alone("bench"), _connected(lab, wanted := sources_of(lab, arms)) as (machines, guests):
+        if request.controls:
+            arms = arm_manifest.with_controls(arms)
+        made, host = building.recorded(guests["server"], arms), host_facts.collect(machines)
+        described = [arm.model_dump(mode="json", by_alias=True) for arm in arms]
+        unlike = list(found.differences(configured, made, described, host))
+        if unlike:
+            raise RunError(
+                f"{found.path.name} cannot go on: it would not be one experiment",
+                hint="put back what changed, or start a new run",
+                detail="\n".join(unlike),
+            )
+        done, parts = found.blocks_done, found.parts
+        found.drop_rest()
+        run_dir = RunDir(found.path)
+        run_dir.point_latest()
+        journal.write_to(run_dir.path / LOG)
+        total = len(found.plan.blocks)
+        lab.terminal.say(f"run {run_dir.path.name}: {done} of {total} blocks are done, going on")
+        part = part_from(done + 1)
+        resumed = {"utc": part["started_utc"], "block": part["block"]}
+        recording = Recording(
+            run_dir, lab.config, found.plan, arms, request.command, machines, guests,
+            precision=found.document["until_precise"], load=list(found.document["load"]),
+            request=request.as_json(), **made,
+            resumed=[*found.document["resumed"], resumed], parts=[*parts, part],
+            boots=[one for one in found.document.get("boots", []) if one["block"] <= done],
+        )  # fmt: skip
+        _measure(lab, request, recording, wanted, blocks_done=done)
+    return run_dir.path
+
+
+def _measure(
+    lab: Lab, request: Request, recording: Recording, wanted: Wanted, blocks_done: int = 0
+) -> None:
+    """The gate, the warm-up and the trials, framed by what the run records."""
+    machines, guests, arms = recording.machines, recording.guests, recording.arms
+    experiment = Experiment(
+        lab.config, recording.plan, {**by_name(arms), BASELINE: baseline(lab)}, guests,
+        HostReadings.of(machines), recording.run_dir, lab.terminal,
+        repeats=lab.config.bench.trials if request.original else 1, blocks_done=blocks_done,
+    )  # fmt: skip
+    connected = partial(_connected, lab, wanted)
+    with ExitStack() as later, _resumable(lab, recording), recording.whole():
+        if not request.original:
+            oracle = recording.run_dir.path / "oracle"
+            left = [arm for arm in arms if not (oracle / arm.name / "oracle.json").exists()]
+            seed = recording.plan.seed
+            run_gate(guests, left, lab.config, recording.run_dir, lab.terminal, seed)
+            if blocks_done:  # the rate is that of the blocks before
+                warm_up(experiment.at_a_fixed_rate())
+            else:
+                experiment, recording.load = warm_up(experiment)
+                recording.config = experiment.config
+            recording.write_plan(recording.plan)
+        grow, plan = grower(lab, recording, request.precision), recording.plan
+        starts = plan.boot_starts(request.boots)
+        for number, (first, last) in enumerate(parts(starts, len(plan.blocks), blocks_done)):
+            experiment = replace(experiment, blocks_done=first - 1)
+            if number:
+                experiment = booted_anew(lab, recording, experiment, connected, later)
+            if request.boots > 1:
+                recording.note_boot(first)
+            experiment.run(grow, last if request.boots > 1 else None)
+        if request.probe:
+            experiment.probe()
+
+
+@contextmanager
+def _resumable(lab: Lab, recording: Recording) -> Iterator[None]:
+    """Where a run is cut off that can go on, say so before the error says why."""
+    path = recording.run_dir.path
+    try:
+        yield
+    except BaseException:
+        with suppress(RunError):  # nothing of it was planned yet, or it is of a kind that cannot
+            found = Unfinished.of(path)
+            if done := found.blocks_done:
+                lab.terminal.warn(
+                    f"{path.name} is incomplete: {done} of {len(found.plan.blocks)} blocks are "
+                    "done, and `testbed bench --resume latest` does the rest"
+                )
+        raise
+
+
+def _plan(lab: Lab, request: Request, names: Sequence[str], seed: int) -> Plan:
+    """Return the order: shuffled blocks, or in the published profile one arm after the other."""
+    if request.original:
+        return Plan.one_after_the_other(names, seed)
+    bench = lab.config.bench
+    blocks = request.precision.at_least if request.precision else bench.trials
+    return Plan.shuffled(names, blocks, seed, warm_up=[BASELINE] if bench.warm_up else ())
+
+
+@contextmanager
+def ready_guests(
+    lab: Lab, verb: str, arms: Sequence[Arm], broken: dict[str, ArmError] | None = None
+) -> Iterator[tuple[Machines, dict[str, Guest]]]:
+    """Hold the lock while both machines are connected, set up, with `arms` built, and swept.
+
+    Arms that cannot be used come into `broken`, by their folders; ArmError where none is given.
+    """
+    with lab.alone(verb), _connected(lab, sources_of(lab, arms), broken) as ready:
+        yield ready
+
+
+@contextmanager
+def _connected(
+    lab: Lab, wanted: Wanted, broken: dict[str, ArmError] | None = None
+) -> Iterator[tuple[Machines, dict[str, Guest]]]:
+    """The same for one that holds the lock and has read the sources already."""
+    machines = lab.machines
+    guests = machines.guests()
+    with wrecks_shut_off(machines.domains), closed_after(guests):
+        with (
+            lab.terminal.step("sources, addresses, arms", expect_s=3),
+            ThreadPoolExecutor(len(guests)) as pool,
+            closed_on_failure(guests),
+        ):
+            ready = partial(prepare, lab, wanted=wanted, agent=True)
+            outcomes = list(pool.map(ready, guests.values()))
+        failed = {name: error for outcome in outcomes for name, error in outcome.items()}
+        if broken is None:
+            building.demand_built(failed)
+        else:
+            broken.update(failed)
+        every = arm_manifest.choose(lab.arms_dir, arm_manifest.known(lab.arms_dir))
+        there = building.built(guests["server"], every)
+        network = lab.config.network
+        for left in cleanup.sweep(guests["server"], guests["client"], there, network):
+            lab.terminal.warn(f"left by an earlier command: {left}")
+        cleanup.prove_swept(guests["server"], there, every, network)
+        with (
+            watched(guests, machines.project.path, machines.states),
+            gro_as_configured(guests["server"], lab.config),
+        ):
+            yield machines, guests
+
+
+def baseline(lab: Lab) -> Arm:
+    """Return the arm without a hook: the warm-up's, whatever arms a run compares."""
+    return arm_manifest.load(lab.arms_dir / BASELINE)
+
+
+def by_name(arms: Sequence[Arm]) -> dict[str, Arm]:
+    """Return the arms by the names that a plan has for them."""
+    return {arm.name: arm for arm in arms}

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The verbs of the machines and this computer: up, down, status, box, doctor."""
