@@ -11,7 +11,7 @@ one JSON object a line:
     {"id": 2, "do": "scratch", "folder": "/run/testbed/trial"}        emptied, but for a pipe, `go`
     {"id": 3, "do": "go"}                                             a word into that pipe
     {"id": 4, "do": "fetch", "folder": "/run/testbed/trial"}          its plain files
-    {"id": 5, "do": "line", "line": "uname -r", "limit_s": 60}        for sh
+    {"id": 5, "do": "line", "line": "uname -r", "limit_s": 60, "most_bytes": 1000}       for sh
     {"id": 6, "do": "program", "program": "server", "arguments": [...], "limit_s": 90,
      "name": "testbed-server", "namespace": "sslab-ns", "output": "/run/testbed/trial/server.txt",
      "until": "ready"}
@@ -19,7 +19,8 @@ one JSON object a line:
 
 and answers on stdout, when a job has ended, or is ready (sd_notify) or has started where `until`
 says so: {"id": 5, "status": 0, "stdout": "6.1.0\\n", "stderr": ""}. A negative status is the signal
-that ended the job; `late` says that its time limit did. When stdin ends, so does every job. While
+that ended the job; `late` says that its time limit did, `cut` that it printed too much, and `stuck`
+where in the kernel it waits if no signal ends it. When stdin ends, so does every job. While
 nothing is asked it sleeps in one system call and takes nothing from what is being measured.
 """
 
@@ -38,10 +39,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from job import Job, content, kill, output_files, run_program, spawn
+from job import Job, kill, run_program, spawn, where_it_waits
+from streams import streams
 
 #: A job that was asked to end is killed after this long.
 PATIENCE_S = 5.0
+#: Of what a job prints where a request says nothing; it is kept in memory.
+MOST_BYTES = 64 << 20
+FOR_EVER_S = 1e6
 
 
 @dataclass(slots=True)
@@ -125,7 +130,7 @@ class Agent:
         name, until = request.get("name", ""), request.get("until", "end")
         if name and any(job.name == name for job in self.jobs.values()):
             raise OSError(f"{name} is still running")
-        files = output_files(request.get("output"))
+        printed = streams(request.get("output"))
         notify = None
         if until == "ready":
             notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -134,16 +139,18 @@ class Agent:
             notify.bind(f"{folder}/testbed-agent-{os.getpid()}-{request['id']}")
         started_ns = time.time_ns()
         if request["do"] == "line":
-            pid = spawn(request["line"], files)
+            pid = spawn(request["line"], printed)
         elif (pid := os.fork()) == 0:
-            run_program(request, files, notify)
+            run_program(request, printed, notify)
         else:
             with contextlib.suppress(OSError):  # it has done so itself, and may have ended already
                 os.setpgid(pid, pid)
         stop_signal = signal.Signals["SIG" + request.get("stop_signal", "TERM")]
         deadline = time.monotonic() + request["limit_s"]
-        job = Job(request["id"], pid, name, files, stop_signal, deadline, notify)
+        job = Job(request["id"], pid, name, printed, stop_signal, deadline, notify)
         self.jobs[pid] = job
+        for stream in printed:
+            stream.begun(self.selector, request.get("most_bytes", MOST_BYTES), job.beyond)
         if notify is not None:
             self.selector.register(notify, selectors.EVENT_READ, lambda: self.is_ready(job))
         if until == "start":
@@ -190,9 +197,9 @@ class Agent:
     def finish(self, job: Job, status: int) -> None:
         """Tell how a job ended, unless its start was all that was asked."""
         self.forget_notify(job)
-        out, err = (content(file) for file in job.files)
+        said = job.said()
         if not job.answered:
-            self.answer(job.id, status=status, stdout=out, stderr=err, late=job.late)
+            self.answer(job.id, status=status, **said)
 
     def tell_ended(self) -> None:
         """Answer the requests to stop whose jobs are all gone."""
@@ -218,6 +225,10 @@ class Agent:
                     kill(self.jobs[pid], signal.SIGKILL)
         for job in self.jobs.values():
             if job.deadline <= now:
+                if job.late and not job.answered:  # since PATIENCE_S ago
+                    job.answered, job.deadline = True, now + FOR_EVER_S
+                    self.answer(job.id, status=-9, late=True, stuck=where_it_waits(job))
+                    continue
                 job.deadline, job.late = now + PATIENCE_S, True
                 kill(job, signal.SIGKILL)
 

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ import oracle
 import server
 import snapshot
 from network import Namespace
+from streams import Stream
 
 PROGRAMS: dict[str, Callable[[list[str]], int]] = {
     "client": client.main,
@@ -28,17 +30,34 @@ PROGRAMS: dict[str, Callable[[list[str]], int]] = {
 
 @dataclass(slots=True)
 class Job:
-    """A process and its group. `answered`: nothing more is to be said of it."""
+    """A process and its group. `answered`: nothing more is to be said of it.
+
+    `late`: its time limit ended it, `cut`: that it printed too much did.
+    """
 
     id: int
     pid: int
     name: str
-    files: tuple[int, int]
+    streams: tuple[Stream, Stream]
     stop_signal: int
     deadline: float
     notify: socket.socket | None = None
     answered: bool = False
     late: bool = False
+    cut: bool = False
+
+    def said(self) -> dict[str, Any]:
+        """What it printed, and how it ended, for its answer."""
+        out, err = (stream.text() for stream in self.streams)
+        said = {"stdout": out, "stderr": err, "late": self.late, "cut": self.cut}
+        if self.late and (left := left_behind(self)):  # sh died, and not what it had started
+            said["stuck"] = left
+        return said
+
+    def beyond(self) -> None:
+        """It printed too much."""
+        self.cut = True
+        kill(self, signal.SIGKILL)
 
 
 def kill(job: Job, number: int) -> None:
@@ -47,28 +66,32 @@ def kill(job: Job, number: int) -> None:
         os.killpg(job.pid, number)
 
 
-def output_files(output: str | None) -> tuple[int, int]:
-    """Where stdout and stderr go: a file and NAME.err beside it, or memory that is read later."""
-    if output is None:
-        return os.memfd_create("stdout"), os.memfd_create("stderr")
-    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
-    return (
-        os.open(output, flags | os.O_TRUNC, 0o600),
-        os.open(Path(output).with_suffix(".err"), flags | os.O_APPEND, 0o600),
-    )
+def where_it_waits(job: Job) -> str:
+    """Tell of a job that SIGKILL did not end where its processes are in the kernel."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError, ValueError):
+            name, _, rest = (process / "stat").read_text().rpartition(") ")
+            state, _, group = rest.split()[:3]
+            if int(group) == job.pid and state != "Z":
+                found.append(f"{name.partition('(')[2]}, state {state}, in the kernel:\n")
+                found.append((process / "stack").read_text())
+    return "".join(found)
 
 
-def content(file: int) -> str:
-    """Return the text that was written to a file, and close the file."""
-    with open(file, "rb") as stream:
-        stream.seek(0)
-        return stream.read().decode(errors="replace")
+def left_behind(job: Job) -> str:
+    """Return `where_it_waits` for what SIGKILL has not ended after a second; "" for nothing."""
+    for _ in range(10):
+        if not (found := where_it_waits(job)):
+            return ""
+        time.sleep(0.1)
+    return found
 
 
-def spawn(line: str, files: tuple[int, int]) -> int:
+def spawn(line: str, streams: tuple[Stream, Stream]) -> int:
     """Start sh without copying this process's pages, which vfork spares; returns its id."""
     null = (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)
-    places = [(os.POSIX_SPAWN_DUP2, file, place) for place, file in enumerate(files, 1)]
+    places = [(os.POSIX_SPAWN_DUP2, one.writer, place) for place, one in enumerate(streams, 1)]
     return os.posix_spawn(
         "/bin/sh", ["sh", "-c", line], os.environ,
         file_actions=[null, *places], setpgroup=0, setsigdef=[signal.SIGCHLD, signal.SIGPIPE],
@@ -76,7 +99,7 @@ def spawn(line: str, files: tuple[int, int]) -> int:
 
 
 def run_program(
-    request: dict[str, Any], files: tuple[int, int], notify: socket.socket | None
+    request: dict[str, Any], streams: tuple[Stream, Stream], notify: socket.socket | None
 ) -> None:
     """In the forked process: do the job and end with its exit code. Never returns."""
     status = 1
@@ -85,8 +108,8 @@ def run_program(
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        for place, file in enumerate(files, 1):
-            os.dup2(file, place)
+        for place, stream in enumerate(streams, 1):
+            os.dup2(stream.writer, place)
         if notify is not None:
             os.environ["NOTIFY_SOCKET"] = notify.getsockname()
         if name := request.get("name"):

@@ -91,11 +91,25 @@ class NoAnswer(GuestError):
     """A guest did not answer: the connection broke, or a command did not end in time."""
 
 
+class Late(NoAnswer):
+    """A command in a guest did not end in time and was killed; the guest itself still answers."""
+
+
+class Stuck(Late):
+    """One that waits in the kernel, where no signal reaches it."""
+
+
 class ArmError(TestbedError):
     """An arm did not build, load, verify or unload."""
 
     exit_code = ExitCode.ARM
     advice = "docs/arms.md tells what each command of an arm must print"
+
+
+class Wrecked(ArmError):
+    """An arm left the server in a state that only a new start ends."""
+
+    advice = "only a new start ends that: `testbed down --destroy`, then `testbed up`"
 
 
 class RunError(UsageError):

@@ -42,10 +42,17 @@ def bench_line(
     monkeypatch.setattr(Machines, "states", lambda _: running)
 
     def run(world: World, *words: str) -> Any:
-        monkeypatch.setattr(Machines, "guests", lambda _: world.guests)
+        monkeypatch.setattr(Machines, "guests", lambda _: connected(world))
         return testbed("-q", "bench", *words)
 
     return run
+
+
+def connected(world: World) -> dict[str, Guest]:
+    """Return the guests of a world, whose connections are open again."""
+    for guest in world.guests.values():
+        guest._closed = False
+    return world.guests
 
 
 @pytest.fixture

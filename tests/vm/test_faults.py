@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -28,6 +29,32 @@ def test_a_module_that_does_not_compile(testbed: Testbed, edited: Edit) -> None:
     assert "../include/rewrite.h: Permission denied" in done.stderr
     assert "cannot access '../xdp'" in done.stderr
     assert "\n590" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert testbed.left_over() == []
+
+
+BEYOND = {
+    "forks": ("f() {{ f | f & }}; f; sleep 100", "it wanted more than 256 processes at once"),
+    "memory": ("python3 -c 'x = str(1) * 2000000000'", "MB of memory"),
+    "prints": ("yes", "it printed more than 1 MiB"),
+}
+
+
+def test_builds_beyond_their_bounds_end_no_other(testbed: Testbed, tmp_path: Path) -> None:
+    """Of the bounds those that a real kernel keeps; the others are tried in tests/unit."""
+    arm = (testbed.checkout / "guest/arms/none/arm.toml").read_text()
+    for name, (line, _) in BEYOND.items():
+        (tmp_path / name).mkdir()
+        build = f'build = [["sh", "-c", "{line}"]]'
+        text = arm.replace('name = "none"', f'name = "{name}"').replace("build = []", build)
+        (tmp_path / name / "arm.toml").write_text(text)
+    places = [str(tmp_path / name) for name in BEYOND]
+    done = testbed.run("check", "--arms", ",".join([*places, "none"]))
+    assert done.returncode == 6, done.stderr
+    for name, (_, said) in BEYOND.items():
+        assert f"--- arm {name} does not build: " in done.stderr
+        assert said in done.stderr
+    assert "none: same work as the reference" in done.stdout
     assert "Traceback" not in done.stderr
     assert testbed.left_over() == []
 

@@ -111,15 +111,16 @@ def test_a_qemu_is_killed(run: Survivor, role: str) -> None:
 
 
 def test_a_kernel_panics(run: Survivor) -> None:
-    """Noticed at once: its connection stays open, and nothing more comes."""
+    """Noticed at once, and told as the arm's doing that was loaded; the server is shut off."""
     process = run.start()
     panic = "sleep 1; echo 1 > /proc/sys/kernel/sysrq; echo c > /proc/sysrq-trigger"
     in_guest(run.testbed, "server", panic)
     words = run.ended(process, limit_s=30)
-    assert process.returncode == 5
-    assert "its kernel panicked" in words
+    assert process.returncode == 6
+    assert "arm xdp: the server's kernel panicked while it was loaded" in words
     assert "Kernel panic - not syncing: sysrq triggered crash" in words
-    mends(run.testbed, "stop server: it runs and does not answer\n")
+    assert "the server was shut off: `testbed up` starts it again" in words
+    mends(run.testbed, "start server: it is shut off\n")
 
 
 def test_ctrl_c(run: Survivor) -> None:

@@ -35,12 +35,13 @@ answers within milliseconds, or within 2 s where two busy cores emulate it.
 
 @dataclass(frozen=True)
 class Output:
-    """The result of a remote command."""
+    """The result of a remote command. `cut`: it printed too much, and was ended for that."""
 
     argv: tuple[str, ...]
     status: int
     stdout: str
     stderr: str
+    cut: bool = False
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,11 @@ class Agent:
         self._waiting[0] = ready
         for work in (self._listen, self._speak):
             threading.Thread(target=work, daemon=True).start()
-        self._answer_of(ready, "its start", timeout_s)
+        try:
+            self._answer_of(ready, "its start", timeout_s)
+        except NoAnswer as error:
+            error.hint = "what ran there before may not end: `testbed down --destroy`, `testbed up`"
+            raise
         return self
 
     @property

@@ -6,15 +6,16 @@ The libraries load when a guest is reached for, since most verbs that only read 
 
 import contextlib
 import logging
+import shlex
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
 
-from testbed.model.errors import MachineError
+from testbed.model.errors import MachineError, NoAnswer
 
 # QEMU's port forward accepts a connection before the guest's sshd listens, and that
 # connection may never be answered; a new attempt finds the sshd sooner.
@@ -85,6 +86,35 @@ def _open(port: int, key: Path, timeout_s: float) -> Any:
     if isinstance(transport.sock, socket.socket):
         transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return connection
+
+
+def run_line(
+    connection: Any, role: str, line: str, argv: Sequence[str], timeout_s: float,
+    most_bytes: int | None,
+) -> dict[str, Any] | None:  # fmt: skip
+    """Run a line in a session of its own; None when it did not end in time.
+
+    What prints more than `most_bytes` is told so by a signal (`cut`): root's login shell is bash.
+    Raises NoAnswer, with `argv` in it, when the connection breaks.
+    """
+    from invoke.exceptions import CommandTimedOut
+
+    if most_bytes is not None:
+        head = f"head -c {most_bytes + 1}"
+        line = f"exec > >({head}) 2> >({head} >&2); {line}"
+    try:
+        result = connection.run(
+            line, hide=True, warn=True, in_stream=False, pty=False, timeout=timeout_s
+        )
+    except CommandTimedOut:
+        return None
+    except broken() as error:
+        raise NoAnswer(
+            f"{role}: the connection broke during: {shlex.join(argv)} ({error})"
+        ) from error
+    said = {"stdout": result.stdout, "stderr": result.stderr}
+    cut = most_bytes is not None and any(len(text) > most_bytes for text in said.values())
+    return {"status": result.return_code, **said, "cut": cut}
 
 
 def broken() -> tuple[type[Exception], ...]:

@@ -2,9 +2,8 @@
 """A guest over SSH, through fabric: the only place that reaches into a machine.
 
 Commands are lists and are quoted once, here. fabric's own `env=` is not used: it pastes values
-unquoted. Its time-out is not used either: it does not end the remote process. A command that may
-run long is a job of the guest's agent (`agent.py`), which ends it. Where there is an agent, every
-line goes through it: that saves a login each.
+unquoted. Where there is an agent, every line goes through it: it ends a command that runs too
+long, and saves a login each.
 """
 
 import io
@@ -17,10 +16,10 @@ from typing import Any
 
 from testbed.edge.guests import agent
 from testbed.edge.guests.agent import Agent, Job, Output, unpacked
-from testbed.edge.guests.connection import broken, connect
+from testbed.edge.guests.connection import broken, connect, run_line
 from testbed.edge.output import journal
 from testbed.model.deployed import Deployed
-from testbed.model.errors import GuestError, NoAnswer, ParseError
+from testbed.model.errors import GuestError, Late, NoAnswer, ParseError, Stuck
 from testbed.model.json_node import parse_json
 
 SOURCES = "/opt/testbed/guest"
@@ -38,6 +37,8 @@ class Guest:
     """The files in it, once this command has put them there and looked at them."""
     _connection: Any = field(default=None, repr=False)
     _agent: Any = field(default=None, repr=False)
+    watch: Any = field(default=None, repr=False)
+    """A `console_watch.Watch`, while one looks at what its kernel says on the console."""
     _closed: bool = field(default=False, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -81,6 +82,11 @@ class Guest:
         words = {"do": "program", "program": name, "arguments": list(arguments)}
         return self._output(self._asked(shlex.join(argv), timeout_s, words), argv, check=check)
 
+    @property
+    def given_up(self) -> bool:
+        """Whether it is taken for dead, though its connection is open."""
+        return self._agent is not None and bool(self._agent.given_up)
+
     def give_up(self, why: str) -> None:
         """Let every request that waits fail now, and those to come, with `why`.
 
@@ -108,12 +114,18 @@ class Guest:
         return str(self._asked("its memory", 15, {"do": "memory"})["meminfo"])
 
     def _asked(self, what: str, limit_s: float, words: Mapping[str, Any]) -> dict[str, Any]:
-        """Ask the agent; raise NoAnswer when it, or the job's time limit, ended the job."""
+        """Ask the agent; raise NoAnswer when it is gone, Late when the job did not end in time."""
         if self._agent is None:
             raise GuestError(f"{self.role}: no agent runs there to do: {what}")
         journal.to_agent(self.role, words)
         if not (answer := self._agent.ask(what, limit_s=limit_s, **words)).get("late"):
             return dict(answer)
+        if "stuck" in answer:
+            raise Stuck(
+                f"{self.role}: no end after {limit_s:g} s, and it cannot be killed: {what}",
+                hint="it waits in the kernel, as above: only a new start ends that",
+                detail=answer["stuck"],
+            )
         raise self._no_end(what, limit_s)
 
     def _output(
@@ -121,7 +133,8 @@ class Guest:
     ) -> Output:
         """Return what a job left behind; raise GuestError when it failed, unless `check` is off."""
         status = int(answer["status"])
-        output = Output(tuple(argv), status, answer.get("stdout", ""), answer.get("stderr", ""))
+        out, err = answer.get("stdout", ""), answer.get("stderr", "")
+        output = Output(tuple(argv), status, out, err, cut=bool(answer.get("cut")))
         if check and status != 0:
             raise GuestError(
                 f"{self.role}: exit status {status}: {shlex.join(argv)}",
@@ -130,20 +143,16 @@ class Guest:
             )
         return output
 
-    def _no_end(self, what: str, limit_s: float) -> NoAnswer:
-        return NoAnswer(
+    def _no_end(self, what: str, limit_s: float) -> Late:
+        return Late(
             f"{self.role}: no end after {limit_s:g} s: {what}",
             hint=f"`testbed ssh {self.role}` lets you look",
         )
 
     def run(
-        self,
-        argv: Sequence[str],
-        *,
-        cwd: str | None = None,
-        check: bool = True,
+        self, argv: Sequence[str], *, cwd: str | None = None, check: bool = True,
         timeout_s: float = 60,
-    ) -> Output:
+    ) -> Output:  # fmt: skip
         """Run `argv` as root and return its output.
 
         Raises GuestError when it fails (unless `check` is off), takes longer than
@@ -152,43 +161,35 @@ class Guest:
         return self.shell(_line([argv], cwd), argv, check=check, timeout_s=timeout_s)
 
     def run_all(
-        self,
-        commands: Sequence[Sequence[str]],
-        *,
-        cwd: str | None = None,
-        check: bool = True,
-        timeout_s: float = 60,
-    ) -> Output:
-        """Run commands one after the other in one round trip; stop at the first that fails."""
-        line = _line(commands, cwd)
-        return self.shell(line, [line], check=check, timeout_s=timeout_s)
+        self, commands: Sequence[Sequence[str]], *, cwd: str | None = None, check: bool = True,
+        timeout_s: float = 60, most_bytes: int | None = None,
+    ) -> Output:  # fmt: skip
+        """Run commands one after the other in one round trip; stop at the first that fails.
 
-    def shell(self, line: str, argv: Sequence[str], *, check: bool, timeout_s: float) -> Output:
+        What prints more than `most_bytes`, to stdout or stderr, is ended.
+        """
+        line = _line(commands, cwd)
+        return self.shell(line, [line], check=check, timeout_s=timeout_s, most_bytes=most_bytes)
+
+    def shell(
+        self, line: str, argv: Sequence[str], *, check: bool, timeout_s: float,
+        most_bytes: int | None = None,
+    ) -> Output:  # fmt: skip
         """Run a line whose every word has been quoted."""
         if self._connection is None or self._closed:  # else it would be opened again
             raise NoAnswer(f"{self.role}: not connected")
-        if self._agent is not None and (self._agent.alive or self._agent.given_up):
-            answer = self._asked(shlex.join(argv), timeout_s, {"do": "line", "line": line})
+        if self._agent is not None and (self._agent.alive or self.given_up):
+            words: dict[str, Any] = {"do": "line", "line": line}
+            if most_bytes is not None:
+                words["most_bytes"] = most_bytes
+            answer = self._asked(shlex.join(argv), timeout_s, words)
         else:
-            answer = self._logged_in(line, argv, timeout_s)
+            journal.on_guest(self.role, line)
+            connection = self._connection
+            answer = run_line(connection, self.role, line, argv, timeout_s, most_bytes) or {}
+            if not answer:
+                raise self._no_end(shlex.join(argv), timeout_s)
         return self._output(answer, argv, check=check)
-
-    def _logged_in(self, line: str, argv: Sequence[str], timeout_s: float) -> dict[str, Any]:
-        """Run a line in a session of its own."""
-        from invoke.exceptions import CommandTimedOut
-
-        journal.on_guest(self.role, line)
-        try:
-            result = self._connection.run(
-                line, hide=True, warn=True, in_stream=False, pty=False, timeout=timeout_s
-            )
-        except CommandTimedOut as error:
-            raise self._no_end(shlex.join(argv), timeout_s) from error
-        except broken() as error:
-            raise NoAnswer(
-                f"{self.role}: the connection broke during: {shlex.join(argv)} ({error})"
-            ) from error
-        return {"status": result.return_code, "stdout": result.stdout, "stderr": result.stderr}
 
     def json(self, name: str, arguments: Sequence[str], *, timeout_s: float = 60) -> Any:
         """Run one of the agent's programs that prints JSON, and return the value."""

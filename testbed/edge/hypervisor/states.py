@@ -4,6 +4,8 @@
 from testbed.model.errors import MachineError
 
 RUNNING, SAVED, PAUSED, OFF = "running", "saved", "paused", "shut off"
+PANICKED = "panicked"
+"""Not libvirt's word, which is `running`: its processor runs, its kernel has ended."""
 STUCK = frozenset({"no state", "idle", "in shutdown", "pmsuspended"})
 """A process is there that no command makes run on: it is ended, and started again."""
 ALIVE = frozenset({RUNNING, PAUSED, *STUCK})

@@ -6,7 +6,7 @@ whatever a step starts, the step itself promises to undo.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -21,11 +21,12 @@ from testbed.lab.experiment.host_readings import HostReadings
 from testbed.lab.experiment.own_packets import thinned
 from testbed.lab.experiment.trial_record import TrialRecord
 from testbed.lab.guests import jobs
-from testbed.lab.guests.cleanup import clean
+from testbed.lab.guests.blame import blamed
+from testbed.lab.guests.cleanup import undoing
 from testbed.lab.guests.hook import Hook
 from testbed.model.arm import Arm
 from testbed.model.config import Config
-from testbed.model.errors import GuestError, TestbedError
+from testbed.model.errors import GuestError
 from testbed.model.plan import PROBE, Plan, Trial
 
 CALM = 1 / 3
@@ -105,9 +106,9 @@ class Experiment:
         record = TrialRecord(trial, hook.destination, self.host, partial(self.witness, trial))
 
         # Undoing comes before the threads are waited for: it ends what they wait for.
-        with ThreadPoolExecutor(3) as beside, ExitStack() as undo:
+        with blamed(hook), ThreadPoolExecutor(3) as beside, ExitStack() as undo:
             begun: list[Future[Any]] = []
-            undo.push(partial(self._undo, hook, begun))
+            undo.push(undoing(self.guests, hook, begun, self.terminal))
             record.mark("load")
             with uninterrupted():  # none begins that the undoing does not know
                 begun.append(receiving := beside.submit(self._prepare_server))
@@ -165,17 +166,6 @@ class Experiment:
         hook.prove_gone()
         record.read_memory("gone", hook.server.memory)
         hook.prove_untouched()
-
-    def _undo(
-        self, hook: Hook, begun: Sequence[Future[Any]], _kind: object, failure: object, _at: object
-    ) -> None:
-        """Clean up. Where the trial failed already, what cannot be undone comes from that."""
-        try:
-            clean(self.guests["server"], self.guests["client"], hook, begun)
-        except TestbedError as error:
-            if not isinstance(failure, TestbedError):
-                raise
-            self.terminal.warn(f"afterwards: {error.message}")
 
     def _write(
         self, record: TrialRecord, files: Mapping[str, bytes], documents: Mapping[str, Any]

@@ -20,12 +20,13 @@ from testbed.edge.output.uninterrupted import uninterrupted
 from testbed.lab.gate.frames import FrameSet, frame_set
 from testbed.lab.gate.rounds import END_TIMES, RECEIVED, SENT, Came, Counters, Round, counters
 from testbed.lab.guests import jobs
-from testbed.lab.guests.cleanup import clean
+from testbed.lab.guests.blame import blamed
+from testbed.lab.guests.cleanup import undoing
 from testbed.lab.guests.hook import Hook
 from testbed.lab.guests.jobs import ORACLE, SCRATCH
 from testbed.model.arm import Arm
 from testbed.model.config import Config, NetworkConfig
-from testbed.model.errors import GuestError
+from testbed.model.errors import ArmError, GuestError, Wrecked
 from testbed.packets import capture
 from testbed.packets.case import MUST_COME_OUT, Case
 from testbed.packets.cases import CAPTURED
@@ -41,22 +42,30 @@ NAMES = ("namespace.pcap", "root.pcap")
 
 def run_gate(
     guests: Mapping[str, Guest], arms: Sequence[Arm], config: Config, run_dir: RunDir,
-    terminal: Terminal, seed: int,
+    terminal: Terminal, seed: int, failed: dict[str, ArmError] | None = None,
 ) -> None:  # fmt: skip
     """Put arms through the gate, one after the other, with the frames that `seed` draws.
 
     Raises ArmError or GuestError at the first step that fails; then, as after Ctrl-C, nothing
-    runs in the guests and no hook is loaded.
+    runs in the guests and no hook is loaded. Where `failed` is given, an arm that fails comes into
+    it by its name, and the next has its turn, unless the server was wrecked.
     """
     for arm in arms:
         hook = Hook(arm, guests["server"], config.network)
-        with terminal.step(f"gate: {arm.name}", expect_s=6):
-            examine(hook, guests, config, run_dir, seed)
+        try:
+            with terminal.step(f"gate: {arm.name}", expect_s=6):
+                examine(hook, guests, config, run_dir, seed, terminal)
+        except ArmError as error:
+            if failed is None:
+                raise
+            failed[arm.name] = error
+            if isinstance(error, Wrecked):
+                raise
 
 
 def examine(
     hook: Hook, guests: Mapping[str, Guest], config: Config, run_dir: RunDir, seed: int,
-    label: Arm | None = None,
+    terminal: Terminal, label: Arm | None = None,
 ) -> None:  # fmt: skip
     """Send every frame through one arm until all were seen, and keep what came out.
 
@@ -71,9 +80,9 @@ def examine(
     frames = frame_set(network, TrialSpace.of(config.bench), seed, direct)
     rounds: list[Round] = []
 
-    with ThreadPoolExecutor(2) as beside, ExitStack() as undo:
+    with blamed(hook), ThreadPoolExecutor(2) as beside, ExitStack() as undo:
         begun: list[Future[Any]] = []
-        undo.callback(clean, server, client, hook, begun)
+        undo.push(undoing(guests, hook, begun, terminal))
         with uninterrupted():  # none begins that the undoing does not know
             begun.append(capturing := beside.submit(_start_capture, server, network, frames))
             begun.append(giving := beside.submit(_give, client, frames))
@@ -99,8 +108,9 @@ def examine(
                 if c.fate in MUST_COME_OUT and c.number not in seen
             ]  # fmt: skip
         after = hook.hits()
-    hook.prove_gone()
-    hook.prove_untouched()
+    with blamed(hook):
+        hook.prove_gone()
+        hook.prove_untouched()
 
     folder = f"oracle/{name}"
     run_dir.write(f"{folder}/sent.pcap.gz", frames.content)

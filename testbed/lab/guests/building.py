@@ -15,11 +15,13 @@ from typing import Any
 from testbed.edge.files.sources import checksums
 from testbed.edge.guests.guest import SOURCES, Guest
 from testbed.lab.guests.deploy import STAGED, Found, Wanted, placed, stamps_in
+from testbed.lab.guests.hook import MOST_BYTES
+from testbed.lab.guests.words import shortened
 from testbed.model import arm as arm_manifest
 from testbed.model.arm import Arm, placeholders
 from testbed.model.config import Config
 from testbed.model.deployed import PROGRAMS, Deployed, Part, leading_out, named, part_of
-from testbed.model.errors import ArmError, ConfigError, GuestError, NoAnswer
+from testbed.model.errors import ArmError, ConfigError, GuestError, Wrecked
 
 ENDED_BY_A_BOUND = 124
 BOUNDED = "bounded: "
@@ -35,8 +37,6 @@ RESERVE_MB = 128
 FIRST_BUILDER = 59001
 """Accounts of nobody's that build, one for each arm of a command: none can write in another's
 folder. Debian gives numbers up to 59999 to people, from 1000 upwards."""
-MOST_LINES, LONGEST_LINE = 40, 300
-"""The lines that are kept of a build's words, which may be a megabyte: half from each end."""
 Broken = Mapping[str, ArmError]
 """By the names of arms' folders, why those arms cannot be used."""
 
@@ -82,16 +82,18 @@ def room_for(cpus: int, available_mb: int) -> tuple[int, int]:
 def demand_built(broken: Broken) -> None:
     """Raise ArmError when any arm cannot be used: all of them are told at once."""
     if broken:
-        raise together(list(broken.values()))
+        raise together(broken)
 
 
-def together(errors: Sequence[ArmError]) -> ArmError:
+def together(broken: Broken) -> ArmError:
     """Return one error for those of several arms; one alone stays as it is."""
+    errors = list(broken.values())
     if len(errors) == 1:
         return errors[0]
+    hints = [error.hint for error in errors if isinstance(error, Wrecked)]
     return ArmError(
-        f"{len(errors)} arms failed: {'; '.join(error.message for error in errors)}",
-        hint="what each said is above; the other arms are as they were built",
+        f"{len(errors)} arms failed: {', '.join(broken)}",
+        hint=hints[0] if hints else "why, and what each said, is above",
         detail="\n\n".join(f"--- {error.message}\n{error.detail}" for error in errors),
     )
 
@@ -188,7 +190,7 @@ def _room(server: Guest) -> tuple[int, int]:
         raise GuestError(
             "the server does not tell its CPUs and memory",
             hint="`testbed ssh server 'nproc; cat /proc/meminfo'` shows what it says",
-            detail=said[:MOST_LINES],
+            detail=shortened(said),
         )
     return room_for(int(found[1]), int(found[2]) // 1024)
 
@@ -205,30 +207,17 @@ def _build(server: Guest, arm: Arm, config: Config, uid: int, megabytes: int) ->
         steps += [["chown", "-R", f"{uid}:{uid}", staged], [*bounded, *alone, *script],
                   ["chown", "-hR", "root:root", staged]]  # fmt: skip
     steps += [["rm", "-rf", folder], ["mv", staged, folder]]
-    try:
-        done = server.run_all(steps, check=False, timeout_s=BUILD_LIMIT_S)
-    except NoAnswer:
-        raise  # the compiler said nothing against the arm
-    if done.status == 0:
+    done = server.run_all(steps, check=False, timeout_s=BUILD_LIMIT_S, most_bytes=MOST_BYTES)
+    if done.status == 0 and not done.cut:
         return None
     server.run(["rm", "-rf", staged], check=False)  # it may be what filled the disk
     words, last = (done.stderr or done.stdout).rstrip(), ""
-    if done.status == ENDED_BY_A_BOUND:
+    if done.cut:
+        words, last = max(done.stdout, done.stderr, key=len), "it printed more than 1 MiB"
+    elif done.status == ENDED_BY_A_BOUND:
         words, _, last = words.rpartition(BOUNDED)
     return ArmError(
         f"arm {arm.name} does not build{last and f': {last}'}",
         hint=f"its own words are above; sources: {arm.place}/",
         detail=shortened(words) or f"(it printed nothing; exit status {done.status})",
     )
-
-
-def shortened(words: str) -> str:
-    """Return the first and the last lines of what an arm said, and how many are left out."""
-    lines = [
-        line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]}…"
-        for line in words.splitlines()
-    ]
-    if (more := len(lines) - MOST_LINES) > 0:
-        half = MOST_LINES // 2
-        lines[half:-half] = [f"… {more:,} lines left out …"]
-    return "\n".join(lines)

@@ -2,18 +2,19 @@
 """Undoing: nothing of a trial runs in the guests and no hook is loaded."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
 from testbed.edge.guests.guest import Guest
+from testbed.edge.output.terminal import Terminal
 from testbed.edge.output.uninterrupted import uninterrupted
 from testbed.lab.guests import jobs
 from testbed.lab.guests.deploy import look
 from testbed.lab.guests.hook import Hook, demand_untouched
 from testbed.model.arm import Arm
 from testbed.model.config import NetworkConfig
-from testbed.model.errors import ArmError, TestbedError
+from testbed.model.errors import ArmError, NoAnswer, TestbedError, Wrecked
 
 
 def clean(server: Guest, client: Guest, hook: Hook, begun: Sequence[Future[Any]] = ()) -> None:
@@ -39,6 +40,28 @@ def clean(server: Guest, client: Guest, hook: Hook, begun: Sequence[Future[Any]]
         raise failures[0]
 
 
+def undoing(
+    guests: Mapping[str, Guest], hook: Hook, begun: Sequence[Future[Any]], terminal: Terminal
+) -> Callable[[object, object, object], None]:
+    """Return what cleans up at the end of an ExitStack.
+
+    Where the work failed already, what cannot be undone mostly comes from that: it is a warning,
+    and the failure itself is what ends the command.
+    """
+
+    def undo(_kind: object, failure: object, _at: object) -> None:
+        hook.failed |= failure is not None  # what is undone now is not the step that failed
+        try:
+            clean(guests["server"], guests["client"], hook, begun)
+        except TestbedError as error:
+            if not isinstance(failure, TestbedError) or isinstance(error, Wrecked):
+                raise
+            if not isinstance(failure, Wrecked | NoAnswer):
+                terminal.warn(f"afterwards: {error.message}")
+
+    return undo
+
+
 def sweep(server: Guest, client: Guest, arms: Sequence[Arm], network: NetworkConfig) -> list[str]:
     """Undo what an earlier, killed command may have left; return what could not be undone."""
     hooks = [Hook(arm, server, network) for arm in arms]
@@ -47,7 +70,10 @@ def sweep(server: Guest, client: Guest, arms: Sequence[Arm], network: NetworkCon
         wait(stopped)
         steps = [*stopped, *(pool.submit(_unload, hook) for hook in hooks)]
         failures = [error for step in steps if (error := step.exception()) is not None]
-    unexpected = [error for error in failures if not isinstance(error, TestbedError)]
+    unexpected = [
+        error for error in failures
+        if not isinstance(error, TestbedError) or isinstance(error, Wrecked)
+    ]  # fmt: skip
     if unexpected:
         raise unexpected[0]
     return [str(error) for error in failures]
@@ -57,6 +83,8 @@ def _unload(hook: Hook) -> None:
     """Unload an arm that may be loaded; one that cannot be and is not there is no failure."""
     try:
         hook.unload()
+    except Wrecked:
+        raise
     except ArmError as error:
         try:
             hook.prove_gone()  # its build may have made nothing that could unload it, or load it

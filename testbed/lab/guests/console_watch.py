@@ -1,41 +1,43 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A kernel that panics says so on its console, and then nothing more: nobody else would tell.
-
-Its SSH connection stays open without a word, so that a command would wait for its time limit.
-"""
+"""Whoever waits for a guest is told at once when its kernel cannot go on, as its console says."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from threading import Event, Thread
 
 from testbed.edge.guests.guest import Guest
-
-EVERY_S = 0.5
-"""The console's file is looked at so often: one `stat`, a few microseconds."""
-PANIC = b"Kernel panic - not syncing"
-BEFORE_BYTES = 3000
-"""Lines of the console shown from before the panic: the reason is among them."""
+from testbed.edge.hypervisor.states import RUNNING
+from testbed.lab.guests.console import EVERY_S, Trouble, Watch, size_of
 
 
 @contextlib.contextmanager
-def watched(guests: Mapping[str, Guest], folder: Path) -> Iterator[None]:
-    """Let whoever waits for a guest know at once when its kernel panics, with its last words."""
-    over = Event()
-    consoles = {role: folder / f"{role}-console.log" for role in guests}
-    begun = {role: _size(path) for role, path in consoles.items()}
+def watched(
+    guests: Mapping[str, Guest], folder: Path, states: Callable[[], Mapping[str, str]] = dict
+) -> Iterator[None]:
+    """Let whoever waits for a guest know at once when its kernel is in trouble, with its words.
 
-    def watch() -> None:
-        seen = dict(begun)
+    With the server the client is given up, too: what it sends is of no use, and ends with its
+    agent. A server whose client died is left as it is, since the arm in it has to be unloaded.
+    """
+    over = Event()
+    for role, guest in guests.items():
+        console = folder / f"{role}-console.log"
+        guest.watch = Watch(console, size_of(console), partial(_state, states, role))
+
+    def look() -> None:
+        seen = {role: guest.watch.start for role, guest in guests.items()}
         while not over.wait(EVERY_S):
-            for role, path in consoles.items():
-                size = _size(path)
+            for role, guest in guests.items():
+                size = size_of(guest.watch.console)
                 if size != seen[role]:
                     seen[role] = size
-                    if words := panic_in(path, begun[role]):
-                        guests[role].give_up(f"its kernel panicked:\n{words}")
+                    if trouble := guest.watch.trouble():
+                        _give_up(guests, role, trouble)
+                        return
 
-    thread = Thread(target=watch, daemon=True)
+    thread = Thread(target=look, daemon=True)
     thread.start()
     try:
         yield
@@ -44,22 +46,11 @@ def watched(guests: Mapping[str, Guest], folder: Path) -> Iterator[None]:
         thread.join()
 
 
-def panic_in(console: Path, start: int) -> str:
-    """Return the lines around a panic behind a place of the file; empty when there is none."""
-    try:
-        with console.open("rb") as file:
-            file.seek(start)
-            text = file.read()
-    except OSError:
-        return ""
-    if PANIC not in text:
-        return ""
-    words = text[max(0, text.index(PANIC) - BEFORE_BYTES) :].decode(errors="replace")
-    return "\n".join(line.rstrip() for line in words.splitlines()[-25:] if line.strip())
+def _state(states: Callable[[], Mapping[str, str]], role: str) -> str:
+    return states().get(role, RUNNING)
 
 
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0
+def _give_up(guests: Mapping[str, Guest], role: str, trouble: Trouble) -> None:
+    guests[role].give_up(f"its kernel {trouble.what}:\n{trouble.words}")
+    if role == "server" and "client" in guests:
+        guests["client"].give_up(f"the server's kernel {trouble.what}")

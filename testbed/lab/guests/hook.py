@@ -1,16 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """An arm in the server: loaded, verified, counted, unloaded, by its manifest's commands."""
 
+import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from testbed.edge.guests.agent import Output
 from testbed.edge.guests.guest import SOURCES, Guest
 from testbed.lab.guests.deploy import look
+from testbed.lab.guests.words import shortened
 from testbed.model.arm import Arm, placeholders
 from testbed.model.config import NetworkConfig
 from testbed.model.deployed import changes, named
-from testbed.model.errors import ArmError, GuestError, NoAnswer, ParseError
+from testbed.model.errors import ArmError, GuestError, Late, ParseError, Stuck, Wrecked
 from testbed.model.json_node import Node, parse_json
 
 PROBED = ("runs", "run_time_ns")
@@ -18,6 +22,14 @@ PROBED = ("runs", "run_time_ns")
 T = TypeVar("T")
 SHOWN = 500
 """Characters of what an arm printed that an error shows."""
+STEP_LIMIT_S = 30
+"""Loading takes 2 s where two busy cores emulate the server."""
+MOST_BYTES = 1 << 20
+"""Of what a command prints: a count for each of 8,192 CPUs takes a sixth."""
+_DMESG = """\
+read -r now rest < /proc/uptime
+dmesg | awk -F '[][]' -v now="$now" -v ago="$1" '$2 > now - ago' | tail -n 30
+"""
 
 
 @dataclass
@@ -28,6 +40,11 @@ class Hook:
     server: Guest
     network: NetworkConfig
     loaded: bool = False
+    touched: bool = False
+    """Whether it has begun to be loaded, ever."""
+    step: str = ""
+    """Of its commands those that run, or that failed first: undoing comes after that."""
+    failed: bool = False
 
     @property
     def folder(self) -> str:
@@ -47,6 +64,7 @@ class Hook:
     def load(self) -> None:
         """Attach the hook; raises ArmError with the kernel's or the verifier's own words."""
         self.loaded = True
+        self.touched = bool(self.arm.commands.load)
         self._run("load", f"arm {self.arm.name} does not load")
 
     def verify(self) -> dict[str, Any]:
@@ -81,7 +99,10 @@ class Hook:
         """
         try:
             return self.state() | ({"probe": self.probe()} if probe else {})
+        except Wrecked:
+            raise
         except ArmError as error:
+            self.step, self.failed = "", False
             words = f"{error.message}: {error.detail}" if error.detail else error.message
             return {"verify": None, "hits": None, "problem": words}
 
@@ -104,8 +125,7 @@ class Hook:
         """
         if not self.arm.commands.load:
             return
-        commands = self.arm.resolve(self.arm.commands.verify, self.values)
-        if self.server.run_all(commands, cwd=self.folder, check=False).status == 0:
+        if self._ran("verify").status == 0:
             raise ArmError(
                 f"arm {self.arm.name} is still loaded after its unload commands",
                 hint="the next trial would measure it too; `testbed down --destroy` clears it",
@@ -119,20 +139,65 @@ class Hook:
         demand_untouched(self.server, f"after arm {self.arm.name} ran")
 
     def _run(self, step: str, failure: str) -> str:
-        commands = self.arm.resolve(getattr(self.arm.commands, step), self.values)
-        if not commands:
+        if not getattr(self.arm.commands, step):
             return ""
-        try:
-            return self.server.run_all(commands, cwd=self.folder).stdout
-        except NoAnswer:
-            raise
-        except GuestError as error:
+        if not self.failed:
+            self.step = step
+        before, self.failed = self.failed, True
+        begun = time.monotonic()
+        done = self._ran(step)
+        if done.status != 0:
+            words = shortened(done.stderr or done.stdout) or f"(exit status {done.status})"
+            if step == "load":
+                words += self._kernel_words(time.monotonic() - begun)
             raise ArmError(
                 failure,
-                hint=f"the words above are its own; guest/arms/{self.arm.folder}/arm.toml has the "
-                "commands",
-                detail=error.detail or error.message,
+                hint=f"the words above are its own; {self.arm.place}/arm.toml has the commands",
+                detail=words,
+            )
+        self.failed = before
+        if not before:
+            self.step = ""
+        return done.stdout
+
+    def _ran(self, step: str) -> Output:
+        """Run the commands of a step. Raises ArmError when they do not end, or print too much."""
+        commands = self.arm.resolve(getattr(self.arm.commands, step), self.values)
+        place = f"its commands are in {self.arm.place}/arm.toml"
+        try:
+            done = self.server.run_all(
+                commands, cwd=self.folder, check=False, timeout_s=STEP_LIMIT_S,
+                most_bytes=MOST_BYTES,
+            )  # fmt: skip
+        except Stuck as error:
+            raise Wrecked(
+                f"arm {self.arm.name}: its `{step}` did not end within {STEP_LIMIT_S} s and cannot "
+                "be killed: it waits in the kernel",
+                detail=error.detail,
             ) from error
+        except Late as error:
+            raise ArmError(
+                f"arm {self.arm.name}: its `{step}` did not end within {STEP_LIMIT_S} s",
+                hint=f"it was killed; {place}",
+            ) from error
+        if done.cut:
+            raise ArmError(
+                f"arm {self.arm.name}: its `{step}` printed more than 1 MiB and was ended",
+                hint=f"the first of it is above; {place}",
+                detail=shortened(done.stdout or done.stderr),
+            )
+        return done
+
+    def _kernel_words(self, took_s: float) -> str:
+        """Return what the kernel logged while a step ran, under a heading; "" when that is nothing.
+
+        A module's init that fails tells there why; `insmod` knows an error number.
+        """
+        try:
+            said = self.server.run(["sh", "-c", _DMESG, "dmesg", str(math.ceil(took_s) + 1)])
+        except GuestError:
+            return ""
+        return f"\n--- kernel log\n{shortened(said.stdout)}" if said.stdout.strip() else ""
 
     def _read(self, step: str, said: str, read: Callable[[Node], T]) -> T:
         """Return what `read` makes of what a step printed; raises ArmError with place and value."""

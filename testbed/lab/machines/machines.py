@@ -26,7 +26,13 @@ from testbed.lab.machines.free_space import demand_disk, demand_memory
 from testbed.lab.machines.leftovers import remains, remove_counting
 from testbed.lab.machines.project import ROLES, Project
 from testbed.lab.machines.reconcile import Seen, Step
-from testbed.lab.machines.taking_over import delete_broken_copies, end_vagrant, ending, settled
+from testbed.lab.machines.taking_over import (
+    delete_broken_copies,
+    end_vagrant,
+    ending,
+    settled,
+    without_dead,
+)
 from testbed.model.config import Config
 from testbed.model.errors import MachineError
 
@@ -103,8 +109,8 @@ class Machines:
         """Boot what has to be booted, and wait until both machines can be used."""
         actions = {step.action for step in steps}
         if actions & {"create", "start"}:
-            kind = f"boot, {chosen.name}"
-            with self.terminal.step("boot, set up, build", expect_s=_boot_s(chosen), kind=kind):
+            kind, boot_s = f"boot, {chosen.name}", 25 if chosen.name == "kvm" else 70
+            with self.terminal.step("boot, set up, build", expect_s=boot_s, kind=kind):
                 answered = self._booting().boot(self.vagrant.up, prepare)
             self.project.note_boot(answered)
         if actions & {"restore", "resume"} or self.project.is_waking():
@@ -206,12 +212,13 @@ class Machines:
             with self.terminal.step("shut down", expect_s=60):
                 self.vagrant.halt()
         else:
+            running = without_dead(running, self.states(), self.domains)
             demand_disk(self.account, self.project.settings() or {}, running)
             with self.terminal.step(f"save {' and '.join(running)}", expect_s=4):
                 for_each(running, "save", self.domains)
 
     def states(self) -> dict[str, str]:
-        """Return {role: state}; an absent machine is `not created`."""
+        """Return {role: state}, as Project.states."""
         return self.project.states(self.domains)
 
     def remove_boxes(self) -> list[str]:
@@ -254,7 +261,3 @@ class Machines:
             "prefix": self.domains.prefix,
             "command": self.vagrant.command(),
         }
-
-
-def _boot_s(chosen: Accelerator) -> float:
-    return 25 if chosen.name == "kvm" else 70

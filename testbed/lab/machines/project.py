@@ -13,6 +13,8 @@ from typing import Any
 from testbed.edge.computer.account import Account
 from testbed.edge.computer.identity import CARRIED, CLAIM, carried, carry, checkout_of
 from testbed.edge.hypervisor.libvirt import Domains
+from testbed.edge.hypervisor.states import PANICKED, RUNNING
+from testbed.lab.guests.console import is_panicked
 from testbed.model.deployed import Deployed
 
 ROLES = ("client", "server")
@@ -37,8 +39,11 @@ class Project:
         return Domains(self.account, f"tb{self.account.project_id(self.checkout)}-")
 
     def states(self, domains: Domains) -> dict[str, str]:
-        """Return {role: state}; an absent machine is `not created`."""
+        """Return {role: state}; an absent machine is `not created`, a dead kernel's `panicked`."""
         found = domains.states() if self.path.exists() else {}
+        for role, state in found.items():
+            if state == RUNNING and is_panicked(self.path / f"{role}-console.log"):
+                found[role] = PANICKED
         return {role: found.get(role, "not created") for role in ROLES}
 
     def settings(self) -> dict[str, Any] | None:

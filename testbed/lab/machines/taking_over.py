@@ -2,11 +2,11 @@
 """Half of what a killed command began: ended, waited for, or deleted before work goes on."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from testbed.edge.hypervisor.libvirt import Domains
-from testbed.edge.hypervisor.states import PAUSED
+from testbed.edge.hypervisor.libvirt import Domains, for_each
+from testbed.edge.hypervisor.states import PANICKED, PAUSED
 from testbed.edge.hypervisor.vagrant import Vagrant
 from testbed.edge.output.terminal import Terminal
 
@@ -52,6 +52,13 @@ def settled(domains: Domains) -> Mapping[str, str]:
         time.sleep(0.5)
         states = domains.states()
     return states
+
+
+def without_dead(running: Sequence[str], states: Mapping[str, str], domains: Domains) -> list[str]:
+    """End machines whose kernel has panicked, which nobody wants saved; return the others."""
+    dead = [role for role in running if states[role] == PANICKED]
+    for_each(dead, "stop", domains)
+    return [role for role in running if role not in dead]
 
 
 def delete_broken_copies(

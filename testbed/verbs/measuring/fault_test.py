@@ -168,7 +168,7 @@ def _run(
     with recording.whole(), injection.around():
         if fault.gate:
             hook = Hook(loaded, guests["server"], config.network)
-            examine(hook, guests, config, run_dir, SEED, label)
+            examine(hook, guests, config, run_dir, SEED, quiet, label)
         experiment.run()
     return run_dir.path, injection.problem if fault.is_put_in else None
 

@@ -14,7 +14,7 @@ from testbed.lab.gate.examining import run_gate
 from testbed.lab.guests import building
 from testbed.model import arm as arm_manifest
 from testbed.model.arm import BASELINE, FAIR
-from testbed.model.errors import ArmError, ExitCode
+from testbed.model.errors import ArmError, ExitCode, Wrecked
 from testbed.verbs.lab import Lab, print_json
 from testbed.verbs.measuring.ready import ready_guests
 
@@ -26,28 +26,38 @@ def check(lab: Lab, names: Sequence[str], *, seed: int | None, as_json: bool) ->
     """Put the named arms, by default the fair ones, through the gate on running machines.
 
     The packets are drawn by `seed`, by a fresh one where it is None. Prints what came out and
-    returns the exit code: 7 when any arm does other work. An arm that does not build ends no other:
-    it raises ArmError when the others are judged and printed. Raises MachineError when the machines
-    are not up, GuestError.
+    returns the exit code: 7 when any arm does other work. An arm that does not build, or fails in
+    another way, ends no other: ArmError is raised when the others are judged and printed. Raises
+    MachineError when the machines are not up, GuestError.
     """
     from testbed.analysis.gate.files import outcomes_of
 
     arms = arm_manifest.choose(lab.arms_dir, names or [BASELINE, *FAIR])
     drawn = secrets.randbelow(2**31) if seed is None else seed
-    broken: dict[str, ArmError] = {}
-    with ready_guests(lab, "check", arms, broken) as (_, guests):
-        run_dir = RunDir(_scratch(lab))
-        sound = [arm for arm in arms if arm.folder not in broken]
-        run_gate(guests, sound, lab.config, run_dir, lab.terminal, drawn)
-    outcomes = outcomes_of(run_dir.path, [arm.name for arm in sound])
+    failed: dict[str, ArmError] = {}
+    run_dir = RunDir(_scratch(lab))
+    try:
+        with ready_guests(lab, "check", arms, failed) as (_, guests):
+            sound = [arm for arm in arms if arm.folder not in failed]
+            run_gate(guests, sound, lab.config, run_dir, lab.terminal, drawn, failed)
+    except Wrecked as error:
+        if error not in failed.values():
+            raise
+    done = {path.parent.name for path in run_dir.path.glob("oracle/*/oracle.json")}
+    judged = [arm.name for arm in arms if arm.name in done]
+    outcomes = outcomes_of(run_dir.path, judged)
     if as_json:
-        failed = [{"arm": name, "error": error.message} for name, error in broken.items()]
-        judged = [_as_json(outcome) for outcome in outcomes.values()]
-        print_json({"seed": drawn, "arms": judged, "failed": failed})
+        told = [{"arm": name, "error": error.message} for name, error in failed.items()]
+        print_json({
+            "seed": drawn, "arms": [_as_json(outcome) for outcome in outcomes.values()],
+            "failed": told,
+        })  # fmt: skip
     else:
         _print(outcomes)
         lab.terminal.say(f"frames and captures: {run_dir.path / 'oracle'}, seed {drawn}")
-    building.demand_built(broken)
+    if left := [arm.name for arm in arms if arm.name not in {*judged, *failed}]:
+        lab.terminal.warn(f"not looked at, since the server is gone: {', '.join(left)}")
+    building.demand_built(failed)
     same = all(outcome.same_work for outcome in outcomes.values())
     return int(ExitCode.OK if same else ExitCode.INVALID)
 

@@ -9,6 +9,7 @@ from functools import partial
 from testbed.edge.guests.connection import closed_after, closed_on_failure
 from testbed.edge.guests.guest import Guest
 from testbed.lab.guests import building, cleanup
+from testbed.lab.guests.blame import wrecks_shut_off
 from testbed.lab.guests.console_watch import watched
 from testbed.lab.guests.deploy import Wanted
 from testbed.lab.guests.offloads import gro_as_configured
@@ -39,7 +40,7 @@ def connected(
     """The same for one that holds the lock and has read the sources already."""
     machines = lab.machines
     guests = machines.guests()
-    with closed_after(guests):
+    with wrecks_shut_off(machines.domains), closed_after(guests):
         with (
             lab.terminal.step("sources, addresses, arms", expect_s=3),
             ThreadPoolExecutor(len(guests)) as pool,
@@ -59,7 +60,7 @@ def connected(
             lab.terminal.warn(f"left by an earlier command: {left}")
         cleanup.prove_swept(guests["server"], there, every, network)
         with (
-            watched(guests, machines.project.path),
+            watched(guests, machines.project.path, machines.states),
             gro_as_configured(guests["server"], lab.config),
         ):
             yield machines, guests

@@ -20,7 +20,10 @@ CODES = {
     "MachineError": 4,
     "GuestError": 5,
     "NoAnswer": 5,
+    "Late": 5,
+    "Stuck": 5,
     "ArmError": 6,
+    "Wrecked": 6,
 }
 
 

@@ -44,8 +44,9 @@ def scratch(monkeypatch: pytest.MonkeyPatch, checkout: Path) -> Path:
         yield None, None
 
     def gate(
-        _: object, arms: Sequence[Arm], _config: Any, run_dir: RunDir, _say: Any, seed: int
-    ) -> None:
+        _: object, arms: Sequence[Arm], _config: Any, run_dir: RunDir, _say: Any, seed: int,
+        _failed: dict[str, ArmError],
+    ) -> None:  # fmt: skip
         seeds.append(seed)
         for arm in arms:
             direct = arm.name == "none"

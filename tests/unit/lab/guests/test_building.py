@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from testbed.lab.guests import building
-from testbed.lab.guests.building import room_for, shortened, together
+from testbed.lab.guests.building import room_for, together
+from testbed.lab.guests.words import shortened
 from testbed.model import arm as arms
 from testbed.model.config import Config
-from testbed.model.errors import ArmError, ExitCode, GuestError, NoAnswer
+from testbed.model.errors import ArmError, ExitCode, GuestError, NoAnswer, Wrecked
 from tests import PROJECT
 from tests.unit.factories.fakes import Machine, World, reached
 
@@ -114,7 +115,7 @@ def test_a_server_that_does_not_answer_is_not_the_arms_fault() -> None:
 
 
 def test_a_server_that_does_not_tell_what_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.unit.factories.fakes.MEMINFO", "nothing")
+    monkeypatch.setattr("tests.unit.factories.fakes.AVAILABLE", "")
     with pytest.raises(GuestError, match="does not tell its CPUs and memory"):
         builds(World())
 
@@ -140,11 +141,14 @@ def test_ctrl_c_ends_a_build_and_begins_no_other(monkeypatch: pytest.MonkeyPatch
 
 def test_the_errors_of_several_arms_are_told_at_once() -> None:
     one, two = (ArmError(f"arm {name} does not build", detail=name * 2) for name in "ab")
-    assert together([one]) is one
-    both = together([one, two])
-    assert both.message == "2 arms failed: arm a does not build; arm b does not build"
+    assert together({"a": one}) is one
+    both = together({"a": one, "b": two})
+    assert both.message == "2 arms failed: a, b"
+    assert both.hint == "why, and what each said, is above"
     assert both.detail == "--- arm a does not build\naa\n\n--- arm b does not build\nbb"
     assert both.exit_code is ExitCode.ARM
+    wreck = Wrecked("arm c: the server's kernel panicked", hint="the server was shut off: …")
+    assert together({"a": one, "c": wreck}).hint == wreck.hint
 
 
 def test_a_compilers_words_are_cut_in_the_middle() -> None:
@@ -153,6 +157,7 @@ def test_a_compilers_words_are_cut_in_the_middle() -> None:
     assert (said[0], said[19], said[20]) == ("0", "19", "… 960 lines left out …")
     assert (said[21], said[-1], len(said)) == ("980", "999", 41)
     assert shortened("y" * 1000) == "y" * 300 + "…"
+    assert shortened("y\n" * 1000) == "y\ny\ny\n… the same line 997 times more …"
 
 
 # guest/bounded.sh, with plain files in place of a control group

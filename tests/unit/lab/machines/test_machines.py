@@ -88,6 +88,10 @@ class Pretended:
         self.asked.append(f"save {role}")
         self.found[role] = "saved"
 
+    def stop(self, role: str) -> None:
+        self.asked.append(f"stop {role}")
+        self.found[role] = "shut off"
+
     def start(self, role: str) -> None:
         self.asked.append(f"start {role}")
         self.found[role] = "running"
@@ -493,6 +497,23 @@ def test_what_cannot_be_removed_is_told(
     provider.sticky = False
     mine.down("destroy")
     assert carried(mine.checkout) is None
+
+
+def test_a_machine_that_panicked_is_no_running_one(
+    machines: Callable[..., Machines], provider: Pretended
+) -> None:
+    mine = machines()
+    up(mine)
+    provider.asked.clear()
+    console = mine.project.path / "server-console.log"
+    console.write_text("Kernel panic - not syncing: sysrq triggered crash\n---[ end ]---\n")
+    assert mine.states() == {"client": "running", "server": "panicked"}
+    with pytest.raises(MachineError) as caught:
+        mine.guests()
+    assert caught.value.message == "the machines are not up (client running, server panicked)"
+    mine.down("save")  # what would be saved is of no use
+    assert sorted(provider.asked) == ["save client", "stop server"]
+    assert mine.states() == {"client": "saved", "server": "shut off"}
 
 
 def test_no_room_for_what_is_to_be_saved(
