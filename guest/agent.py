@@ -19,8 +19,8 @@ one JSON object a line:
 
 and answers on stdout, when a job has ended, or is ready (sd_notify) or has started where `until`
 says so: {"id": 5, "status": 0, "stdout": "6.1.0\\n", "stderr": ""}. A negative status is the signal
-that ended the job; `late` says that its time limit did, `cut` that it printed too much, and `stuck`
-where in the kernel it waits if no signal ends it. When stdin ends, so does every job. While
+that ended the job. `late` says that its time limit did, and `cut` that it printed too much. `stuck`
+is where in the kernel it waits, if no signal ends it. When stdin ends, so does every job. While
 nothing is asked it sleeps in one system call and takes nothing from what is being measured.
 """
 

@@ -47,7 +47,7 @@ class Job:
     cut: bool = False
 
     def said(self) -> dict[str, Any]:
-        """What it printed, and how it ended, for its answer."""
+        """Return its output, and how it ended, for its answer."""
         out, err = (stream.text() for stream in self.streams)
         said = {"stdout": out, "stderr": err, "late": self.late, "cut": self.cut}
         if self.late and (left := left_behind(self)):  # sh died, and not what it had started

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a job prints: into a file, or through a pipe whose first bytes are kept in memory."""
+"""A job's output: into a file, or through a pipe whose first bytes are kept in memory."""
 
 import os
 import selectors

@@ -41,7 +41,7 @@ BEYOND = {
 
 
 def test_builds_beyond_their_bounds_end_no_other(testbed: Testbed, tmp_path: Path) -> None:
-    """Of the bounds those that a real kernel keeps; the others are tried in tests/unit."""
+    """These bounds a real kernel keeps; the others are tried in tests/unit."""
     arm = (testbed.checkout / "guest/arms/none/arm.toml").read_text()
     for name, (line, _) in BEYOND.items():
         (tmp_path / name).mkdir()

@@ -94,7 +94,7 @@ def run_line(
 ) -> dict[str, Any] | None:  # fmt: skip
     """Run a line in a session of its own; None when it did not end in time.
 
-    What prints more than `most_bytes` is told so by a signal (`cut`): root's login shell is bash.
+    A line that prints more than `most_bytes` ends by a signal (`cut`): root's login shell is bash.
     Raises NoAnswer, with `argv` in it, when the connection breaks.
     """
     from invoke.exceptions import CommandTimedOut

@@ -166,7 +166,7 @@ class Guest:
     ) -> Output:  # fmt: skip
         """Run commands one after the other in one round trip; stop at the first that fails.
 
-        What prints more than `most_bytes`, to stdout or stderr, is ended.
+        A command that prints more than `most_bytes`, to stdout or stderr, is ended.
         """
         line = _line(commands, cwd)
         return self.shell(line, [line], check=check, timeout_s=timeout_s, most_bytes=most_bytes)

@@ -2,7 +2,7 @@
 """Undoing: nothing of a trial runs in the guests and no hook is loaded."""
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 

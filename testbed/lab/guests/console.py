@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a kernel says on its console when it cannot go on: read at once, since nobody else tells.
+"""A kernel's last words on its console, read at once, since nobody else tells.
 
 After a panic or on a CPU that never returns, the SSH connection stays open without a word, and a
 command would wait for its time limit. The kernel's own settings stay as they are: with
@@ -23,7 +23,7 @@ SEEN_S = 4.0
 """After the connection broke: the kernel looks for a CPU that hangs every 4 s."""
 TAIL_BYTES = 1 << 18
 BEFORE_LINES, MOST_LINES = 5, 40
-"""What is shown: the lines that led to it, and the first and the last of the report."""
+"""The lines that are shown: those that led to it, and the first and the last of the report."""
 PANIC = re.compile(rb"Kernel panic - not syncing")
 KINDS = (
     (PANIC, "panicked"),
@@ -36,7 +36,7 @@ KINDS = (
     ),
     (re.compile(rb"INFO: task .{1,80} blocked for more than \d+ s"), "has a hung task"),
 )
-"""What each is called, the worst first: an oops in an interrupt becomes a panic. `[#1]` is what
+"""The name of each, the worst first: an oops in an interrupt becomes a panic. `[#1]` is what
 die() of arch/x86/kernel/dumpstack.c prints for every kind of trap. These lines have level 3 or
 worse, so that a console that is `quiet` shows them too."""
 BOOTED = re.compile(rb"^\S+ login: ", re.MULTILINE)

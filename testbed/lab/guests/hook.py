@@ -25,7 +25,7 @@ SHOWN = 500
 STEP_LIMIT_S = 30
 """Loading takes 2 s where two busy cores emulate the server."""
 MOST_BYTES = 1 << 20
-"""Of what a command prints: a count for each of 8,192 CPUs takes a sixth."""
+"""The most that a command may print: a count for each of 8,192 CPUs takes a sixth."""
 _DMESG = """\
 read -r now rest < /proc/uptime
 dmesg | awk -F '[][]' -v now="$now" -v ago="$1" '$2 > now - ago' | tail -n 30
@@ -43,7 +43,7 @@ class Hook:
     touched: bool = False
     """Whether it has begun to be loaded, ever."""
     step: str = ""
-    """Of its commands those that run, or that failed first: undoing comes after that."""
+    """The name of its commands that run, or that failed first: undoing comes after that."""
     failed: bool = False
 
     @property

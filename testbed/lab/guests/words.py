@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an arm said, as an error shows it: a compiler's first complaint, and its last."""
+"""An arm's output, as an error shows it: a compiler's first complaint, and its last."""
 
 from itertools import groupby
 

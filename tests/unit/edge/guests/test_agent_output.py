@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a job may print, and one that no signal ends: the agent tells, and goes on."""
+"""A job's bound on output, and one that no signal ends: the agent tells, and goes on."""
 
 import os
 import shlex

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a kernel says on its console ends the waiting, with the lines that led to it."""
+"""A kernel's words on its console end the waiting, with the lines that led to it."""
 
 import threading
 import time
