@@ -40,7 +40,8 @@ def lacking(wanted: Wanted, config: Config, before: Any) -> Wanted:
     if any(old.get(name) != held[name] for name in ("sources", "network")):
         return wanted
     arms = old.get("arms", {})
-    return Wanted({}, {name: one for name, one in wanted.arms.items() if arms.get(name) != now[name]})
+    new = {name: one for name, one in wanted.arms.items() if arms.get(name) != now[name]}
+    return Wanted({}, new)
 
 
 def prepare(guest: Guest, wanted: Wanted, config: Config) -> None:

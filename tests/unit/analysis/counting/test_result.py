@@ -50,7 +50,8 @@ def _rewritten(**changes: object) -> Fault:
 
 def _cut_short(folder: Path, kernel: Kernel) -> None:
     """Other work filled the record before the program had the datagram."""
-    paths = [packet(kernel), cut_off(packet(kernel), 10)]
+    cut = cut_off(packet(kernel), 10)
+    paths = [packet(kernel), cut, cut]
     write_arm(folder, kernel, paths, flags=2, hits=HOOK)
 
 
@@ -66,7 +67,7 @@ FAULTS: dict[str, tuple[Fault, str]] = {
         "more blocks ran than",
     ),
     "block without a place": (_rewritten(flags=1), "more blocks ran than"),
-    "cut": (_cut_short, "too long beside 1 of 2 packets"),
+    "cut": (_cut_short, "too long beside 2 of 3 packets"),
     "names": (_rewritten(symbols="0000000000000000 t _text\n"), "no packet of 1,000 bytes"),
 }
 
