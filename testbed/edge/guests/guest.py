@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A guest over SSH, through fabric: the only place that reaches into a machine.
 
-Commands are lists and are quoted once, here. fabric's own `env=` is not used: it pastes values
-unquoted. Where there is an agent, every line goes through it: it ends a command that runs too
-long, and saves a login each.
+Commands are lists and are quoted once, here: fabric's own `env=` pastes values unquoted. An agent,
+where there is one, runs every line: it ends what runs too long, and saves a login each.
 """
 
 import io

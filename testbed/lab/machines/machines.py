@@ -124,9 +124,10 @@ class Machines:
         """Return what `up` would do, a line each; nothing is done."""
         box = self.boxes.find()
         if box is None:
-            first = "build box: that of today's recipe is not there"
-            return [first, "create client and server: on the new box"]
-        steps = reconcile.plan(*self._look(box, self._chosen(box), stamp))
+            return ["build box: that of today's recipe is not there",
+                    "create client and server: on the new box"]  # fmt: skip
+        chosen = accelerator.choose(self.config.machines.accelerator, self.account, box)
+        steps = reconcile.plan(*self._look(box, chosen, stamp))
         return [*ending(self.vagrant), *map(str, steps)]
 
     def _look(
@@ -139,8 +140,7 @@ class Machines:
         whole = all(states.get(role) == RUNNING for role in ROLES)
         names = self.domains.host_names(ROLES) if whole else {}
         disks = frozenset() if whole else self.domains.disks(ROLES)
-        recorded = frozenset(self.vagrant.recorded())
-        current = self.project.is_prepared(stamp)
+        recorded, current = frozenset(self.vagrant.recorded()), self.project.is_prepared(stamp)
         return Seen(states, recorded, disks, old, taken, names, current), wanted
 
     def _remove(self, roles: Sequence[str]) -> None:
@@ -241,13 +241,10 @@ class Machines:
 
     def _accelerator(self, box: Box) -> Accelerator:
         with self.terminal.step("try KVM", expect_s=0.1):
-            chosen = self._chosen(box)
+            chosen = accelerator.choose(self.config.machines.accelerator, self.account, box)
         if chosen.name == "emulation" and self.project.settings() is None:
             self.terminal.warn(f"no KVM: {chosen.reason}. Emulating the CPUs: slower, same code.")
         return chosen
-
-    def _chosen(self, box: Box) -> Accelerator:
-        return accelerator.choose(self.config.machines.accelerator, self.account, box)
 
     def _settings(
         self, box: Box, chosen: Accelerator, old: Mapping[str, Any] | None
