@@ -191,8 +191,8 @@ def _only(one: Receipt, other: Receipt, *patterns: str) -> Counter[str]:
 
 
 def _names(found: Counter[str], most: int = 3) -> str:
-    names = [_short(name) for name, _ in found.most_common(most)]
-    left = len(found) - len(names)
+    every = list(dict.fromkeys(_short(name) for name, _ in found.most_common()))
+    names, left = every[:most], len(every[most:])
     if left:
         return ", ".join(names) + f" and {left} more"
     return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))

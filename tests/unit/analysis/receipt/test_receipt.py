@@ -107,6 +107,15 @@ def test_the_allocators_state_is_told_from_the_hooks_work(
     )
 
 
+def test_the_two_parts_of_a_function_are_named_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """gcc puts a branch that is seldom taken elsewhere, as NAME.cold."""
+    other = Receipt(NETFILTER.summary, "netfilter")
+    functions = NETFILTER.functions.copy()
+    functions["redirect_udp.cold [redirect_nf]"] = 36
+    monkeypatch.setitem(vars(other), "functions", functions)
+    assert "own code is 161 instructions (redirect_udp);" in standouts(other, NONE)[0]
+
+
 def test_an_arm_beside_itself_has_nothing_that_stands_out() -> None:
     assert standouts(NONE, NONE) == ()
     assert own_code(NONE, NONE) == {}
