@@ -9,8 +9,9 @@ Reads runs that are there; measures nothing. Without an A/A pair the spread is t
 
 import sys
 
+from testbed.analysis.instruments.host_vcpus import vcpu_us
 from testbed.analysis.measures.cost import costs_by_block
-from testbed.analysis.measures.other_instruments import readings_of
+from testbed.analysis.measures.mpstat_timeline import percent_in_traffic
 from testbed.analysis.measures.pairs import deciding_pairs
 from testbed.analysis.reading.records import Arm, Run
 from testbed.analysis.reading.run import load_run
@@ -28,9 +29,8 @@ def percent(share: float | None) -> str:
 def spreads(run: Run, arm: Arm) -> tuple[float | None, ...]:
     """Return the CV of cost, host's vCPU time and mpstat's busy % over an arm's trials."""
     trials = run.trials_of(arm.name)
-    seen = [readings_of(trial) for trial in trials]
-    host = [one.vcpu_us for one in seen if one.vcpu_us is not None]
-    busy = [one.mpstat_busy_pct for one in seen if one.mpstat_busy_pct is not None]
+    host = [value for trial in trials if (value := vcpu_us(trial)) is not None]
+    busy = [value for trial in trials if (value := percent_in_traffic(trial)) is not None]
     costs = list(costs_by_block(run, arm.name).values())
     return tuple(coefficient_of_variation(values) for values in (costs, host, busy))
 

@@ -13,8 +13,8 @@ import sys
 from collections.abc import Callable, Iterator
 
 from testbed.analysis.findings.contention import other_cpus, wait_share
+from testbed.analysis.instruments.interrupts import packets_per_interrupt
 from testbed.analysis.measures.cost import cost_of
-from testbed.analysis.measures.other_instruments import readings_of
 from testbed.analysis.reading.records import Trial
 from testbed.analysis.reading.run import load_run
 from testbed.edge.files import store
@@ -76,7 +76,7 @@ QUANTITIES: dict[str, Callable[[Trial], float | None]] = {
     "99th percentile gap / mean": gap_ratio,
     "tick lock at 250 Hz": tick_lock,
     "receiver, share of one CPU": receiver_share,
-    "packets per interrupt": lambda trial: readings_of(trial).packets_per_interrupt,
+    "packets per interrupt": packets_per_interrupt,
     "lost share": lost_share,
 }
 

@@ -7,6 +7,7 @@ from typing import Any
 from testbed.analysis.conclusions.comparison import Comparison, excluded_arms
 from testbed.analysis.conclusions.opening import Opening
 from testbed.analysis.findings import Finding, counted, worst
+from testbed.analysis.instruments import INSTRUMENTS
 from testbed.analysis.measures.cost import cost_of
 from testbed.analysis.measures.hops import (
     CLIENT_TX,
@@ -19,7 +20,6 @@ from testbed.analysis.measures.hops import (
     hops_of,
 )
 from testbed.analysis.measures.mpstat_timeline import percent_in_traffic
-from testbed.analysis.measures.other_instruments import readings_of
 from testbed.analysis.reading.records import Arm, Run, Trial
 
 HOP_COLUMNS = {
@@ -43,7 +43,6 @@ def trial_row(trial: Trial, arm: Arm) -> dict[str, Any]:
     client, server, cost = trial.client, trial.server, cost_of(trial)
     traffic = cost.traffic if cost else None
     idle = cost.idle if cost else None
-    readings = readings_of(trial)
     hops = {hop.name: hop.packets for hop in hops_of(trial, arm)}
     return {
         "block": trial.block,
@@ -67,13 +66,9 @@ def trial_row(trial: Trial, arm: Arm) -> dict[str, Any]:
         "wall_s": _rounded(traffic.wall_s, 6) if traffic else None,
         "busy_s": _rounded(traffic.busy_s, 6) if traffic else None,
         "idle_rate": _rounded(idle.rate, 6) if idle else None,
-        "cost_us": _rounded(cost.cost_us, 3) if cost else None,
         "cost_uncertainty_us": _rounded(cost.uncertainty_us, 3) if cost else None,
-        "mpstat_busy_pct": _rounded(percent_in_traffic(trial), 2),
         "mpstat_soft_pct": _rounded(percent_in_traffic(trial, ("soft",)), 2),
-        "host_vcpu_us": _rounded(readings.vcpu_us, 3),
-        "net_rx_per_packet": _rounded(readings.net_rx_per_packet, 4),
-        "packets_per_interrupt": _rounded(readings.packets_per_interrupt, 3),
+        **{one.column: _rounded(one.read(trial), one.digits) for one in INSTRUMENTS},
         **{column: hops.get(name) for name, column in HOP_COLUMNS.items()},
     }
 

@@ -2,8 +2,9 @@
 """Does the host's clock order two arms as the guest's does? Where not, a page has to say so.
 
 The guest counts what its CPUs did not idle; the host counts how long it ran the threads of these
-CPUs (`other_instruments`). Neither knows of the other. Where both find the same arm dearer, that is
-no artefact of one clock; where they do not, the headline rests on which of them one believes.
+CPUs (`instruments/host_vcpus.py`). Neither knows of the other. Where both find the same arm dearer,
+that is no artefact of one clock; where they do not, the headline rests on which of them one
+believes.
 """
 
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from math import log
 
 from testbed.analysis.conclusions.comparison import Comparison
 from testbed.analysis.conclusions.sentences import interval_text, ratio_text
-from testbed.analysis.measures.other_instruments import vcpu_us
+from testbed.analysis.instruments.host_vcpus import vcpu_us
 from testbed.analysis.reading.records import Run
 from testbed.analysis.statistics.intervals import Ratio, paired_ratio
 

@@ -16,7 +16,7 @@ from testbed.analysis.findings.finding import (
     Scope,
     Verdict,
     about_comparison,
-    mpstat_marks,
+    instrument_marks,
     worst,
 )
 from testbed.analysis.findings.gate import GATE_CHECKS
@@ -78,7 +78,7 @@ __all__ = [
     "about_comparison",
     "check_run",
     "counted",
-    "mpstat_marks",
+    "instrument_marks",
     "worst",
 ]
 

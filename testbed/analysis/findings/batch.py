@@ -8,7 +8,7 @@ from testbed.analysis.findings.finding import (
     Verdict,
     of_arm,
 )
-from testbed.analysis.measures.other_instruments import readings_of
+from testbed.analysis.instruments.interrupts import packets_per_interrupt
 from testbed.analysis.reading.records import Arm, Run
 from testbed.analysis.statistics.intervals import geometric_mean
 
@@ -19,7 +19,7 @@ def batch(run: Run) -> list[Finding]:
     found, means = [], {}
     for arm in run.arms:
         per_trial = [
-            readings_of(trial).packets_per_interrupt
+            packets_per_interrupt(trial)
             for trial in run.trials_of(arm.name)
             if trial.server is not None
         ]

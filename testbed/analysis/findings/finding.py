@@ -149,12 +149,12 @@ def about_comparison(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     return tuple(finding for finding in findings if finding.about == COMPARISON)
 
 
-def mpstat_marks(findings: Iterable[Finding], arm: str) -> tuple[Finding, ...]:
-    """Why an arm's mpstat chart is to be read with care, or not to be quoted."""
+def instrument_marks(findings: Iterable[Finding], name: str, arm: str) -> tuple[Finding, ...]:
+    """Why an instrument's numbers of an arm are to be read with care, or not to be quoted."""
     return tuple(
         finding
         for finding in findings
-        if finding.about == MPSTAT
+        if finding.about == name
         and finding.verdict is not Verdict.VALID
         and finding.scope.arm in (None, arm)
     )

@@ -50,6 +50,15 @@ class Hop:
     other: int | None
 
 
+def received_frames(trial: Trial) -> int | None:
+    """Return the frames that the server's NIC received between the edges of the traffic."""
+    stacks = trial.server.stacks if trial.server else None
+    if stacks is None:
+        return None
+    before, after = (edge.root.interfaces.get(NIC, {}) for edge in stacks)
+    return moved(before, after, "rx_packets")
+
+
 def hops_of(trial: Trial, arm: Arm) -> tuple[Hop, ...]:
     """In the packets' order; empty without a record of client and server.
 

@@ -7,7 +7,8 @@ import pytest
 
 from testbed.analysis.conclusions.comparison import compare, excluded_arms
 from testbed.analysis.conclusions.opening import opening
-from testbed.analysis.findings import Verdict, check_run, mpstat_marks, worst
+from testbed.analysis.findings import Verdict, check_run, instrument_marks, worst
+from testbed.analysis.findings.finding import MPSTAT
 from testbed.analysis.reading.records import Run
 from testbed.analysis.reading.run import load_run
 from tests.unit.factories.run_changes import (
@@ -80,8 +81,8 @@ def test_they_mark_the_chart_and_no_comparison(run: Run) -> None:
     comparisons = compare(changed, findings)
     assert len(comparisons) == 3 and not any(c.suspect for c in comparisons)
     assert opening(changed, findings, comparisons).status == "VALID"
-    assert [f.code for f in mpstat_marks(findings, "xdp")] == ["ticks"]
-    assert mpstat_marks(findings, "none") == ()
+    assert [f.code for f in instrument_marks(findings, MPSTAT, "xdp")] == ["ticks"]
+    assert instrument_marks(findings, MPSTAT, "none") == ()
 
 
 def test_the_lock_is_held_against_the_kernels_own_tick(run: Run) -> None:

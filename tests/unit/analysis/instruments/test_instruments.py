@@ -5,8 +5,10 @@ from dataclasses import replace
 
 import pytest
 
+from testbed.analysis.conclusions.csv_and_json import COLUMNS
+from testbed.analysis.findings.finding import MPSTAT
 from testbed.analysis.formats.proc_files import Interrupt
-from testbed.analysis.measures.other_instruments import readings_of
+from testbed.analysis.instruments import INSTRUMENTS, host_vcpus, idle_time, interrupts, softirqs
 from testbed.analysis.reading.records import Trial
 from testbed.analysis.reading.run import load_run
 from testbed.analysis.reading.trial_records import HostReading
@@ -37,14 +39,14 @@ def test_host_time_is_taken_less_the_idle_rate(trial: Trial) -> None:
         "traffic": host(trial, 1, 5.1),
         "end": host(trial, 4, 7.1),
     }
-    readings = readings_of(replace(trial, host=host_readings))
-    assert readings.vcpu_us == pytest.approx((2.0 - 0.1 * 3) / 14_000 * 1e6)
+    read = host_vcpus.vcpu_us(replace(trial, host=host_readings))
+    assert read == pytest.approx((2.0 - 0.1 * 3) / 14_000 * 1e6)
 
 
 @pytest.mark.parametrize("lacking", ["idle", "traffic", "end"])
 def test_without_a_reading_of_the_host_it_is_unknown(trial: Trial, lacking: str) -> None:
     rest = {moment: reading for moment, reading in trial.host.items() if moment != lacking}
-    assert readings_of(replace(trial, host=rest)).vcpu_us is None
+    assert host_vcpus.vcpu_us(replace(trial, host=rest)) is None
 
 
 def test_packets_per_interrupt_and_softirqs_per_packet(trial: Trial) -> None:
@@ -62,15 +64,21 @@ def test_packets_per_interrupt_and_softirqs_per_packet(trial: Trial) -> None:
     server = replace(server, before=at("before", 0), after=at("after", 3500))
     assert trial.before is not None
     unnumbered = replace(trial, server=server, before=replace(trial.before, interrupts={}))
-    readings = readings_of(unnumbered)
-    assert readings.packets_per_interrupt == pytest.approx(14_001 / 7000)
-    assert readings.net_rx_per_packet == pytest.approx(7000 / 14_001)
+    assert interrupts.packets_per_interrupt(unnumbered) == pytest.approx(14_001 / 7000)
+    assert softirqs.net_rx_per_packet(unnumbered) == pytest.approx(7000 / 14_001)
 
 
 def test_what_was_not_recorded_is_unknown(trial: Trial) -> None:
     server = server_of(without_stacks(trial))
     bare = replace(server, before=replace(server.before, softirqs={}, interrupts={}))
-    readings = readings_of(replace(trial, server=bare, host={}))
-    assert readings.packets_per_interrupt is None
-    assert readings.net_rx_per_packet is None
-    assert readings_of(replace(trial, server=None)).cost_us is None
+    lacking = replace(trial, server=bare, host={})
+    assert interrupts.packets_per_interrupt(lacking) is None
+    assert softirqs.net_rx_per_packet(lacking) is None
+    assert idle_time.cost_us(replace(trial, server=None)) is None
+
+
+def test_each_instrument_has_a_column_of_its_own_and_the_checks_on_mpstat_find_theirs() -> None:
+    columns = [one.column for one in INSTRUMENTS]
+    assert len(set(columns)) == len(columns)
+    assert set(columns) <= set(COLUMNS)
+    assert MPSTAT in {one.name for one in INSTRUMENTS}
