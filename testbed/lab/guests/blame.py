@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from testbed.edge.guests.guest import Guest
 from testbed.edge.hypervisor.libvirt import Domains, for_each
-from testbed.edge.hypervisor.states import ALIVE, PAUSED
+from testbed.edge.hypervisor.states import ALIVE, OFF, PAUSED
 from testbed.lab.guests.console import SEEN_S
 from testbed.lab.guests.hook import Hook
 from testbed.model.errors import (
@@ -29,7 +29,8 @@ def blamed(hook: Hook) -> Iterator[None]:
     """Raise Wrecked in place of what an arm's server made of it: its kernel's words, or silence.
 
     That is looked for once the arm began to be loaded. A client's silence is no arm's fault, nor is
-    that of a server that was paused, or whose connection broke while no command of the arm ran.
+    that of a server that was paused, or whose connection broke while no command of the arm ran. A
+    server that is off was turned off by the arm only if that was during `load`.
     """
     try:
         yield
@@ -59,8 +60,9 @@ def _of_the_server(hook: Hook, error: ArmError | GuestError) -> Wrecked | None:
         )
     if not broke or isinstance(error, Late) or not (server.given_up or hook.step):
         return None
-    if server.watch.state() == PAUSED:
-        return None
+    state = server.watch.state()
+    if state == PAUSED or (state == OFF and hook.step != "load"):
+        return None  # its QEMU may have been killed before this step, which then only noticed
     said = "does not answer any more" if server.given_up else "is not there any more"
     return Wrecked(
         f"arm {hook.arm.name}: the server {said}, {when}",

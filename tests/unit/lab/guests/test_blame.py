@@ -89,6 +89,18 @@ def test_a_server_that_is_silent(
         assert caught.value.message == f"arm netfilter: the server {said}"
 
 
+@pytest.mark.parametrize("step", ["verify", "count", "unload"])
+def test_a_server_that_was_killed_is_not_the_fault_of_the_step_that_notices(
+    tmp_path: Path, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("testbed.lab.guests.blame.SEEN_S", 0.0)
+    hook = hook_of(World(), tmp_path, OFF)
+    with pytest.raises(NoAnswer), blamed(hook):
+        hook.load()
+        hook.step = step
+        raise NoAnswer("server: the connection broke")
+
+
 def test_what_happens_before_an_arm_is_loaded_is_not_its_fault(tmp_path: Path) -> None:
     (tmp_path / "console").write_text(OOPS)
     for name in ("netfilter", "none"):
