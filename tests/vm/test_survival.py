@@ -101,7 +101,7 @@ def test_the_machine_is_paused(run: Survivor) -> None:
 @pytest.mark.parametrize("role", ["client", "server"])
 def test_a_qemu_is_killed(run: Survivor, role: str) -> None:
     host_key = "cat /etc/ssh/ssh_host_ed25519_key.pub"
-    before = run.testbed.guest(role, host_key)
+    before = run.testbed.guest(role, f"sync; {host_key}")  # no kernel writes all it has at once
     process = run.start()
     os.kill(process_of(run.testbed, role), signal.SIGKILL)
     words = run.ended(process)
