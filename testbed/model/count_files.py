@@ -15,6 +15,8 @@ SCHEMA = 1
 FOLDER, INDEX = "count", "count.json"
 NOT_COUNTED = "not_counted"
 """In the index of a run of trials that could not be counted: `why` and `hint`, and nothing more."""
+TABLE_FULL, CUT, LINES_FULL = 1, 2, 4
+"""Flags of a stretch (`enum state_flags` of counter/record.h)."""
 BLOCK = struct.Struct("<IHBBQQB8s7x")
 """`struct block_record` of counter/record.h."""
 VISIT = struct.Struct("<IIIIIHH")

@@ -10,12 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from testbed.analysis.counting.blocks import Block, parse_blocks
+from testbed.model.count_files import CUT
 from testbed.model.errors import ParseError
 from testbed.model.json_node import Node, parse_json
 from testbed.model.symbols import Symbols, parse
-
-CUT = 2
-"""A flag of a packet's record (counter/record.h)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from testbed.analysis.findings.finding import WHOLE_RUN, Evidence, Finding, Verdict, of_arm
 from testbed.analysis.receipt.count_run import CountRun
+from testbed.model.count_files import LINES_FULL, TABLE_FULL
 
 LEAST_NAMED = 0.995
 """Below it too much of a packet's path has no name, and a difference could hide there. Recorded
@@ -18,8 +19,6 @@ MOST_CUT = 0.02
 """Packets without a count, as for those whose end is not seen: recorded, 1 of 68 had its life cut
 by 260,000 blocks of another process, on a host with a load of 7.
 """
-TABLE_FULL, LINES_FULL = 1, 4
-"""Flags of a packet's record (counter/record.h)."""
 
 
 def complete(run: CountRun) -> list[Finding]:

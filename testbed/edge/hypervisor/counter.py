@@ -9,6 +9,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from testbed.model.count_files import CUT, TABLE_FULL
 from testbed.model.errors import MachineError, NoAnswer
 
 FORMAT = 1
@@ -18,7 +19,6 @@ BLOCK_BYTES = 40
 VISIT_BYTES = 24
 LINE_BYTES = 2
 HELLO, BLOCKS, STRETCH, STATE_OF = 1, 2, 3, 4
-TABLE_FULL, CUT, LINES_FULL = 1, 2, 4
 
 
 @dataclass(frozen=True, slots=True)

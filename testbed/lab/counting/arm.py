@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from testbed.edge.hypervisor.counter import TABLE_FULL, Counter, Stretch
+from testbed.edge.hypervisor.counter import Counter, Stretch
 from testbed.lab.counting import server
 from testbed.lab.counting.link import frames
 from testbed.lab.counting.machine import Running
@@ -209,7 +209,7 @@ def _runs(stretch: Stretch, marks: Sequence[int], counter: Counter, told: dict[i
 
 def _never_came(ran: Sequence[Stretch]) -> NoAnswer | MachineError:
     """Return why no stretch was a packet's, though the CPU has woken and halted all the time."""
-    if any(stretch.flags & TABLE_FULL for stretch in ran):
+    if any(stretch.flags & count_files.TABLE_FULL for stretch in ran):
         return MachineError(
             "the counter's table of blocks is full: it cannot tell packets any more",
             hint="count fewer arms or payloads in one command",

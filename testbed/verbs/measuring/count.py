@@ -99,10 +99,15 @@ def _gate(
             "prove that the arms do the same work"
         )
         return None
-    from testbed.analysis.gate.files import outcomes_of
-
     with ready_guests(lab, "count", arms) as (_, guests):
         run_gate(guests, arms, lab.config, run_dir, lab.terminal, secrets.randbelow(2**31))
+    return gate_of(run_dir, arms)
+
+
+def gate_of(run_dir: RunDir, arms: Sequence[Arm]) -> dict[str, bool]:
+    """Return {arm: does the reference's work}, as the gate of this run found it."""
+    from testbed.analysis.gate.files import outcomes_of
+
     outcomes = outcomes_of(run_dir.path, [arm.name for arm in arms])
     return {name: outcome.same_work for name, outcome in outcomes.items()}
 

@@ -14,7 +14,7 @@ from testbed.model import count_files
 from testbed.model.errors import HostError, TestbedError
 from testbed.model.run_files import LOG
 from testbed.verbs.lab import Lab
-from testbed.verbs.measuring.count import record_of
+from testbed.verbs.measuring.count import gate_of, record_of
 
 INTERRUPTED, BUG = "it was interrupted", "the testbed failed at it"
 
@@ -33,7 +33,7 @@ def count_too(lab: Lab, recording: Recording, wanted: Wanted) -> None:
     try:
         if lab.machines.boxes.find() is None:
             raise HostError("the box of today's recipe is not built", hint="`testbed up` builds it")
-        gate = _gate(recording, [arm.name for arm in counted])
+        gate = gate_of(run_dir, counted)
         record_of(lab, wanted, counted, [payload], PACKETS, run_dir, gate=gate)
         why = ""
     except TestbedError as error:
@@ -58,11 +58,3 @@ def count_too(lab: Lab, recording: Recording, wanted: Wanted) -> None:
             run_dir.write_json(f"{count_files.FOLDER}/{count_files.INDEX}", facts)
         if why == INTERRUPTED:
             lab.terminal.warn("no exact count: interrupted. `testbed report` has the trials, whole")
-
-
-def _gate(recording: Recording, names: list[str]) -> dict[str, bool]:
-    """Return {arm: does the reference's work}, as this run's gate found it."""
-    from testbed.analysis.gate.files import outcomes_of
-
-    outcomes = outcomes_of(recording.run_dir.path, names)
-    return {name: outcome.same_work for name, outcome in outcomes.items()}

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from testbed.analysis.counting.blocks import Visit, parse_blocks, visits
-from testbed.edge.hypervisor.counter import TABLE_FULL, Counter, Stretch
-from testbed.model.count_files import VISIT
+from testbed.edge.hypervisor.counter import Counter, Stretch
+from testbed.model.count_files import TABLE_FULL, VISIT
 from testbed.model.errors import MachineError, NoAnswer
 from tests import PROJECT
 

@@ -13,9 +13,10 @@ import pytest
 
 from testbed.analysis.counting.blocks import Visit, parse_blocks, visits
 from testbed.edge.computer.account import Account
-from testbed.edge.hypervisor.counter import TABLE_FULL, Counter
+from testbed.edge.hypervisor.counter import Counter
 from testbed.lab.counting import commandline, plugin
 from testbed.lab.counting.plugin import Plugin
+from testbed.model.count_files import TABLE_FULL
 from testbed.model.errors import MachineError
 from tests import PROJECT
 

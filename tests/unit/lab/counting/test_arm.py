@@ -9,11 +9,11 @@ import pytest
 from testbed.analysis.counting import raw
 from testbed.analysis.counting.summary import Summary
 from testbed.edge.guests.guest import Guest
-from testbed.edge.hypervisor.counter import CUT, TABLE_FULL
 from testbed.lab.counting import arm as counting_arm
 from testbed.lab.counting.arm import WARM_UP, Counting, address_of
 from testbed.model import arm as arm_manifest
 from testbed.model.arm import Arm
+from testbed.model.count_files import CUT, TABLE_FULL
 from testbed.model.errors import ArmError, GuestError, MachineError, NoAnswer
 from tests import PROJECT
 from tests.unit.factories.counting_factory import Kernel, cut_off, packet
