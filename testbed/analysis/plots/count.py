@@ -89,7 +89,8 @@ def _whole(
     scale = room / max(bar.total for bar in bars)
     top = HEAD
     for bar in bars:
-        more = "" if base is None or bar is base else f" ({bar.total - base.total:+,})"
+        over = _over(bar, base)
+        more = f" ({over:+,})" if over is not None else "" if bar.compared else ", not compared"
         said = f"{bar.total:,}{more}"
         letters = int((room - len(said) * CHARACTER - 12) / CHARACTER)
         axes.text(MARGIN, top + 13, shortened(bar.title, letters), fontsize=SMALL_PX)
@@ -163,6 +164,13 @@ class _Row:
         return (len(self.extras) if any(self.extras) else 1) * THIN + ROW_GAP
 
 
+def _over(bar: Bar, base: Bar | None) -> int | None:
+    """Return its instructions over no hook; None where the two may not be compared."""
+    if base is None or bar is base or not bar.compared:
+        return None
+    return bar.total - base.total
+
+
 def _extra(hook: Bar, base: Bar | None, stage: str) -> int:
     return hook.stages.get(stage, 0) - (base.stages.get(stage, 0) if base else 0)
 
@@ -224,12 +232,10 @@ def _alternative(bars: Sequence[Bar], base: Bar | None, stages: Sequence[str]) -
     parts = []
     for bar in bars:
         said = f"{bar.title}: {bar.total:,}"
-        if base is not None and bar is not base and bar.compared:
-            extras = {
-                stage: bar.stages.get(stage, 0) - base.stages.get(stage, 0) for stage in stages
-            }
+        if (over := _over(bar, base)) is not None:
+            extras = {stage: _extra(bar, base, stage) for stage in stages}
             largest = sorted(extras.items(), key=lambda item: -abs(item[1]))[:3]
             told = ", ".join(f"{stage} {extra:+,}" for stage, extra in largest if extra)
-            said += f", {bar.total - base.total:+,} over no hook" + (f" ({told})" if told else "")
+            said += f", {over:+,} over no hook" + (f" ({told})" if told else "")
         parts.append(said)
     return "Instructions a packet, by stage. " + ". ".join(parts) + "."

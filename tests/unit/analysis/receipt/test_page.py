@@ -50,6 +50,9 @@ def test_an_invalid_arm_is_drawn_without_a_difference() -> None:
     drawing = draw_count(bars, STAGES, "stamp", name="count-1")
     assert "A: 12, +2 over no hook" in drawing.alternative
     assert "B: 99." in drawing.alternative
+    assert "12 (+2)" in drawing.svg
+    assert "99, not compared" in drawing.svg
+    assert "+89" not in drawing.svg
 
 
 def test_a_picture_of_one_arm_needs_no_other() -> None:
