@@ -34,12 +34,14 @@ class Testbed:
         self, *words: str, timeout_s: float = 400, environment: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Run `testbed` and return it; its talk goes on to the test's stderr."""
+        start = time.monotonic()
         done = subprocess.run(
             [sys.executable, "-m", "testbed", *words],
             cwd=self.checkout, capture_output=True, text=True, timeout=timeout_s, check=False,
             env={**os.environ, **(environment or {})},
         )  # fmt: skip
-        print(f"$ testbed {' '.join(words)} -> {done.returncode}\n{done.stderr}", file=sys.stderr)
+        took = f"{done.returncode}, {time.monotonic() - start:.1f} s"
+        print(f"$ testbed {' '.join(words)} -> {took}\n{done.stderr}", file=sys.stderr)
         return done
 
     def start(self, *words: str) -> subprocess.Popen[str]:
@@ -95,30 +97,14 @@ def _kill_an_up(bed: Testbed) -> None:
 def testbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
     """A copy of this checkout with both machines up; removed in the end."""
     bed = Testbed(copy_of_this_checkout(tmp_path_factory.mktemp("checkout") / "testbed"))
-    _kill_an_up(bed)
-    up = bed.run("up", timeout_s=1200)
     try:
+        _kill_an_up(bed)
+        up = bed.run("up", timeout_s=1200)
         assert up.returncode == 0, up.stderr
         yield replace(bed, first_up=up.stderr)
     finally:
         down = bed.run("down", "--destroy")
         assert down.returncode == 0, down.stderr
-
-
-@pytest.fixture
-def edited(testbed: Testbed) -> Iterator[Callable[[str, str, str], None]]:
-    """Replace text in a file of the checkout; put back afterwards."""
-    originals: dict[Path, str] = {}
-
-    def edit(name: str, old: str, new: str) -> None:
-        path = testbed.checkout / name
-        text = originals.setdefault(path, path.read_text())
-        assert old in text, f"{name} does not hold {old!r}"
-        path.write_text(text.replace(old, new, 1))
-
-    yield edit
-    for path, text in originals.items():
-        path.write_text(text)
 
 
 def wait_for(condition: Callable[[], bool], *, limit_s: float) -> None:

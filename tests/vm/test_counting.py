@@ -33,6 +33,7 @@ def machines() -> list[str]:
 
 
 def test_a_count_is_the_same_number_after_a_kill_and_leaves_nothing(testbed: Testbed) -> None:
+    """Only the real counter in a real QEMU tells whether a number repeats."""
     first = counted(testbed)
     assert first["gate"] == {"none": True, "xdp": True}
     none, xdp = first["arms"]
@@ -59,6 +60,7 @@ def test_a_count_is_the_same_number_after_a_kill_and_leaves_nothing(testbed: Tes
 
 
 def test_all_that_is_planted_in_a_hook_is_found_with_its_exact_size(testbed: Testbed) -> None:
+    """Only a real kernel executes what is planted in a hook."""
     said = testbed.run("selftest", "--count", "--json")
     assert said.returncode == 0, said.stdout
     rows = json.loads(said.stdout)["selftest"]

@@ -25,6 +25,7 @@ def trials() -> list[str]:
 
 
 def test_nothing_is_a_problem_where_the_machines_run(testbed: Testbed) -> None:
+    """Only a real computer has the ports, the session and the box that it looks at."""
     said = testbed.run("doctor", "--json")
     lines = {line["name"]: line for line in json.loads(said.stdout)["checks"]}
     assert [line for line in lines.values() if line["level"] == "problem"] == []
@@ -36,6 +37,7 @@ def test_nothing_is_a_problem_where_the_machines_run(testbed: Testbed) -> None:
 
 
 def test_a_machine_to_throw_away(testbed: Testbed) -> None:
+    """Only a real QEMU boots it."""
     said = testbed.run("doctor", "--boot", "--json", timeout_s=700)
     assert json.loads(said.stdout)["checks"][-1]["name"] == "boot"
     assert json.loads(said.stdout)["checks"][-1]["level"] == "ok"
@@ -43,6 +45,7 @@ def test_a_machine_to_throw_away(testbed: Testbed) -> None:
 
 
 def test_a_machine_to_throw_away_ends_with_a_killed_command(testbed: Testbed) -> None:
+    """Only a real QEMU could outlive its command."""
     process = testbed.start("doctor", "--boot")
     wait_for(lambda: trials() == [f"testbed-doctor-{process.pid}"], limit_s=60)
     process.send_signal(signal.SIGKILL)
@@ -51,7 +54,10 @@ def test_a_machine_to_throw_away_ends_with_a_killed_command(testbed: Testbed) ->
 
 
 def test_an_orphan_is_told_from_the_living(testbed: Testbed, tmp_path: Path) -> None:
-    """Other leftovers on this computer are not the tests' to remove: so no `--remove` here."""
+    """Only a real libvirt knows who is there.
+
+    Other leftovers on this computer are not the tests' to remove: so no `--remove` here.
+    """
     gone = Project(Account.current(), tmp_path / "gone")
     gone.claim()
     said = json.loads(testbed.run("doctor", "--orphans", "--json").stdout)

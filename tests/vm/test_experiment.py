@@ -20,6 +20,7 @@ def trials(run: Path) -> list[dict[str, str]]:
 
 
 def test_both_guests_are_what_the_experiment_needs(testbed: Testbed) -> None:
+    """Only real guests tell which driver and which addresses they have."""
     for role, address in (("client", "192.168.64.7"), ("server", "192.168.64.2")):
         facts = testbed.guest(role, "ethtool -i lab0; ip -4 -br address show lab0; hostname")
         assert "driver: e1000\n" in facts
@@ -31,7 +32,10 @@ def test_both_guests_are_what_the_experiment_needs(testbed: Testbed) -> None:
 
 
 def test_guests_have_no_way_out(testbed: Testbed) -> None:
-    """QEMU's user network would reach this host's loopback at 10.0.2.2; restrict=on forbids it."""
+    """Only a real user network has a way out.
+
+    QEMU's would reach this host's loopback at 10.0.2.2; restrict=on forbids it.
+    """
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         attempt = f"timeout 3 bash -c 'exec 3<>/dev/tcp/10.0.2.2/{port}' 2>/dev/null; echo $?"
@@ -41,6 +45,7 @@ def test_guests_have_no_way_out(testbed: Testbed) -> None:
 
 
 def test_up_again_changes_nothing(testbed: Testbed) -> None:
+    """Only a real boot id tells that nothing was booted."""
     boot_id = testbed.guest("server", "cat /proc/sys/kernel/random/boot_id")
     assert testbed.run("up").returncode == 0
     assert testbed.guest("server", "cat /proc/sys/kernel/random/boot_id") == boot_id
@@ -62,7 +67,7 @@ def is_counted(run: Path) -> None:
 
 
 def test_five_trials_of_both_hooks(testbed: Testbed) -> None:
-    """Fifteen delivered trials.
+    """Only real kernels deliver packets through real hooks: fifteen delivered trials.
 
     The link loses packets when the host's CPUs are taken for 9 ms (docs/measured-speeds.md),
     which is the host's doing: further tries are for a busy one. The tool must say so each time.
@@ -108,6 +113,7 @@ def test_five_trials_of_both_hooks(testbed: Testbed) -> None:
 
 
 def test_the_report_is_made_from_files_alone(testbed: Testbed) -> None:
+    """Only a real run has all that real machines put into its files."""
     page = testbed.latest / "report.html"
     before = page.read_bytes()
     page.unlink()
@@ -116,6 +122,7 @@ def test_the_report_is_made_from_files_alone(testbed: Testbed) -> None:
 
 
 def test_the_originals_picture_appears_and_is_refused(testbed: Testbed) -> None:
+    """Only a real kernel drops what the bounded loop spoils, and logs each packet."""
     done = testbed.run("bench", "--arms", "netfilter-logging,xdp-bounded-csum", "--trials", "1",
                        "--rate", "1500", "--no-count")  # fmt: skip
     assert done.returncode == 7, done.stderr
@@ -130,7 +137,10 @@ def test_the_originals_picture_appears_and_is_refused(testbed: Testbed) -> None:
 
 
 def test_by_hand_as_in_the_original(testbed: Testbed) -> None:
-    """Load the module, start server.py and client.py by their documented command lines."""
+    """Only a real kernel loads a module by hand.
+
+    Load it, start server.py and client.py by their documented command lines.
+    """
     arm = "/opt/testbed/guest/arms/netfilter"
     testbed.guest("server", f"insmod {arm}/redirect_nf.ko match_address=192.168.64.2 "
                   "match_port=8080 target_address=10.0.1.2 target_port=8083")  # fmt: skip

@@ -75,8 +75,8 @@ class Shell:
         return int(ended.read_text()), said.read_text()
 
 
-QUICK = "[bench]\nrate_pps = 2000\n"
-"""A seventh of the packets: the sheet's 50 trials take half an hour otherwise, without KVM."""
+QUICK = "[bench]\nrate_pps = 2000\ntrials = 2\n"
+"""The sheet's words hold for any load; its usual 55 trials would take minutes more."""
 
 
 @pytest.fixture
@@ -99,6 +99,7 @@ def shell(testbed: Testbed, tmp_path: Path) -> Iterator[Shell]:
 
 
 def test_every_command_of_the_student_sheet(testbed: Testbed, shell: Shell, tmp_path: Path) -> None:
+    """Only real machines answer as the sheet says, in its order."""
     done = testbed.run("handout", "--lang", "en", "--out", str(tmp_path / "sheet"))
     assert done.returncode == 0, done.stderr
     lines = Lines((tmp_path / "sheet/handout-en.html").read_text()).found
@@ -158,11 +159,21 @@ def what_a_student_sees(testbed: Testbed, said: dict[str, str]) -> None:
     assert [one["name"] for one in plan["arms"]][:3] == ["none", "my-netfilter", "my-xdp"]
 
 
-def test_a_killed_check_of_a_students_arm_is_swept_by_any_other(testbed: Testbed) -> None:
-    """Its hook is loaded by hand here, as a kill in mid-check leaves it."""
-    folder = testbed.checkout / "swept"
-    assert testbed.run("handout", "--starter", "swept", "--instructor").returncode == 0
-    assert testbed.run("check", "--arms", "swept/my-xdp,swept/my-netfilter").returncode == 0
+def test_hole_3_passes_the_gate_and_what_a_killed_check_leaves_is_swept(testbed: Testbed) -> None:
+    """Only a real kernel tells that hole 3 of the module shows in no packet of this lab.
+
+    Each is linear and nobody's clone, as the sheet says. Then both hooks are loaded by hand, as a
+    kill in mid-check leaves them.
+    """
+    assert testbed.run("handout", "--starter", "open", "--instructor").returncode == 0
+    source = testbed.checkout / "open/my-netfilter/redirect_nf_mine.c"
+    text = source.read_text()
+    start = text.index("\tif (skb_ensure_writable(")
+    end = text.index("\n\n", start)
+    source.write_text(text[:start] + text[end:])
+    done = testbed.run("check", "--arms", "open/my-xdp,open/my-netfilter")
+    assert done.returncode == 0, done.stdout
+
     there = "/opt/testbed/guest/arms"
     rule = ("--match-address 192.168.64.2 --match-port 8080 --target-address 10.0.1.2 "
             "--target-port 8083")  # fmt: skip
@@ -175,37 +186,10 @@ def test_a_killed_check_of_a_students_arm_is_swept_by_any_other(testbed: Testbed
     done = testbed.run("check", "--arms", "none")
     assert done.returncode == 0, done.stderr
     assert testbed.left_over() == []
-    assert folder.is_dir()
-
-
-def test_a_students_program_that_the_verifier_rejects(testbed: Testbed) -> None:
-    assert testbed.run("handout", "--starter", "rejected", "--instructor").returncode == 0
-    source = testbed.checkout / "rejected/my-xdp/redirect.bpf.c"
-    text = source.read_text()
-    bound = "data + sizeof(*ethernet) + sizeof(*headers) <= end &&\n\t    "
-    assert bound in text
-    source.write_text(text.replace(bound, ""))
-    done = testbed.run("check", "--arms", "rejected/my-xdp")
-    assert done.returncode == 6
-    assert "arm my-xdp does not load" in done.stderr
-    assert "invalid access to packet" in done.stderr
-    assert testbed.left_over() == []
-
-
-def test_what_no_check_can_find_is_what_the_sheet_says(testbed: Testbed) -> None:
-    """Hole 3 of the module left open: every packet of this lab is linear and nobody's clone."""
-    assert testbed.run("handout", "--starter", "open", "--instructor").returncode == 0
-    source = testbed.checkout / "open/my-netfilter/redirect_nf_mine.c"
-    text = source.read_text()
-    start = text.index("\tif (skb_ensure_writable(")
-    end = text.index("\n\n", start)
-    source.write_text(text[:start] + text[end:])
-    done = testbed.run("check", "--arms", "open/my-netfilter")
-    assert done.returncode == 0, done.stdout
 
 
 def test_the_same_mistake_shows_on_the_two_sides_of_ips_check(testbed: Testbed) -> None:
-    """The sheet's question about a forgotten IP checksum, and its answer."""
+    """Only a real IP stack drops what is spoiled before its check, as the sheet asks."""
     assert testbed.run("handout", "--starter", "forgot", "--instructor").returncode == 0
     program = "h->ip.check = checksum_after(check, from & 0xffff, to & 0xffff);"
     for name, line in (

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Machines that are saved, or started again by hand: `up` does the difference."""
+"""Machines that are saved: `up` does the difference, also after a kill."""
 
 import time
 
@@ -21,6 +21,7 @@ def plan(testbed: Testbed) -> str:
 
 
 def test_a_vagrant_that_outlived_its_command_was_taken_over(testbed: Testbed) -> None:
+    """Only a real Vagrant goes on by itself when its `up` is killed."""
     assert "`vagrant up" in testbed.first_up
     assert "still ran for a command that was killed: it is ended now" in testbed.first_up
 
@@ -37,6 +38,7 @@ def killed(testbed: Testbed, verb: str, after_s: float) -> None:
 
 
 def test_saved_machines_go_on_with_right_clocks(testbed: Testbed) -> None:
+    """Only a real guest's clock stands still while it is saved."""
     before = boot_ids(testbed)
     killed(testbed, "down", 1.5)
     assert testbed.run("status").stdout.split()[:4] == ["client", "saved", "server", "saved"]
@@ -51,17 +53,3 @@ def test_saved_machines_go_on_with_right_clocks(testbed: Testbed) -> None:
     facts = read_json(testbed.latest / "facts/host.json")
     assert facts["resumes"] >= 1 and facts["resumed_utc"] > facts["booted_utc"]
     assert "went on from a saved state" in (testbed.latest / "report.html").read_text()
-
-
-def test_a_machine_started_again_by_hand_is_set_up(testbed: Testbed) -> None:
-    before = boot_ids(testbed)["server"]
-    testbed.run("ssh", "server", "--", "systemctl", "reboot")
-    deadline = time.monotonic() + 240
-    while "started again by hand" not in (said := plan(testbed)):
-        assert time.monotonic() < deadline, said
-        time.sleep(2)
-    assert "server started again by hand" in said
-    assert testbed.run("up").returncode == 0
-    assert boot_ids(testbed)["server"] != before
-    assert "10.0.1.2/24" in testbed.guest("server", "ip netns exec sslab-ns ip -4 -br address")
-    assert plan(testbed) == "nothing: both machines run, set up\n"

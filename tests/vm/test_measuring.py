@@ -34,6 +34,7 @@ def lossy_arm(testbed: Testbed) -> str:
 
 
 def test_the_gate_tells_the_fair_arms_from_the_others(testbed: Testbed) -> None:
+    """Only real hooks show what they make of each crafted frame."""
     arms = ["none", "netfilter", "xdp", "netfilter-logging", "xdp-bounded-csum"]
     asked = [*arms, f"./{lossy_arm(testbed)}"]
     done = testbed.run("check", "--arms", ",".join(asked), "--json", timeout_s=900)
@@ -56,7 +57,10 @@ def test_the_gate_tells_the_fair_arms_from_the_others(testbed: Testbed) -> None:
 
 
 def test_every_fault_is_caught_by_its_check(testbed: Testbed) -> None:
-    """The clean trial may meet real contention; a fault must show beyond it."""
+    """Only real faults in a real kernel prove the checks.
+
+    The clean trial may meet real contention; a fault must show beyond it.
+    """
     done = testbed.run("selftest", "--json", timeout_s=2000)
     rows = json.loads(done.stdout)["selftest"]
     assert len(rows) == 20  # the trial without a fault, and 19 with one
@@ -71,6 +75,7 @@ def test_every_fault_is_caught_by_its_check(testbed: Testbed) -> None:
 
 
 def test_the_published_protocol(testbed: Testbed) -> None:
+    """Only a real run has all that was wrong with the original."""
     done = testbed.run("bench", "--profile", "original", "--trials", "3", timeout_s=600)
     assert done.returncode == 7, done.stderr
     run = testbed.latest
@@ -94,6 +99,7 @@ def test_the_published_protocol(testbed: Testbed) -> None:
 
 
 def test_controls_and_the_probe_pass(testbed: Testbed) -> None:
+    """Only the kernel counts the runs of a BPF program, and only while it is asked to."""
     words = ("--controls", "--probe", "--trials", "2", "--rate", "1500", "--duration", "2",
              "--no-count")  # fmt: skip
     done = testbed.run("bench", "--xdp", *words, timeout_s=900)

@@ -23,7 +23,10 @@ def sockets_of(pid: int) -> set[str]:
 
 
 def test_nothing_listens_beyond_loopback(testbed: Testbed) -> None:
-    """Neither of the machines' processes has a TCP or UDP socket at another address."""
+    """Only real processes have sockets.
+
+    Neither of the machines' has a TCP or UDP socket at another address.
+    """
     processes = machine_processes(testbed.prefix)
     assert len(processes) == 2
     for pid in processes:
@@ -52,6 +55,7 @@ def ssh(testbed: Testbed, *options: str) -> str:
 
 
 def test_only_the_key_of_this_machine_opens_a_guest(testbed: Testbed, tmp_path: Path) -> None:
+    """Only a real sshd turns other keys away."""
     settings = read_json(testbed.checkout / ".testbed/machines.json")
     key = Path(settings["private_key"])
     assert key.stat().st_mode & 0o777 == 0o600
@@ -65,6 +69,7 @@ def test_only_the_key_of_this_machine_opens_a_guest(testbed: Testbed, tmp_path: 
 
 
 def test_vagrants_well_known_key_opens_nothing(testbed: Testbed) -> None:
+    """Only a real guest tells which keys its setup left in it."""
     role = "cat /root/.ssh/authorized_keys /home/*/.ssh/authorized_keys 2>/dev/null"
     keys = [line for line in testbed.guest("server", role).splitlines() if line.strip()]
     assert keys
@@ -73,6 +78,7 @@ def test_vagrants_well_known_key_opens_nothing(testbed: Testbed) -> None:
 
 
 def test_machines_run_without_roots_rights(testbed: Testbed) -> None:
+    """Only real processes have rights."""
     for pid in machine_processes(testbed.prefix):
         status = Path(f"/proc/{pid}/status").read_text().splitlines()
         fields = {line.partition(":")[0]: line.split()[1:] for line in status}

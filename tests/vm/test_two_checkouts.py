@@ -23,6 +23,7 @@ def names(testbed: Testbed) -> set[str]:
 
 
 def test_neither_sees_the_other_and_one_is_moved(testbed: Testbed, tmp_path: Path) -> None:
+    """Only real machines could take each other's ports, names and link."""
     before = boot_ids(testbed)
     second = Testbed(copy_of_this_checkout(tmp_path / "second"))
     up = second.run("up", timeout_s=1200)

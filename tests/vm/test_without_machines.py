@@ -12,6 +12,7 @@ pytestmark = [pytest.mark.vm, pytest.mark.timeout(1200)]
 
 
 def test_machines_that_are_shut_down_and_what_is_removed_is_gone(testbed: Testbed) -> None:
+    """Only a real libvirt can keep what was removed."""
     prefix = testbed.prefix  # a name that is given up in the end
     assert testbed.run("down", "--halt").returncode == 0
     assert testbed.run("status").stdout.split()[:3] == ["client", "shut", "off"]
