@@ -22,6 +22,7 @@ from pathlib import Path
 from testbed.edge.computer import host, lasting
 from testbed.edge.computer.account import Account
 from testbed.edge.output.terminal import Terminal
+from testbed.lab.guests.own_arms import own_arms
 from testbed.lab.machines import image
 from testbed.model.config import BoxConfig
 from testbed.model.errors import HostError, MachineError
@@ -136,6 +137,7 @@ class BoxStore:
         (work / "recipe/authorized_keys").write_text(self.public_key())
         with tarfile.open(work / "recipe/files.tar", "w") as tar:
             tar.add(self.recipe_dir / "files", ".", filter=_as_roots)
+        (work / "recipe/own-arms.tar").write_bytes(own_arms(self.checkout))
         self.account.own(work)
         work.chmod(0o711)
 
