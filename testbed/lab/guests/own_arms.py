@@ -5,6 +5,7 @@ A guest without KVM takes half a minute for a kernel module. It finds these by t
 sources, so an arm that was edited since is built in the guest, as those of users always are.
 """
 
+import gzip
 import shlex
 from pathlib import Path
 
@@ -34,4 +35,6 @@ def own_arms(checkout: Path) -> bytes:
             files |= placed(name, own)
             lines.append(f"{name} {stamps[name]} {' && '.join(map(shlex.join, commands))}\n")
     placed_files = {f"guest/{path}": source for path, source in files.items()}
-    return tar_of({**placed_files, LISTED: Source("".join(lines).encode())})
+    listed = Source("".join(lines).encode())
+    # What unpacks it reads from a pipe, where tar does not find out about a compression.
+    return gzip.decompress(tar_of({**placed_files, LISTED: listed}))

@@ -17,7 +17,7 @@ BUILT = {"netfilter", "netfilter-logging", "xdp", "xdp-bounded-csum"}
 
 
 def contents(checkout: Path) -> dict[str, bytes]:
-    with tarfile.open(fileobj=io.BytesIO(own_arms(checkout))) as tar:
+    with tarfile.open(fileobj=io.BytesIO(own_arms(checkout)), mode="r:") as tar:
         found = {}
         for member in tar:
             file = tar.extractfile(member)
