@@ -160,8 +160,12 @@ class BenchConfig(_Section):
 
 
 class BoxConfig(_Section):
-    """The box's source; an empty mirror means Debian's own."""
+    """The box's source: a release of Debian, and a mirror; an empty one means Debian's own.
 
+    bookworm has kernel 6.1, trixie 6.12.
+    """
+
+    suite: Literal["bookworm", "trixie"] = "bookworm"
     mirror: Annotated[str, Field(pattern=r"^(https?://\S+)?$")] = ""
 
 

@@ -49,7 +49,8 @@ def prepare(guest: Guest, wanted: Wanted, config: Config) -> None:
     found = deploy.look(guest)
     deploy.push(guest, wanted, [*wanted.arms, *([PROGRAMS] if wanted.programs else [])])
     deploy.set_up(guest, config, found)
-    broken = building.build(guest, [arm for arm, _ in wanted.arms.values()], config)
+    arms = [arm for arm, _ in wanted.arms.values()]
+    broken = building.build(guest, arms, config, wanted.stamps())
     _, broken = building.complete(Deployed(), wanted, deploy.look(guest), broken)
     building.demand_built(broken)
     start_receiver(guest, config)

@@ -53,7 +53,7 @@ class Surroundings:
     @property
     def boxes(self) -> BoxStore:
         """The account's boxes."""
-        return BoxStore(self.account, self.checkout, self.config.box.mirror)
+        return BoxStore(self.account, self.checkout, self.config.box)
 
     @cached_property
     def box(self) -> Box | None:

@@ -41,8 +41,12 @@ Broken = Mapping[str, ArmError]
 """By the names of arms' folders, why those arms cannot be used."""
 
 
-def build(server: Guest, arms: Sequence[Arm], config: Config) -> dict[str, ArmError]:
+def build(
+    server: Guest, arms: Sequence[Arm], config: Config, stamps: Mapping[str, str]
+) -> dict[str, ArmError]:
     """Build arms in the server against its own kernel, each from its sources alone.
+
+    By its stamp of `stamps`, one that the box has built already is taken from there.
 
     As many side by side as the server has CPUs and memory for. One that does not build leaves its
     predecessor in place and ends no other; it is returned with the compiler's words. Raises
@@ -54,7 +58,7 @@ def build(server: Guest, arms: Sequence[Arm], config: Config) -> dict[str, ArmEr
     numbers = range(FIRST_BUILDER, FIRST_BUILDER + len(arms))
     pool = ThreadPoolExecutor(at_once)
     begun = {
-        arm.folder: pool.submit(_build, server, arm, config, uid, megabytes)
+        arm.folder: pool.submit(_build, server, arm, config, stamps[arm.folder], uid, megabytes)
         for arm, uid in zip(arms, numbers, strict=True)
     }
     try:
@@ -195,16 +199,19 @@ def _room(server: Guest) -> tuple[int, int]:
     return room_for(int(found[1]), int(found[2]) // 1024)
 
 
-def _build(server: Guest, arm: Arm, config: Config, uid: int, megabytes: int) -> ArmError | None:
+def _build(
+    server: Guest, arm: Arm, config: Config, stamp: str, uid: int, megabytes: int
+) -> ArmError | None:
     folder, staged = f"{SOURCES}/arms/{arm.folder}", f"{STAGED}/arms/{arm.folder}"
     commands = arm.resolve(arm.commands.build, placeholders(config.network, folder))
     steps = [["mkdir", "-p", staged]]  # an arm may be without a file that is a source
     if commands:
         line = " && ".join(shlex.join(argv) for argv in commands)
+        made = ["sh", f"{SOURCES}/made.sh", stamp, staged]
         bounded = ["sh", f"{SOURCES}/bounded.sh", f"testbed-build-{arm.folder}", str(megabytes)]
         alone = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
         script = ["sh", f"{SOURCES}/build.sh", arm.folder, staged, str(uid), line]
-        steps += [["chown", "-R", f"{uid}:{uid}", staged], [*bounded, *alone, *script],
+        steps += [["chown", "-R", f"{uid}:{uid}", staged], [*made, *bounded, *alone, *script],
                   ["chown", "-hR", "root:root", staged]]  # fmt: skip
     steps += [["rm", "-rf", folder], ["mv", staged, folder]]
     done = server.run_all(steps, check=False, timeout_s=BUILD_LIMIT_S, most_bytes=MOST_BYTES)

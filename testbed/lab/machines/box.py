@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The box: built here from Debian's packages, again only when its recipe changes.
 
-A box is named by a hash over its recipe (guest/box/, the image builder, the mirror
-and this machine's public key), so an edited recipe is another box.
+A box is named by a hash over its recipe (guest/box/, the image builder, Debian's
+release, the mirror and this machine's public key), so an edited recipe is another box.
 """
 
 import contextlib
@@ -15,14 +15,16 @@ import shutil
 import tarfile
 import tempfile
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 
 from testbed.edge.computer import host, lasting
 from testbed.edge.computer.account import Account
 from testbed.edge.output.terminal import Terminal
+from testbed.lab.guests.own_arms import own_arms
 from testbed.lab.machines import image
+from testbed.model.config import BoxConfig
 from testbed.model.errors import HostError, MachineError
 
 BUILD_BYTES = 6 * 1024**3
@@ -62,7 +64,7 @@ class BoxStore:
 
     account: Account
     checkout: Path
-    mirror: str = ""
+    source: BoxConfig = field(default_factory=BoxConfig)
 
     @property
     def recipe_dir(self) -> Path:
@@ -91,7 +93,8 @@ class BoxStore:
             name = f"{path.relative_to(self.recipe_dir)} {path.stat().st_mode & 0o100}"
             digest.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
         digest.update(Path(image.__file__).read_bytes() + b"\0")
-        digest.update(self.mirror.encode() + b"\0" + self.public_key().encode())
+        source = f"{self.source.suite} {self.source.mirror}"
+        digest.update(source.encode() + b"\0" + self.public_key().encode())
         return digest.hexdigest()[:12]
 
     def find(self) -> Box | None:
@@ -119,7 +122,7 @@ class BoxStore:
             _demand_room(place)
         end_left_builds(self.account, terminal)
         work = Path(tempfile.mkdtemp(prefix=SCRATCH_PREFIX, dir=scratch))
-        builder = image.ImageBuilder(self.account, terminal, work, self.mirror)
+        builder = image.ImageBuilder(self.account, terminal, work, self.source)
         try:
             with in_use(work):
                 self._stage(work)
@@ -134,6 +137,7 @@ class BoxStore:
         (work / "recipe/authorized_keys").write_text(self.public_key())
         with tarfile.open(work / "recipe/files.tar", "w") as tar:
             tar.add(self.recipe_dir / "files", ".", filter=_as_roots)
+        (work / "recipe/own-arms.tar").write_bytes(own_arms(self.checkout))
         self.account.own(work)
         work.chmod(0o711)
 
@@ -199,7 +203,7 @@ def end_left_builds(account: Account, terminal: Terminal) -> None:
             what = f"`{found.what}` (process {found.process.pid})"
             terminal.warn(f"{what} still built a box for a command that was killed: ended now")
             found.end()
-        image.ImageBuilder(account, terminal, work, "").remove_tree()
+        image.ImageBuilder(account, terminal, work, BoxConfig()).remove_tree()
         shutil.rmtree(work, ignore_errors=True)
 
 

@@ -14,9 +14,9 @@ from testbed.edge.computer import host, lasting
 from testbed.edge.computer.account import Account
 from testbed.edge.output import journal
 from testbed.edge.output.terminal import Terminal
+from testbed.model.config import BoxConfig
 from testbed.model.errors import MachineError
 
-SUITE = "bookworm"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 MBR_CODE = Path("/usr/lib/syslinux/mbr/mbr.bin")
 MIB = 1024 * 1024
@@ -31,7 +31,7 @@ class ImageBuilder:
     account: Account
     terminal: Terminal
     work: Path
-    mirror: str
+    source: BoxConfig
 
     def build(self) -> Path:
         """Return the path of the packed qcow2 image; about two minutes without KVM."""
@@ -66,18 +66,20 @@ class ImageBuilder:
         recipe = self.work / "recipe"
         packages = ",".join(_lines(recipe / "packages.txt"))
         excludes = [f"--dpkgopt=path-exclude={p}" for p in _lines(recipe / "excluded-paths.txt")]
-        sources = [self.mirror] if self.mirror else []
+        mirror = [self.source.mirror] if self.source.mirror else []
         keyring = [f"--keyring={KEYRING}"] if KEYRING.exists() else []
         self._run(
             "mmdebstrap", "--mode=unshare", "--variant=minbase", "--format=directory",
             *keyring, f"--include={packages}", *excludes,
             "--aptopt=APT::Install-Recommends \"false\"", "--dpkgopt=force-unsafe-io",
             "--essential-hook=tar-in recipe/files.tar /",
+            "--customize-hook=mkdir -p \"$1/opt/testbed\"",
             "--customize-hook=upload recipe/authorized_keys /root/authorized_keys",
+            "--customize-hook=tar-in recipe/own-arms.tar /opt/testbed",
             "--customize-hook=" + (recipe / "setup.sh").read_text(),
             "--customize-hook=copy-out /boot .",
             "--customize-hook=copy-out /usr/share/testbed/packages.txt .",
-            SUITE, "tree", *sources, package="mmdebstrap",
+            self.source.suite, "tree", *mirror, package="mmdebstrap",
         )  # fmt: skip
 
     def _disk(self) -> None:

@@ -54,7 +54,7 @@ class Machines:
     @property
     def boxes(self) -> BoxStore:
         """The boxes of this account."""
-        return BoxStore(self.account, self.checkout, self.config.box.mirror)
+        return BoxStore(self.account, self.checkout, self.config.box)
 
     @cached_property
     def domains(self) -> Domains:

@@ -94,7 +94,7 @@ def prepare(lab: Lab, guest: Guest, wanted: Wanted, *, agent: bool = False) -> d
     if role == "server":
         doing("builds arms", role)
     arms = [arm for name, (arm, _) in wanted.arms.items() if name in parts]
-    broken = building.build(guest, arms, lab.config)
+    broken = building.build(guest, arms, lab.config, wanted.stamps())
     if parts:
         found = deploy.look(guest)
     guest.deployed, broken = building.complete(known, wanted, found, broken)

@@ -262,8 +262,9 @@ class Machine:
     def _one(self, argv: list[str], arm: str, *, broken: bool) -> tuple[int, str]:
         said = (0, "")
         match argv:
-            case ["sh", script, _, _, "unshare", *_, "sh", inner, name, _, _, _]:
-                assert (script, inner) == (f"{SOURCES}/bounded.sh", f"{SOURCES}/build.sh")
+            case ["sh", made, _, _, "sh", script, _, _, "unshare", *_, "sh", inner, name, _, _, _]:
+                scripts = [f"{SOURCES}/{one}.sh" for one in ("made", "bounded", "build")]
+                assert [made, script, inner] == scripts
                 said = self._build(name)
             case ["nproc"]:
                 said = 0, f"{self.cpus}\n"

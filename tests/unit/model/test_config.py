@@ -177,7 +177,8 @@ def test_a_config_cannot_be_changed() -> None:
 # Any TOML value, as text: the known names often enough to get below the surface.
 NAMES = st.sampled_from(
     ["machines", "network", "bench", "box", "server", "client", "cpus", "rate_pps", "trials",
-     "mirror", "namespace", "server_address", "client_address", "target_address", "prefix_length"]
+     "suite", "mirror", "namespace", "server_address",
+     "client_address", "target_address", "prefix_length"]
 )  # fmt: skip
 NAMES |= st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1, max_size=8)
 PLAIN = st.one_of(

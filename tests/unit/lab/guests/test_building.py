@@ -57,7 +57,8 @@ class Busy(Machine):
 
 def builds(world: World, *names: str) -> dict[str, ArmError]:
     chosen = [arms.load(ARMS / name) for name in names or NAMES]
-    return building.build(world.guests["server"], chosen, Config())
+    stamps = {arm.folder: "0" * 64 for arm in chosen}
+    return building.build(world.guests["server"], chosen, Config(), stamps)
 
 
 @pytest.mark.parametrize("cpus", [1, 3])
