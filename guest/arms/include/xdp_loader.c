@@ -445,7 +445,7 @@ static int unload(const struct options *options)
 	return err;
 }
 
-static int usage(void)
+static int print_usage(void)
 {
 	fputs("usage: loader load   --interface NAME --mode generic|native\n"
 	      "                     --match-address IPV4 --match-port PORT\n"
@@ -527,7 +527,7 @@ int main(int argc, char **argv)
 
 	if (argc < 2 || !parse_options(argc - 1, argv + 1, &options) ||
 	    !options.interface)
-		return usage();
+		return print_usage();
 	if (!strcmp(command, "count"))
 		return count(&options);
 	if (!strcmp(command, "probe"))
@@ -540,5 +540,5 @@ int main(int argc, char **argv)
 	    options.match_address.s_addr && options.match_port &&
 	    options.target_address.s_addr && options.target_port)
 		return load(&options);
-	return usage();
+	return print_usage();
 }
