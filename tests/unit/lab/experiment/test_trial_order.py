@@ -40,7 +40,7 @@ SNAPSHOT = "snapshot.py --namespace sslab-ns --interface lab0 --interface sslab-
 SCRATCH = "scratch /run/testbed/trial"
 GO = "go"
 FETCH = "fetch /run/testbed/trial"
-STOP_ALL = "stop testbed-client testbed-mpstat testbed-oracle testbed-server"
+STOP_ALL = "stop testbed-client testbed-gate testbed-mpstat testbed-server"
 MPSTAT = "<testbed-mpstat> exec mpstat -P ALL -o JSON 1"
 
 # What one trial with the arm `xdp` runs, lane by lane; <…> is a job's start. Several threads share
