@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.thinning import thinned
+from testbed.model.run_files import GATE, OLD_GATE
 
 TRIAL = (
     "trial", "client", "server", "host", "mpstat", "before", "after", "hook-before", "hook-after",
@@ -29,7 +30,7 @@ def write_sample(run: Path, target: Path) -> None:
     """Writes target/; `testbed report` adds the pages. Raises OSError, ValueError."""
     for path in (run / "plan.json", *sorted((run / "facts").glob("*.json"))):
         _copy(path, target / path.relative_to(run))
-    for name in ("oracle", "count"):
+    for name in (GATE, OLD_GATE, "count"):
         if (run / name).is_dir():
             shutil.copytree(run / name, target / name)
     for folder in sorted((run / "raw").iterdir()):

@@ -14,7 +14,7 @@ from typing import Any
 
 import client
 import facts  # noqa: F401  # snapshot's own import would wait for the fork
-import oracle
+import gate
 import server
 import snapshot
 from network import Namespace
@@ -22,7 +22,7 @@ from streams import Stream
 
 PROGRAMS: dict[str, Callable[[list[str]], int]] = {
     "client": client.main,
-    "oracle": oracle.main,
+    "gate": gate.main,
     "server": server.main,
     "snapshot": snapshot.main,
 }

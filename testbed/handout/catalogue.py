@@ -8,7 +8,6 @@ literal brace is written twice. Text and facts are data: both are escaped where 
 
 import re
 import string
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +16,7 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from testbed.model.errors import ConfigError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from testbed.model.toml import TomlError, parse_toml
 
 _CODE = re.compile(r"`([^`\n]+)`")
 _STRONG = re.compile(r"\*\*([^*]+)\*\*")
@@ -92,13 +87,13 @@ def read_texts(folder: Path, language: str) -> dict[str, str]:
     """
     path = folder / f"{language}.toml"
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = parse_toml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(
             f"there is no sheet in the language {language!r}",
             hint=f"there are: {', '.join(languages(folder))}; docs/handout.md tells how to add one",
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (TomlError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not TOML: {error}", hint="mend that line") from error
     texts: dict[str, str] = {}
     _flatten(document, "", texts, path)

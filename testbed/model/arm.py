@@ -8,8 +8,9 @@ in guest/arms/ or, a student's for instance, anywhere else.
 
 import difflib
 import os
-import sys
+import re
 from collections.abc import Mapping, Sequence
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,14 +19,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from testbed.model.config import NetworkConfig
 from testbed.model.errors import ManifestError, UsageError
 from testbed.model.manifest_words import demand_known, demand_small
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from testbed.model.toml import TomlError, parse_toml
 
 FAIR = ("netfilter", "xdp")
 BASELINE = "none"
+LAST_PORT = 65_535
+LONGEST_KEY = 80
+"""Characters of a key, or of a value, that an error shows."""
 EXHIBITS = ("netfilter-logging", "xdp-bounded-csum")  # what the original compared
 Argv = Annotated[list[str], Field(min_length=1)]
 
@@ -166,13 +166,13 @@ def parse(text: str, path: Path) -> Arm:
     Raises ManifestError that names the file and the key.
     """
     try:
-        arm = Arm.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
+        arm = Arm.model_validate(parse_toml(text))
+    except TomlError as error:
         raise ManifestError(f"{path} is not TOML: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise ManifestError(f"{path}: {where}: {first['msg']}") from error
+        raise ManifestError(f"{path}: {where[:LONGEST_KEY]}: {first['msg']}") from error
     if arm.control is not None:
         raise ManifestError(f"{path}: control: only `testbed bench --controls` makes controls")
     if arm.outside is not None:
@@ -188,10 +188,14 @@ def _try_placeholders(arm: Arm, path: Path) -> None:
     commands: dict[str, Any] = dict(arm.commands)
     words = [word for items in commands.values() for argv in items for word in argv]
     demand_known([*words, arm.traffic.address, arm.traffic.port], values, path)
+    address, port = (word.format_map(values) for word in (arm.traffic.address, arm.traffic.port))
+    if not re.fullmatch(r"[1-9][0-9]{0,4}", port) or int(port) > LAST_PORT:
+        raise ManifestError(f"{path}: traffic.port: {port[:LONGEST_KEY]!r} is no port, 1 to 65535")
     try:
-        arm.destination(values)
+        IPv4Address(address)
     except ValueError as error:
-        raise ManifestError(f"{path}: traffic.port: {error}") from error
+        shown = address[:LONGEST_KEY]
+        raise ManifestError(f"{path}: traffic.address: {shown!r} is no IPv4 address") from error
 
 
 def with_controls(arms: Sequence[Arm]) -> list[Arm]:
@@ -244,7 +248,7 @@ def _outside(arms_dir: Path, word: str) -> Arm:
             f"{', '.join(known(arms_dir))}",
         )
     folder = folder.resolve()
-    if not (folder / "arm.toml").is_file():
+    if not os.path.lexists(folder / "arm.toml"):  # what it is, `load` looks at
         raise UsageError(
             f"{folder} is no arm: it has no arm.toml",
             hint="docs/arms.md tells what belongs there; `testbed handout --starter DIR` makes two",

@@ -9,18 +9,13 @@ import difflib
 import ipaddress
 import math
 import os
-import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from testbed.model.errors import ConfigError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from testbed.model.toml import TomlError, parse_toml
 
 FILE_NAME = "testbed.toml"
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -202,8 +197,8 @@ def load(folder: Path) -> Config:
             f"{path} cannot be read: {error}", hint="mend it or move it away: it is optional"
         ) from error
     try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        data = parse_toml(text)
+    except TomlError as error:
         raise ConfigError(
             f"{path} is not TOML: {error}",
             hint="mend that line; docs/configuration.md lists the keys",

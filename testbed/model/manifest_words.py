@@ -13,9 +13,14 @@ MOST_BYTES = 1 << 20
 
 
 def demand_known(words: Iterable[str], values: Mapping[str, str], path: Path) -> None:
-    """Raise ManifestError, naming the manifest, when a word's placeholder is none of `values`."""
+    """Raise ManifestError, naming the manifest, when a word's placeholder is none of `values`.
+
+    Or when a word has a NUL, which no program can be given.
+    """
     try:
         for word in words:
+            if "\0" in word:
+                raise ManifestError(f"{path}: a command has a NUL in a word: {word[:20]!r}")
             _demand_plain_names(word)
             word.format_map(values)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
@@ -26,10 +31,14 @@ def demand_known(words: Iterable[str], values: Mapping[str, str], path: Path) ->
 
 
 def _demand_plain_names(word: str) -> None:
-    """Raise KeyError for `{name.attribute}` and `{name[index]}`."""
-    for _, name, _, _ in string.Formatter().parse(word):
-        if name is not None and not name.isidentifier():
-            raise KeyError(name)
+    """Raise KeyError for `{name.attribute}`, `{name[index]}`, `{name:9999}` and `{name!r}`.
+
+    A width would make a word of any length.
+    """
+    for _, name, form, conversion in string.Formatter().parse(word):
+        if name is not None and (not name.isidentifier() or form or conversion):
+            after = f"!{conversion}" if conversion else f":{form[:20]}" if form else ""
+            raise KeyError(f"{name[:40]}{after}")
 
 
 def demand_small(path: Path) -> None:

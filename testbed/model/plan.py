@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 
-RUN_SCHEMA = 2  # of plan.json and manifest.json, and so of a run directory
+RUN_SCHEMA = 3  # of plan.json and manifest.json, and so of a run directory
+READ_SCHEMAS = (2, RUN_SCHEMA)  # in 2 the gate's files have other names (model/run_files.py)
 FIRST_SOURCE_PORT = 10000  # the original's; the n-th trial of an arm sends from this + n - 1
 SOURCE_PORTS = 10000
 PROBE = -1  # the number of the pass that the probes disturb

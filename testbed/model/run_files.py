@@ -1,13 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which files of a run directory were measured; the others can be made from them at any time."""
 
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 LOG = "testbed.log"
 """All that was said and done. It is no data: nothing reads it, no checksum covers it."""
 DERIVED = ("derived", "plots")
-MEASURED = ("facts", "oracle", "raw")
+GATE, GATE_RECORD = "gate", "gate.json"
+"""The folder of what the gate sent and captured, and the file that it writes last, arm by arm."""
+OLD_GATE, OLD_GATE_RECORD = "oracle", "oracle.json"
+"""Their names in runs of schema 2, up to November 2026. Nothing else differs."""
+MEASURED = ("facts", GATE, OLD_GATE, "raw")
 """Folders in which every file is measured, so that one too many is noticed."""
+
+
+def gate_record(run: Path, arm: str) -> str | None:
+    """Return the file that tells of an arm's gate, from the run's folder; None without one."""
+    names = (f"{GATE}/{arm}/{GATE_RECORD}", f"{OLD_GATE}/{arm}/{OLD_GATE_RECORD}")
+    return next((name for name in names if (run / name).is_file()), None)
+
+
+def gated(run: Path) -> set[str]:
+    """Return the arms that a run has put through the gate."""
+    found = (run.glob(f"{folder}/*") for folder in (GATE, OLD_GATE))
+    arms = {path.name for paths in found for path in paths}
+    return {arm for arm in arms if gate_record(run, arm)}
 
 
 def is_measured(name: str) -> bool:

@@ -43,7 +43,7 @@ GROUPS: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """`number` names it in oracle.json; on the wire it has no name (`analysis/gate/arrivals.py`).
+    """`number` names it in gate.json; on the wire it has no name (`analysis/gate/arrivals.py`).
 
     `payload_bytes` is the UDP payload's length where the group is a sweep over lengths.
     `frames` are whole Ethernet frames, more than one for fragments and where one is repeated.

@@ -100,7 +100,7 @@ def test_five_trials_of_both_hooks(testbed: Testbed) -> None:
     built = read_json(testbed.latest / "plan.json")["built"]
     there = testbed.guest("server", "sha256sum /opt/testbed/guest/arms/netfilter/redirect_nf.ko")
     assert there.split()[0] == built["netfilter"]["redirect_nf.ko"]
-    assert {path.name for path in (testbed.latest / "oracle").iterdir()} == set(ARMS)
+    assert {path.name for path in (testbed.latest / "gate").iterdir()} == set(ARMS)
     page = (testbed.latest / "report.html").read_text()
     findings = read_json(testbed.latest / "derived/findings.json")
     assert not [f for f in findings["findings"] if f["code"] in

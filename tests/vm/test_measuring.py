@@ -82,7 +82,7 @@ def test_the_published_protocol(testbed: Testbed) -> None:
     plan = read_json(run / "plan.json")
     assert plan["blocks"] == [["netfilter-logging"], ["xdp-bounded-csum"]]
     assert (plan["profile"], plan["warm_up"]) == ("original", [])
-    assert not (run / "oracle").exists()
+    assert not (run / "gate").exists()
     for arm, block in (("netfilter-logging", 1), ("xdp-bounded-csum", 2)):
         sent = read_json(run / f"raw/{block:02d}-{arm}/client.json")["trials"]
         assert [trial["source_port"] for trial in sent] == [10000, 10001, 10002]

@@ -9,9 +9,9 @@ BPFTOOL ?= bpftool
 export PATH := $(PATH):/usr/sbin
 
 # clang has no BPF system headers; <asm/types.h> comes from the host's.
-bpf_flags := -target bpf -O2 -g -Wall -Wextra -I$(include_dir) \
+bpf_flags := -target bpf -O2 -g -Wall -Wextra -Wvla -I$(include_dir) \
 	-idirafter /usr/include/$(shell $(CC) -print-multiarch)
-loader_flags := -O1 -Wall -Wextra -I. -DARM='"$(notdir $(CURDIR))"'
+loader_flags := -O1 -Wall -Wextra -Wvla -I. -DARM='"$(notdir $(CURDIR))"'
 
 .DELETE_ON_ERROR:
 .PHONY: all clean

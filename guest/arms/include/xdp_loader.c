@@ -8,6 +8,10 @@
  * program of ours from anybody else's: a foreign program is never detached and
  * never replaced. Results go to stdout as JSON, all talk to stderr.
  *
+ * "verify" proves the mode, and the rule: the addresses and ports that the
+ * program was loaded with are constants in a map of its own, which the kernel
+ * gives back. Those among its options must be the same.
+ *
  * Exit status: 0 done; 1 not as claimed, or the kernel refused; 2 usage.
  */
 #include <arpa/inet.h>
@@ -35,6 +39,14 @@
 #define BPFFS "/sys/fs/bpf"
 #define PIN_ROOT BPFFS "/testbed"
 #define PIN_BYTES 128
+#define MOST_MAPS 64 /* that a program can have: MAX_USED_MAPS of the kernel */
+
+/* A call for each kind of object came with libbpf 1.2; Debian 12 has 1.1. */
+#if LIBBPF_MAJOR_VERSION < 1 || \
+	(LIBBPF_MAJOR_VERSION == 1 && LIBBPF_MINOR_VERSION < 2)
+#define bpf_prog_get_info_by_fd bpf_obj_get_info_by_fd
+#define bpf_map_get_info_by_fd bpf_obj_get_info_by_fd
+#endif
 
 #define complain(...) fprintf(stderr, "loader: " __VA_ARGS__)
 
@@ -132,11 +144,51 @@ static int open_pinned(const struct pins *pins, struct bpf_prog_info *info)
 	int fd = bpf_obj_get(pins->program);
 
 	memset(info, 0, bytes);
-	if (fd >= 0 && bpf_obj_get_info_by_fd(fd, info, &bytes)) {
+	if (fd >= 0 && bpf_prog_get_info_by_fd(fd, info, &bytes)) {
 		close(fd);
 		return -errno;
 	}
 	return fd;
+}
+
+/* Read the map of constants, if it is this one. */
+static bool read_constants(int map, struct redirect__rodata *constants)
+{
+	struct bpf_map_info info = {};
+	__u32 bytes = sizeof(info), key = 0;
+
+	return !bpf_map_get_info_by_fd(map, &info, &bytes) &&
+	       !strcmp(info.name, "redirect.rodata") &&
+	       info.value_size == sizeof(*constants) &&
+	       !bpf_map_lookup_elem(map, &key, constants);
+}
+
+/*
+ * The constants that this program runs with. Only its own maps are looked at,
+ * as the kernel lists them. They were frozen before it was loaded: what is read
+ * here is what the verifier saw, and nobody can have changed it since.
+ */
+static bool find_constants(int program, struct redirect__rodata *constants)
+{
+	__u32 ids[MOST_MAPS];
+	struct bpf_prog_info info = {
+		.nr_map_ids = MOST_MAPS,
+		.map_ids = (__u64)(unsigned long)ids,
+	};
+	__u32 bytes = sizeof(info);
+	bool found = false;
+
+	if (bpf_prog_get_info_by_fd(program, &info, &bytes))
+		return false;
+	for (__u32 i = 0; !found && i < info.nr_map_ids; i++) {
+		int map = bpf_map_get_fd_by_id(ids[i]);
+
+		if (map < 0)
+			continue;
+		found = read_constants(map, constants);
+		close(map);
+	}
+	return found;
 }
 
 static void driver_name(const char *interface, char *name, size_t bytes)
@@ -213,13 +265,67 @@ static int load(const struct options *options)
 	return err ? 1 : 0;
 }
 
+static bool verify_address(const char *name, in_addr_t found, in_addr_t wanted)
+{
+	char texts[2][INET_ADDRSTRLEN];
+
+	if (found == wanted || !wanted)
+		return true;
+	inet_ntop(AF_INET, &found, texts[0], sizeof(texts[0]));
+	inet_ntop(AF_INET, &wanted, texts[1], sizeof(texts[1]));
+	complain("the program has %s %s, not %s\n", name, texts[0], texts[1]);
+	return false;
+}
+
+static bool verify_port(const char *name, in_port_t found, in_port_t wanted)
+{
+	if (found == wanted || !wanted)
+		return true;
+	complain("the program has %s %u, not %u\n", name, ntohs(found),
+		 ntohs(wanted));
+	return false;
+}
+
+/* What was not among the options, 0, is not asked for. */
+static bool verify_rule(const struct options *options,
+			const struct redirect__rodata *rule)
+{
+	bool good = true;
+
+	good &= verify_address("match address", rule->match_address,
+			       options->match_address.s_addr);
+	good &= verify_port("match port", rule->match_port,
+			    options->match_port);
+	good &= verify_address("target address", rule->target_address,
+			       options->target_address.s_addr);
+	good &= verify_port("target port", rule->target_port,
+			    options->target_port);
+	return good;
+}
+
+static void print_rule(const struct redirect__rodata *rule)
+{
+	char match[INET_ADDRSTRLEN], target[INET_ADDRSTRLEN];
+
+	inet_ntop(AF_INET, (const void *)&rule->match_address, match,
+		  sizeof(match));
+	inet_ntop(AF_INET, (const void *)&rule->target_address, target,
+		  sizeof(target));
+	printf("\"match_address\": \"%s\", \"match_port\": \"%u\", ", match,
+	       ntohs(rule->match_port));
+	printf("\"target_address\": \"%s\", \"target_port\": \"%u\", ", target,
+	       ntohs(rule->target_port));
+}
+
 static int verify(const struct options *options)
 {
 	LIBBPF_OPTS(bpf_xdp_query_opts, attached);
 	struct pins pins = pin_paths(options->interface);
+	struct redirect__rodata rule;
 	struct bpf_prog_info info;
 	const char *mode;
 	char driver[32];
+	bool has_rule;
 	int fd;
 
 	if (query(options, &attached))
@@ -231,13 +337,19 @@ static int verify(const struct options *options)
 			 attached.prog_id ? "another is" : "no program is");
 		return 1;
 	}
+	has_rule = find_constants(fd, &rule);
 	close(fd);
+	if (!has_rule) {
+		complain("the program's addresses and ports cannot be read\n");
+		return 1;
+	}
 
 	mode = mode_name(attached.attach_mode);
 	driver_name(options->interface, driver, sizeof(driver));
-	printf("{\"mode\": \"%s\", \"program\": \"%s\", \"program_id\": %u, "
-	       "\"tag\": \"",
-	       mode, info.name, info.id);
+	printf("{\"mode\": \"%s\", ", mode);
+	print_rule(&rule);
+	printf("\"program\": \"%s\", \"program_id\": %u, \"tag\": \"",
+	       info.name, info.id);
 	for (size_t i = 0; i < sizeof(info.tag); i++)
 		printf("%02x", info.tag[i]);
 	printf("\", \"jited\": %s, \"driver\": \"%s\"}\n",
@@ -247,7 +359,7 @@ static int verify(const struct options *options)
 		complain("attached in %s mode, not %s\n", mode, options->mode);
 		return 1;
 	}
-	return 0;
+	return verify_rule(options, &rule) ? 0 : 1;
 }
 
 static int count(const struct options *options)
@@ -255,25 +367,28 @@ static int count(const struct options *options)
 	struct pins pins = pin_paths(options->interface);
 	int cpus = libbpf_num_possible_cpus();
 	int fd = bpf_obj_get(pins.hits);
+	__u64 *hits;
 	__u32 key = 0;
+	int err;
 
 	if (cpus < 0 || fd < 0) {
 		complain("no counter at %s: %s\n", pins.hits, strerror(errno));
 		return 1;
 	}
-
-	__u64 hits[cpus];
-
-	if (bpf_map_lookup_elem(fd, &key, hits)) {
+	hits = calloc(cpus, sizeof(*hits));
+	err = !hits || bpf_map_lookup_elem(fd, &key, hits);
+	if (err) {
 		complain("cannot read %s: %s\n", pins.hits, strerror(errno));
-		return 1;
+	} else {
+		printf("{\"hits\": [");
+		for (int cpu = 0; cpu < cpus; cpu++)
+			printf("%s%llu", cpu ? ", " : "",
+			       (unsigned long long)hits[cpu]);
+		printf("]}\n");
 	}
-	printf("{\"hits\": [");
-	for (int cpu = 0; cpu < cpus; cpu++)
-		printf("%s%llu", cpu ? ", " : "", hits[cpu]);
-	printf("]}\n");
+	free(hits);
 	close(fd);
-	return 0;
+	return err;
 }
 
 /*
@@ -330,12 +445,12 @@ static int unload(const struct options *options)
 	return err;
 }
 
-static int usage(void)
+static int print_usage(void)
 {
 	fputs("usage: loader load   --interface NAME --mode generic|native\n"
 	      "                     --match-address IPV4 --match-port PORT\n"
 	      "                     --target-address IPV4 --target-port PORT\n"
-	      "       loader verify --interface NAME --mode generic|native\n"
+	      "       loader verify the same; addresses and ports may be left out\n"
 	      "       loader count  --interface NAME\n"
 	      "       loader probe  --interface NAME\n"
 	      "       loader unload --interface NAME\n",
@@ -412,7 +527,7 @@ int main(int argc, char **argv)
 
 	if (argc < 2 || !parse_options(argc - 1, argv + 1, &options) ||
 	    !options.interface)
-		return usage();
+		return print_usage();
 	if (!strcmp(command, "count"))
 		return count(&options);
 	if (!strcmp(command, "probe"))
@@ -425,5 +540,5 @@ int main(int argc, char **argv)
 	    options.match_address.s_addr && options.match_port &&
 	    options.target_address.s_addr && options.target_port)
 		return load(&options);
-	return usage();
+	return print_usage();
 }

@@ -213,7 +213,7 @@ ARRIVAL_CHECKS = (
         what="Every measured file is as it was when the run was closed, and none came to them.",
         why="A number that was changed by hand looks like a measured one.",
         threshold="INVALID when a checksum differs, a file is gone, or there is one too many",
-        source="SHA-256 of every measured file in manifest.json; raw/, oracle/, facts/",
+        source="SHA-256 of every measured file in manifest.json; raw/, gate/, facts/",
         look=edited,
     ),
     Check(

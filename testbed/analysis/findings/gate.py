@@ -47,7 +47,7 @@ def _wrong(outcome: GateOutcome) -> Finding:
         statement="; ".join(lines[:SHOWN]) + more,
         evidence=(_count(outcome), *_lengths(outcome), *_losses(outcome), _hits(outcome)),
         advice="It does other work than the reference, so its cost is no answer to the same "
-        "question: compare the captures in oracle/ with sent.pcap.gz, and mend the arm.",
+        "question: compare what was captured of it with sent.pcap.gz, and mend the arm.",
     )
 
 
@@ -138,7 +138,7 @@ GATE_CHECKS = (
         "unsent, or reached the server's NIC and was lost behind it; hits beyond what was sent and "
         "arrived. SUSPECT when not run, or when packets were never seen",
         source="captures in the namespace and at the server, counters of both NICs "
-        "(oracle/<arm>/), RFC 1624, RFC 1071",
+        "(gate/<arm>/), RFC 1624, RFC 1071",
         look=same_work,
     ),
 )

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads what the gate left in oracle/<arm>/ of a run directory, and judges it.
+"""Reads what the gate left in gate/<arm>/ of a run directory, and judges it.
 
-`oracle.json` is written last: an arm without one was not put through the gate. Any other file that
+`gate.json` is written last: an arm without one was not put through the gate. Any other file that
 is missing or cut off is an error that names the file.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from pydantic import ValidationError
 
@@ -21,6 +21,7 @@ from testbed.analysis.gate.rounds import Round, loss_of, read_rounds, surely_arr
 from testbed.model.config import NetworkConfig
 from testbed.model.errors import ParseError, RunError
 from testbed.model.json_node import Node
+from testbed.model.run_files import GATE, GATE_RECORD, gate_record
 from testbed.packets import capture
 from testbed.packets.case import FATES, Case
 from testbed.packets.recognition import Recognition
@@ -57,14 +58,15 @@ def outcomes_of(path: Path, arms: Sequence[str]) -> dict[str, GateOutcome]:
 
     Raises ParseError, with the file and the place, when files are missing or damaged.
     """
-    there = [arm for arm in arms if (path / f"oracle/{arm}/oracle.json").is_file()]
+    there = [arm for arm in arms if gate_record(path, arm)]
     return {arm: outcome_of(load(path, arm)) for arm in there}
 
 
 def load(path: Path, arm: str) -> Record:
-    """Read the files of one arm; raises ParseError."""
-    folder = f"oracle/{arm}"
-    node = read_json(path, f"{folder}/oracle.json")
+    """Read the files of one arm that was put through the gate; raises ParseError."""
+    record = gate_record(path, arm) or f"{GATE}/{arm}/{GATE_RECORD}"
+    folder = str(PurePath(record).parent)
+    node = read_json(path, record)
     first, schema = node.integer("schema") == 1, node.integer("schema")
     if schema not in (1, SCHEMA):
         raise RunError(

@@ -74,7 +74,7 @@ class RoundLoss:
 def read_rounds(
     nodes: Sequence[Node], captured: Mapping[str, tuple[bytes, ...]]
 ) -> tuple[Round, ...]:
-    """Read the rounds of oracle.json, each with its part of the captures; raises ParseError."""
+    """Read the rounds of gate.json, each with its part of the captures; raises ParseError."""
     found: list[Round] = []
     start = dict.fromkeys(captured, 0)
     for node in nodes:

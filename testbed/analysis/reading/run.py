@@ -18,7 +18,7 @@ from testbed.analysis.reading.records import Arm, Boot, LoadTry, Probe, Resumpti
 from testbed.analysis.reading.trial import load_trial
 from testbed.model.errors import ParseError, RunError
 from testbed.model.json_node import Node
-from testbed.model.plan import RUN_SCHEMA
+from testbed.model.plan import READ_SCHEMAS
 
 
 def load_run(path: Path) -> Run:
@@ -162,9 +162,10 @@ def _probes(path: Path, arms: tuple[Arm, ...]) -> dict[str, Probe]:
 
 def _check_schema(node: Node) -> None:
     schema = node.integer("schema")
-    if schema != RUN_SCHEMA:
+    if schema not in READ_SCHEMAS:
+        read = " and ".join(map(str, READ_SCHEMAS))
         raise RunError(
-            f"{node.file}: schema {schema}, and this version reads schema {RUN_SCHEMA}",
+            f"{node.file}: schema {schema}, and this version reads schemas {read}",
             hint="use the version of testbed that wrote the run (its manifest names it)",
         )
 

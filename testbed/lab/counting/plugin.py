@@ -21,7 +21,7 @@ and 8.2 have 1, 9.x and 10.0 have 2 to 4, 10.1 and 10.2 have 5. Later ones were 
 NO_SUCH = 9999
 """An interface that no QEMU has: it refuses, and names its own."""
 REFUSAL = re.compile(r"supports only up to version (\d+)")
-FLAGS = ("-O2", "-Wall", "-Wextra", "-fPIC", "-shared", "-fvisibility=hidden", "-pthread")
+FLAGS = ("-O2", "-Wall", "-Wextra", "-Wvla", "-fPIC", "-shared", "-fvisibility=hidden", "-pthread")
 LIMIT_S = 60
 
 

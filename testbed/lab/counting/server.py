@@ -67,7 +67,7 @@ def start_receiver(guest: Guest, config: Config) -> None:
     )  # fmt: skip
     guest.shell(
         f"pkill -x receiver; rm -rf {folder}; mkdir -p {folder} && mkfifo {folder}/ready && "
-        f"gcc -O2 -Wall -o {receiver} {shlex.quote(SOURCES)}/receiver.c && "
+        f"gcc -O2 -Wall -Wextra -Wvla -o {receiver} {shlex.quote(SOURCES)}/receiver.c && "
         f"{{ setsid {line} </dev/null >{folder}/said 2>&1 & }} && timeout 30 cat {folder}/ready",
         ["build and start the receiver"], check=True, timeout_s=BUILD_LIMIT_S,
     )  # fmt: skip

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The gate on the machines: crafted frames through every arm, captured where they end.
 
-Nothing is judged here. The packets sent and those that came out go to oracle/<arm>/ of the run
+Nothing is judged here. The packets sent and those that came out go to gate/<arm>/ of the run
 directory; `testbed.analysis.gate.files` says what it means.
 """
 
@@ -23,7 +23,8 @@ from testbed.lab.guests import jobs
 from testbed.lab.guests.blame import blamed
 from testbed.lab.guests.cleanup import undoing
 from testbed.lab.guests.hook import Hook
-from testbed.lab.guests.jobs import ORACLE, SCRATCH
+from testbed.lab.guests.jobs import GATE, SCRATCH
+from testbed.model import run_files
 from testbed.model.arm import Arm
 from testbed.model.config import Config, NetworkConfig
 from testbed.model.errors import ArmError, GuestError, Wrecked
@@ -33,7 +34,7 @@ from testbed.packets.cases import CAPTURED
 from testbed.packets.drawing import TrialSpace
 from testbed.packets.schedule import Schedule
 
-OUTPUT = f"{SCRATCH}/oracle.txt"
+OUTPUT = f"{SCRATCH}/gate.txt"
 ROUNDS = 4
 """So often a frame is sent at most."""
 CAPTURE_LIMIT_S, SEND_LIMIT_S = 120, 60
@@ -112,7 +113,7 @@ def examine(
         hook.prove_gone()
         hook.prove_untouched()
 
-    folder = f"oracle/{name}"
+    folder = f"{run_files.GATE}/{name}"
     run_dir.write(f"{folder}/sent.pcap.gz", frames.content)
     for place in ("namespace", "root"):
         packets = [packet for one in rounds for packet in getattr(one.came, place)]
@@ -132,7 +133,7 @@ def examine(
         "took_s": round(time.monotonic() - started, 3),
         "cases": [_as_json(case, frames.sending) for case in frames.cases],
     }
-    run_dir.write_json(f"{folder}/oracle.json", record)  # last: what it names is there
+    run_dir.write_json(f"{folder}/{run_files.GATE_RECORD}", record)  # last: what it names is there
 
 
 def _wanted(cases: Sequence[Case], missing: Sequence[int], *, everything: bool) -> list[Case]:
@@ -166,9 +167,7 @@ def _start_capture(server: Guest, network: NetworkConfig, frames: FrameSet) -> N
         "--directory", SCRATCH, "--timeout-s", str(CAPTURE_LIMIT_S),
     )  # fmt: skip
     server.scratch(SCRATCH)
-    job = Job(
-        ORACLE, "oracle", arguments, limit_s=CAPTURE_LIMIT_S + 20, until="ready", output=OUTPUT
-    )
+    job = Job(GATE, "gate", arguments, limit_s=CAPTURE_LIMIT_S + 20, until="ready", output=OUTPUT)
     begun = server.begin(job)
     if begun["status"] != 0:
         raise GuestError(
@@ -185,7 +184,7 @@ def _send(client: Guest, frames: FrameSet, cases: Sequence[Case]) -> None:
     arguments += ["--end-times", str(END_TIMES)]
     if places:
         arguments += ["--only", ",".join(map(str, places))]
-    job = Job(ORACLE, "oracle", arguments, limit_s=SEND_LIMIT_S, until="end", output=OUTPUT)
+    job = Job(GATE, "gate", arguments, limit_s=SEND_LIMIT_S, until="end", output=OUTPUT)
     sent = client.begin(job)
     if sent["status"] != 0:
         raise GuestError(
@@ -202,7 +201,7 @@ def _collect(server: Guest) -> Came:
     no counter is read: nobody knows what is still on its way.
     """
     received = counters(server, "flock", "--timeout", "5", f"{SCRATCH}/running", "cat", *RECEIVED)
-    server.stop([ORACLE])
+    server.stop([GATE])
     files = server.fetch(SCRATCH)
     try:
         inside, outside = (capture.read(files[name], capture.RAW_IP) for name in NAMES)
@@ -211,6 +210,6 @@ def _collect(server: Guest) -> Came:
         raise GuestError(
             f"the capture of the crafted frames is missing or damaged ({error})",
             hint="`testbed check` again; if it repeats, its last words are above",
-            detail=jobs.end_of(ORACLE, server),
+            detail=jobs.end_of(GATE, server),
         ) from error
     return Came(inside, outside, drops if isinstance(drops, int) else None, received)

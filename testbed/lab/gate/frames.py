@@ -29,7 +29,7 @@ class FrameSet:
     @property
     def path(self) -> str:
         """Where the file is in the client; another content has another name."""
-        return f"/run/testbed/oracle-{hashlib.sha256(self.content).hexdigest()[:16]}.pcap.gz"
+        return f"/run/testbed/gate-{hashlib.sha256(self.content).hexdigest()[:16]}.pcap.gz"
 
 
 @lru_cache(maxsize=4)

@@ -48,7 +48,7 @@ class Round:
         return {owner(packet) for packet in (*self.came.namespace, *self.came.root)}
 
     def as_json(self) -> dict[str, Any]:
-        """Return what oracle.json tells of it."""
+        """Return what gate.json tells of it."""
         every = len(self.cases) == len(self.frames.cases)
         return {
             "cases": None if every else [case.number for case in self.cases],

@@ -16,8 +16,8 @@ BETWEEN_S = 1.0  # pause between the trials of one session (profile original)
 SAMPLE = "sample.pcap"
 SAMPLED = 112  # of 14,000 packets one in 125; four spreads more than that are still below 160
 CLIENT, SERVER, MPSTAT = "testbed-client", "testbed-server", "testbed-mpstat"
-ORACLE = "testbed-oracle"
-JOBS = (CLIENT, MPSTAT, ORACLE, SERVER)
+GATE = "testbed-gate"
+JOBS = (CLIENT, GATE, MPSTAT, SERVER)
 
 
 def mpstat() -> Job:

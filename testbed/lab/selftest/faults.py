@@ -51,7 +51,7 @@ class Fault:
     of guest/faults/, where those are that nobody else should load. `expect_mode`
     and `machines` change what the run says of itself. `commands` run in the server when `step`
     begins, `after_s` later; `undo` always runs in the end. `host_hogs` processes take a CPU each.
-    `gate`: the oracle looks at the arm first.
+    `gate`: the gate looks at the arm first.
     """
 
     name: str

@@ -25,7 +25,7 @@ from testbed.model import arm as arm_manifest
 from testbed.model.arm import BASELINE
 from testbed.model.errors import RunError
 from testbed.model.plan import Plan
-from testbed.model.run_files import LOG
+from testbed.model.run_files import LOG, gated
 from testbed.verbs.lab import Lab
 from testbed.verbs.measuring.boots import booted_anew, parts
 from testbed.verbs.measuring.count_too import count_too
@@ -155,8 +155,8 @@ def _measure(
     counted = partial(count_too, lab, recording, wanted) if request.count else None
     with ExitStack() as later, _resumable(lab, recording), recording.whole(counted):
         if not request.original:
-            oracle = recording.run_dir.path / "oracle"
-            left = [arm for arm in arms if not (oracle / arm.name / "oracle.json").exists()]
+            done = gated(recording.run_dir.path)
+            left = [arm for arm in arms if arm.name not in done]
             seed = recording.plan.seed
             run_gate(guests, left, lab.config, recording.run_dir, lab.terminal, seed)
             if not blocks_done:

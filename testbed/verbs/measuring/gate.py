@@ -15,6 +15,7 @@ from testbed.lab.guests import building
 from testbed.model import arm as arm_manifest
 from testbed.model.arm import BASELINE, FAIR
 from testbed.model.errors import ArmError, ExitCode, Wrecked
+from testbed.model.run_files import GATE, gated
 from testbed.verbs.lab import Lab, print_json
 from testbed.verbs.measuring.ready import ready_guests
 
@@ -43,7 +44,7 @@ def check(lab: Lab, names: Sequence[str], *, seed: int | None, as_json: bool) ->
     except Wrecked as error:
         if error not in failed.values():
             raise
-    done = {path.parent.name for path in run_dir.path.glob("oracle/*/oracle.json")}
+    done = gated(run_dir.path)
     judged = [arm.name for arm in arms if arm.name in done]
     outcomes = outcomes_of(run_dir.path, judged)
     if as_json:
@@ -54,7 +55,7 @@ def check(lab: Lab, names: Sequence[str], *, seed: int | None, as_json: bool) ->
         })  # fmt: skip
     else:
         _print(outcomes)
-        lab.terminal.say(f"frames and captures: {run_dir.path / 'oracle'}, seed {drawn}")
+        lab.terminal.say(f"frames and captures: {run_dir.path / GATE}, seed {drawn}")
     if left := [arm.name for arm in arms if arm.name not in {*judged, *failed}]:
         lab.terminal.warn(f"not looked at, since the server is gone: {', '.join(left)}")
     building.demand_built(failed)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """An arm that lies anywhere: chosen by its path, pushed into the server, swept like any other."""
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -81,6 +82,20 @@ def test_a_folder_without_a_manifest(tmp_path: Path) -> None:
         chosen(str(tmp_path))
     assert caught.value.message == f"{tmp_path} is no arm: it has no arm.toml"
     assert "`testbed handout --starter DIR`" in caught.value.hint
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "device"])
+def test_a_manifest_that_is_no_file(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "arm.toml"
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero")
+    with pytest.raises(UsageError) as caught:
+        chosen(str(tmp_path))
+    assert caught.value.message == f"{path} is no plain file"
 
 
 @pytest.mark.parametrize("name", ["xdp", "include"])

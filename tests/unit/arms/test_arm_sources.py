@@ -24,6 +24,7 @@ else:
 
 ARMS = PROJECT / "guest" / "arms"
 FAULTS = ARMS.parent / "faults"
+STARTERS = ARMS.parent / "starter"
 FOLDERS = sorted(path.parent for root in (ARMS, FAULTS) for path in root.glob("*/arm.toml"))
 # Built files are ignored by git and have no licence line of ours.
 BUILT = (
@@ -92,21 +93,26 @@ def need_kernel_headers() -> Path:
     return trees[-1]
 
 
-def make(arm: str, into: Path, *arguments: str) -> Path:
-    """Build a copy of an arm, so that the source tree stays clean; the arm's folder there."""
+def copy(arm: str, into: Path) -> Path:
+    """Copy an arm beside all others, as it lies in the server; its folder there."""
+    shutil.copytree(ARMS, into / "arms", ignore=shutil.ignore_patterns(*BUILT))
+    for root in (FAULTS, STARTERS):
+        if (root / arm).exists():
+            shutil.copytree(root / arm, into / "arms" / arm)
+    return into / "arms" / arm
+
+
+def make(folder: Path, *arguments: str) -> None:
+    """Build an arm in its folder; sparse, which kbuild runs for C=1, may not complain either."""
     need("make", "make")
     need("gcc", "gcc libc6-dev")
-    shutil.copytree(ARMS, into / "arms", ignore=shutil.ignore_patterns(*BUILT))
-    if (FAULTS / arm).exists():  # in the server it lies beside the arms, too
-        shutil.copytree(FAULTS / arm, into / "arms" / arm)
-    folder = into / "arms" / arm
     done = subprocess.run(
         ["make", *arguments], cwd=folder, capture_output=True, text=True, check=False
     )
     talk = done.stdout + done.stderr
     assert done.returncode == 0, talk
-    assert "warning:" not in talk, talk
-    return folder
+    assert ("CHECK " in talk) is ("C=1" in arguments)
+    assert "warning:" not in talk and "error:" not in talk, talk
 
 
 def test_the_five_arms_are_here() -> None:
@@ -181,12 +187,13 @@ def test_what_every_packet_runs_through_does_not_log() -> None:
     assert not any("print" in text or "pr_" in text for text in texts)
 
 
-@pytest.mark.parametrize("arm", ["xdp", "xdp-bounded-csum"])
+@pytest.mark.parametrize("arm", ["xdp", "xdp-bounded-csum", "my-xdp"])
 def test_xdp_arm_builds_without_a_warning(arm: str, tmp_path: Path) -> None:
     need("clang", "clang")
     need("bpftool", "bpftool")
     assert Path("/usr/include/bpf/libbpf.h").exists(), "no libbpf: apt-get install libbpf-dev"
-    folder = make(arm, tmp_path)
+    folder = copy(arm, tmp_path)
+    make(folder)
     usage = subprocess.run([folder / "loader"], capture_output=True, text=True, check=False)
     assert usage.returncode == 2
     assert "usage: loader load" in usage.stderr
@@ -196,16 +203,33 @@ def test_xdp_arm_builds_without_a_warning(arm: str, tmp_path: Path) -> None:
     assert left == {"Makefile", "arm.toml", "redirect.bpf.c"}
 
 
-@pytest.mark.parametrize("arm", ["netfilter", "netfilter-logging", "netfilter-broken-csum"])
+@pytest.mark.parametrize(
+    "arm", ["netfilter", "netfilter-logging", "netfilter-broken-csum", "my-netfilter"]
+)
 def test_module_builds_without_a_warning(arm: str, tmp_path: Path) -> None:
-    tree = need_kernel_headers()
-    folder = make(arm, tmp_path, f"KERNEL={tree}")
+    """Neither gcc nor sparse complains: the latter knows byte orders and address spaces."""
+    need("sparse", "sparse")
+    folder = copy(arm, tmp_path)
+    make(folder, f"KERNEL={need_kernel_headers()}", "C=1")
     (module,) = folder.glob("*.ko")
     information = module.read_bytes()
     for parameter in ("match_address", "match_port", "target_address", "target_port", "hits"):
         assert f"parm={parameter}:".encode() in information
     assert b"license=GPL\0" in information
     assert (b"_printk" in information) and (b"FORWARDING" in information) is ("logging" in arm)
+
+
+def test_a_port_in_the_wrong_byte_order_is_noticed(tmp_path: Path) -> None:
+    """gcc compiles it without a word."""
+    need("sparse", "sparse")
+    folder = copy("netfilter", tmp_path)
+    header = tmp_path / "arms/include/rewrite.h"
+    right = "h->udp.dest = rule->target_port;"
+    assert right in header.read_text()
+    wrong = "h->udp.dest = __be16_to_cpu(rule->target_port);"
+    header.write_text(header.read_text().replace(right, wrong))
+    with pytest.raises(AssertionError, match=r"incorrect type.*\n.*restricted __be16"):
+        make(folder, f"KERNEL={need_kernel_headers()}", "C=1")
 
 
 def test_c_sources_are_formatted() -> None:

@@ -36,7 +36,7 @@ def test_every_link_leads_to_a_section() -> None:
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
-        ("oracle/<arm>/, < 99 %", "oracle/&lt;arm>/, &lt; 99 %"),
+        ("gate/<arm>/, < 99 %", "gate/&lt;arm>/, &lt; 99 %"),
         ("raw/*, a|b", r"raw/\*, a\|b"),
         ("`a<b>*` and [c]", r"`a<b>*` and \[c\]"),
         ("two\n  lines", "two lines"),

@@ -86,7 +86,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
 def compiled(folder: Path, interface: int) -> Path:
     library = folder / f"counter-{interface}.so"
     sources = [PROJECT / "counter/counter.c", PROJECT / "tests/unit/counter/fake_qemu.c"]
-    argv = ["gcc", "-O1", "-Wall", "-Wextra", "-Wno-unused-parameter", "-Werror", "-fPIC",
+    argv = ["gcc", "-O1", "-Wall", "-Wextra", "-Wvla", "-Wno-unused-parameter", "-Werror", "-fPIC",
             "-shared", "-pthread", f"-DPLUGIN_VERSION={interface}", "-DBLOCKS=64",
             f"-I{PROJECT / 'counter'}", "-o", str(library), *map(str, sources)]  # fmt: skip
     done = subprocess.run(argv, capture_output=True, text=True, check=False)

@@ -139,7 +139,7 @@ def gate(
     wanted, rounds = list(made.cases), list[dict[str, Any]]()
     while wanted and len(rounds) < (4 if link.again else 1):
         wanted = _round(server, made, wanted, link, rounds)
-    folder = path / "oracle" / name
+    folder = path / "gate" / name
     folder.mkdir(parents=True)
     (folder / "sent.pcap.gz").write_bytes(made.content)
     for place in ("namespace", "root"):
@@ -158,7 +158,7 @@ def gate(
             for case in made.cases
         ],
     }  # fmt: skip
-    (folder / "oracle.json").write_text(json.dumps(record))
+    (folder / "gate.json").write_text(json.dumps(record))
     return server
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from testbed.model.run_files import MEASURED
 from tests.unit.factories.run_factory_cpu import HOST_CORES
 from tests.unit.factories.run_factory_gate import write_gate
 from tests.unit.factories.run_factory_programs import IDLE_S, S, Turn
@@ -139,7 +140,7 @@ def seal(root: Path) -> None:
 
 def checksums(root: Path) -> dict[str, str]:
     """SHA-256 by path of all that was measured: neither the manifest nor what it was made into."""
-    folders = (root / name for name in ("facts", "oracle", "raw", "count"))
+    folders = (root / name for name in (*MEASURED, "count"))
     files = [root / "plan.json", *(path for folder in folders for path in folder.rglob("*.*"))]
     return {
         path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
@@ -181,7 +182,7 @@ def manifest_of(arm: str) -> dict[str, Any]:
 
 def _plan(recipe: RunRecipe, blocks: list[list[str]]) -> dict[str, Any]:
     return {
-        "schema": 2,
+        "schema": 3,
         "profile": "fair",
         "command": ["testbed", "bench", "--arms", ",".join(recipe.arms)],
         "config": {
@@ -266,7 +267,7 @@ def _facts(recipe: RunRecipe) -> dict[str, Any]:
 
 def _manifest(root: Path, recipe: RunRecipe) -> dict[str, Any]:
     return {
-        "schema": 2,
+        "schema": 3,
         "run_id": root.name,
         "status": "complete",
         "command": ["testbed", "bench", "--arms", ",".join(recipe.arms)],

@@ -19,8 +19,8 @@ CASES = 3
 
 
 def write_gate(root: Path, arm: str, *, counted: bool, direct: bool) -> None:
-    """oracle/<arm>/; `counted`: the arm has a counter; `direct`: no packet meets its hook."""
-    folder = root / "oracle" / arm
+    """gate/<arm>/; `counted`: the arm has a counter; `direct`: no packet meets its hook."""
+    folder = root / "gate" / arm
     folder.mkdir(parents=True)
     network = NetworkConfig()
     cases = _cases(direct=direct)
@@ -51,7 +51,7 @@ def write_gate(root: Path, arm: str, *, counted: bool, direct: bool) -> None:
             for place, case in enumerate(cases)
         ],
     }  # fmt: skip
-    (folder / "oracle.json").write_text(json.dumps(record) + "\n", encoding="utf-8")
+    (folder / "gate.json").write_text(json.dumps(record) + "\n", encoding="utf-8")
 
 
 @lru_cache(maxsize=2)

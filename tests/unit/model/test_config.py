@@ -133,6 +133,12 @@ def test_not_toml(tmp_path: Path, text: str) -> None:
     assert caught.value.hint == "mend that line; docs/configuration.md lists the keys"
 
 
+@pytest.mark.parametrize("value", ["[" * 20_000 + "]" * 20_000, "9" * 5000])
+def test_toml_that_python_cannot_read(tmp_path: Path, value: str) -> None:
+    with pytest.raises(ConfigError, match=r"is not TOML: (its values lie|a number has) too"):
+        load(tmp_path, f"a = {value}")
+
+
 def test_unreadable_file(tmp_path: Path) -> None:
     (tmp_path / "testbed.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigError, match=r"testbed\.toml cannot be read: 'utf-8' codec"):

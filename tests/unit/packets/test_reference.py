@@ -30,7 +30,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     """rewrite.h as it is, as a shared object."""
     compiler = shutil.which("gcc")
     assert compiler, "gcc is missing: apt-get install gcc libc6-dev"
-    built = tmp_path_factory.mktemp("oracle") / "rewrite.so"
+    built = tmp_path_factory.mktemp("reference") / "rewrite.so"
     argv = [compiler, *FLAGS, "-x", "c", "-", "-o", str(built)]
     subprocess.run(argv, input=SHIM, text=True, check=True)
     return ctypes.CDLL(str(built))

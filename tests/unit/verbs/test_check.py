@@ -58,7 +58,7 @@ def scratch(monkeypatch: pytest.MonkeyPatch, checkout: Path) -> Path:
 
 
 def test_the_fair_arms_by_default(testbed: Callable[..., Any], scratch: Path) -> None:
-    (scratch / "oracle/old").mkdir(parents=True)
+    (scratch / "gate/old").mkdir(parents=True)
     said = testbed("check")
     assert said.status == 0
     heading, *_ = said.out.splitlines()
@@ -66,7 +66,7 @@ def test_the_fair_arms_by_default(testbed: Callable[..., Any], scratch: Path) ->
     cases = len(gate_arms.sent().cases)
     assert f"xdp: same work as the reference ({cases:,} cases, 1 round, 4.5 s)" in said.out
     assert max(map(len, said.out.splitlines())) <= 100
-    assert not (scratch / "oracle/old").exists()
+    assert not (scratch / "gate/old").exists()
 
 
 def test_every_check_draws_other_frames_unless_asked_for_the_same(

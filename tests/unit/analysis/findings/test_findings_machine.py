@@ -63,8 +63,8 @@ FAULTS = {
         said="added since it was measured: raw/06-xdp/trial.json",
     ),
     "an unreadable file of the run": RunFault(
-        change=lambda run: replace(run, problems=("oracle/xdp/oracle.json: line 3",)),
-        code="complete", verdict=INVALID, arm=None, said="oracle/xdp/oracle.json: line 3",
+        change=lambda run: replace(run, problems=("gate/xdp/gate.json: line 3",)),
+        code="complete", verdict=INVALID, arm=None, said="gate/xdp/gate.json: line 3",
     ),
     "a hook detached on the way": RunFault(
         change=after(mode=None, facts={}, problem="arm xdp is not loaded\nno program"),

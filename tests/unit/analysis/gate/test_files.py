@@ -28,12 +28,12 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("how", ["missing", "cut", "empty"])
 def test_a_file_that_is_missing_or_cut_off(good: Path, tmp_path: Path, name: str, how: str) -> None:
     shutil.copytree(good, tmp_path, dirs_exist_ok=True)
-    path = tmp_path / "oracle/xdp" / name
+    path = tmp_path / "gate/xdp" / name
     content = path.read_bytes()
     path.unlink()
     if how != "missing":
         path.write_bytes(content[:-20] if how == "cut" else b"")
-    with pytest.raises(ParseError, match=f"oracle/xdp/{name}: "):
+    with pytest.raises(ParseError, match=f"gate/xdp/{name}: "):
         outcomes_of(tmp_path, ["xdp"])
 
 
@@ -64,10 +64,10 @@ def test_a_record_that_does_not_hold_what_it_should(
     good: Path, tmp_path: Path, key: str, value: object, error: type[Exception], text: str
 ) -> None:
     shutil.copytree(good, tmp_path, dirs_exist_ok=True)
-    path = tmp_path / "oracle/xdp/oracle.json"
+    path = tmp_path / "gate/xdp/gate.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
     with pytest.raises(error, match=text):
         outcomes_of(tmp_path, ["xdp"])
     path.write_text(path.read_text()[:-5])
-    with pytest.raises(ParseError, match=r"oracle\.json: line"):
+    with pytest.raises(ParseError, match=r"gate\.json: line"):
         outcomes_of(tmp_path, ["xdp"])

@@ -28,7 +28,7 @@ def through(tmp_path: Path) -> Through:
     """Put an arm through the gate and return its outcome."""
 
     def run(arm: arms.Arm, **options: Any) -> GateOutcome:
-        shutil.rmtree(tmp_path / "oracle", ignore_errors=True)
+        shutil.rmtree(tmp_path / "gate", ignore_errors=True)
         stack.gate(tmp_path, "arm", arm, **options)
         return outcomes_of(tmp_path, ["arm", "not-there"])["arm"]
 

@@ -25,6 +25,7 @@ from testbed.analysis.reading.run import load_run
 from testbed.model.errors import ParseError, RunError
 from testbed.model.json_node import DEEPEST, parse_json
 from testbed.model.numbers import LARGEST, decimal, whole
+from testbed.model.run_files import gate_record
 from tests import PROJECT
 
 SAMPLE = PROJECT / "results/sample"
@@ -42,6 +43,7 @@ NEVER = (
 """Numbers that no JSON of a run may hold, wherever they stand."""
 NOT_THERE = ("-5", "true", "false", "null", "-0.25", '"5"', "[[]]")
 """Values that are no count and no size."""
+GATE = Path(gate_record(SAMPLE, "xdp") or "")
 EVERY = NEVER + NOT_THERE
 TEXT = re.compile(r'"(?:[^"\\]|\\.)*"')
 quick = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -51,7 +53,8 @@ quick = settings(deadline=None, suppress_health_check=[HealthCheck.function_scop
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("numbers") / "run"
     shutil.copytree(SAMPLE, path)
-    shutil.rmtree(path / "oracle")  # judging it takes most of the time; it has a test of its own
+    # Judging the gate takes most of the time; it has a test of its own.
+    shutil.rmtree(path / GATE.parts[0])
     return path
 
 
@@ -59,7 +62,7 @@ FILES = sorted(
     str(path.relative_to(SAMPLE))
     for path in SAMPLE.rglob("*.json*")
     if path.suffix in (".json", ".jsonl")
-    and path.parts[len(SAMPLE.parts)] not in ("derived", "oracle")
+    and path.parts[len(SAMPLE.parts)] not in ("derived", GATE.parts[0])
 )
 
 
@@ -145,14 +148,13 @@ def test_the_page_can_be_rendered(copy: Path, name: str, share: float, value: st
 @settings(quick, max_examples=15)
 @given(st.floats(0, 1, exclude_max=True), st.sampled_from(EVERY))
 def test_a_number_of_the_gate(tmp_path: Path, share: float, value: str) -> None:
-    name = "oracle/xdp/oracle.json"
-    if not (tmp_path / name).exists():
-        shutil.copytree(SAMPLE / "oracle/xdp", tmp_path / "oracle/xdp")
-    with one_number(tmp_path, name, share, value):
+    if not (tmp_path / GATE).exists():
+        shutil.copytree(SAMPLE / GATE.parent, tmp_path / GATE.parent)
+    with one_number(tmp_path, str(GATE), share, value):
         try:
             outcomes_of(tmp_path, ["xdp"])
         except RunError as error:
-            assert error.message.startswith(name)
+            assert error.message.startswith(str(GATE))
             return
     assert value in NOT_THERE  # and nobody reads what stood there
 

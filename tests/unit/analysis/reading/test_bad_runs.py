@@ -95,12 +95,14 @@ def test_an_incomplete_run_compares_nothing(run: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["plan.json", "manifest.json"])
-@pytest.mark.parametrize("schema", [1, 3])
+@pytest.mark.parametrize("schema", [1, 4])
 def test_another_schema_is_refused(run: Path, name: str, schema: int) -> None:
     edit(run / name, lambda document: document.update(schema=schema))
     with pytest.raises(RunError) as caught:
         load_run(run)
-    assert caught.value.message == (f"{name}: schema {schema}, and this version reads schema 2")
+    assert caught.value.message == (
+        f"{name}: schema {schema}, and this version reads schemas 2 and 3"
+    )
     assert "the version of testbed that wrote the run" in caught.value.hint
 
 

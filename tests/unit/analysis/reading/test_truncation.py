@@ -16,6 +16,7 @@ from testbed.analysis.gate.files import outcomes_of
 from testbed.analysis.reading.run import load_run
 from testbed.analysis.reading.trial import load_trial
 from testbed.model.errors import RunError
+from testbed.model.run_files import gate_record
 from tests import PROJECT
 
 SAMPLE = PROJECT / "results/sample"
@@ -23,7 +24,9 @@ TRIAL = "raw/01-xdp"
 FILES = sorted(
     path.name for path in (SAMPLE / TRIAL).iterdir() if path.suffix in (".json", ".jsonl")
 )
-ORACLE = sorted(path.name for path in (SAMPLE / "oracle/xdp").iterdir())
+RECORD = gate_record(SAMPLE, "xdp") or ""
+GATE = Path(RECORD).parent
+OF_THE_GATE = sorted(path.name for path in (SAMPLE / GATE).iterdir())
 OF_THE_RUN = ("plan.json", "manifest.json", "facts/host.json", "facts/server-before.json")
 quick = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -61,15 +64,15 @@ def test_a_trials_file(run_copy: Path, name: str, share: float) -> None:
 
 
 @settings(quick, max_examples=30)
-@given(st.sampled_from(ORACLE), st.floats(0, 1, exclude_max=True))
+@given(st.sampled_from(OF_THE_GATE), st.floats(0, 1, exclude_max=True))
 def test_a_file_of_the_gate(run_copy: Path, name: str, share: float) -> None:
-    before = cut(run_copy, f"oracle/xdp/{name}", share)
+    before = cut(run_copy, f"{GATE}/{name}", share)
     try:
         with pytest.raises(RunError) as caught:
             outcomes_of(run_copy, ["xdp"])
     finally:
-        (run_copy / f"oracle/xdp/{name}").write_bytes(before)
-    assert f"oracle/xdp/{name}" in caught.value.message
+        (run_copy / f"{GATE}/{name}").write_bytes(before)
+    assert f"{GATE}/{name}" in caught.value.message
 
 
 @settings(quick, max_examples=20)
@@ -85,7 +88,7 @@ def test_a_file_of_the_run(run_copy: Path, name: str, share: float) -> None:
 
 
 def test_a_damaged_capture_is_a_finding_of_the_run(run_copy: Path) -> None:
-    name = "oracle/xdp/namespace.pcap.gz"
+    name = f"{GATE}/namespace.pcap.gz"
     before = cut(run_copy, name, 0.5)
     try:
         run = load_run(run_copy)

@@ -32,11 +32,15 @@ QUICK = Config.model_validate({"bench": {"settle_s": 0, "idle_s": 0.2, "drain_s"
 
 HOST = HostReadings({}, {})
 XDP_LOADER = "cd /opt/testbed/guest/arms/xdp && ./loader"
+RULE = (
+    "--interface lab0 --mode generic --match-address 192.168.64.2 --match-port 8080 "
+    "--target-address 10.0.1.2 --target-port 8083"
+)
 SNAPSHOT = "snapshot.py --namespace sslab-ns --interface lab0 --interface sslab-host"
 SCRATCH = "scratch /run/testbed/trial"
 GO = "go"
 FETCH = "fetch /run/testbed/trial"
-STOP_ALL = "stop testbed-client testbed-mpstat testbed-oracle testbed-server"
+STOP_ALL = "stop testbed-client testbed-gate testbed-mpstat testbed-server"
 MPSTAT = "<testbed-mpstat> exec mpstat -P ALL -o JSON 1"
 
 # What one trial with the arm `xdp` runs, lane by lane; <…> is a job's start. Several threads share
@@ -44,8 +48,7 @@ MPSTAT = "<testbed-mpstat> exec mpstat -P ALL -o JSON 1"
 XDP = {
     "server": [
         "its memory",
-        f"{XDP_LOADER} load --interface lab0 --mode generic --match-address 192.168.64.2 "
-        "--match-port 8080 --target-address 10.0.1.2 --target-port 8083",
+        f"{XDP_LOADER} load {RULE}",
         MPSTAT,
         "its clock",
         SNAPSHOT,
@@ -53,16 +56,16 @@ XDP = {
         "its clock",
         SNAPSHOT,
         f"{XDP_LOADER} unload --interface lab0",
-        f"{XDP_LOADER} verify --interface lab0 --mode generic",
+        f"{XDP_LOADER} verify {RULE}",
         "its memory",
         "stop testbed-mpstat testbed-server",
     ],
     "server, beside": [
         SCRATCH,
         "<testbed-server>",
-        f"{XDP_LOADER} verify --interface lab0 --mode generic",
+        f"{XDP_LOADER} verify {RULE}",
         f"{XDP_LOADER} count --interface lab0",
-        f"{XDP_LOADER} verify --interface lab0 --mode generic",
+        f"{XDP_LOADER} verify {RULE}",
         f"{XDP_LOADER} count --interface lab0",
         FETCH,
         STOP_ALL,

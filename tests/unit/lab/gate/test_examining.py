@@ -56,7 +56,7 @@ class Link(Machine):
         return super()._one(argv, arm, broken=broken)
 
     def _answer(self, line: str, words: dict[str, Any], *, broken: bool) -> dict[str, Any]:
-        if words.get("program") == "oracle":
+        if words.get("program") == "gate":
             if "send" in words["arguments"]:
                 self._cross(words["arguments"])
             else:
@@ -109,7 +109,7 @@ def run(world: World, folder: Path, *names: str) -> None:
 
 
 def sends(world: World) -> list[str]:
-    return [line for line in world.lanes()["client"] if "oracle.py send" in line]
+    return [line for line in world.lanes()["client"] if "gate.py send" in line]
 
 
 def test_every_arm_is_sent_everything_once(tmp_path: Path) -> None:
@@ -123,8 +123,8 @@ def test_every_arm_is_sent_everything_once(tmp_path: Path) -> None:
     assert len(sends(world)) == 3 and not any("--only" in line for line in sends(world))
     assert len(client_of(world).stored) == 2  # one file each for direct and not, given once
     assert (world.units, world.hooks, world.stuck) == (set(), set(), [])
-    names = {path.name for path in (tmp_path / "oracle/xdp").iterdir()}
-    assert names == {"oracle.json", "sent.pcap.gz", "namespace.pcap.gz", "root.pcap.gz"}
+    names = {path.name for path in (tmp_path / "gate/xdp").iterdir()}
+    assert names == {"gate.json", "sent.pcap.gz", "namespace.pcap.gz", "root.pcap.gz"}
 
 
 def test_what_the_link_lost_is_sent_again(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_what_the_link_lost_is_sent_again(tmp_path: Path) -> None:
     outcome = outcomes_of(tmp_path, [XDP])[XDP]
     assert (outcome.rounds, outcome.mismatches, outcome.unseen) == (3, 0, 0)
     assert (outcome.lost, outcome.lost_on_link) == (0, 121)
-    record = json.loads((tmp_path / "oracle/xdp/oracle.json").read_text())
+    record = json.loads((tmp_path / "gate/xdp/gate.json").read_text())
     assert [one["cases"] for one in record["rounds"]] == [
         None, sorted([*lost, *nowhere]), sorted([350, *nowhere])
     ]  # fmt: skip
@@ -200,7 +200,7 @@ def test_a_fault_at_any_step_leaves_nothing(
     with pytest.raises(expected):
         run(world, tmp_path, XDP)
     assert (world.units, world.hooks, world.stuck) == (set(), set(), [])
-    assert not (tmp_path / "oracle/xdp/oracle.json").exists()
+    assert not (tmp_path / "gate/xdp/gate.json").exists()
 
 
 def test_a_capture_that_is_damaged(tmp_path: Path) -> None:

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Send crafted frames as they are, or capture whole IP packets where they come out.
 
-    oracle.py send --interface lab0 --frames FRAMES.pcap.gz --only 7,8,1000
-    oracle.py capture --namespace sslab-ns --inner-interface sslab-app --source 192.168.64.7 \\
+    gate.py send --interface lab0 --frames FRAMES.pcap.gz --only 7,8,1000
+    gate.py capture --namespace sslab-ns --inner-interface sslab-app --source 192.168.64.7 \\
         --bind 10.0.1.2:8083 --marker 5c0ffee5 --directory DIR
 
 `send` sends the frames with the gaps that their times say, then the last two of the file, which end

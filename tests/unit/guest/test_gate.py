@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""oracle.py for real: crafted frames through a chain of network namespaces of the test's own."""
+"""gate.py for real: crafted frames through a chain of network namespaces of the test's own."""
 
 import json
 import os
@@ -26,7 +26,7 @@ from tests import PROJECT
 from tests.unit.packets.test_cases import MACS, NETWORK, WIRE, crafted, draws
 
 GUEST = PROJECT / "guest"
-ORACLE = [sys.executable, str(GUEST / "oracle.py")]
+GATE = [sys.executable, str(GUEST / "gate.py")]
 # What Vagrantfile and guest/setup/ make of two machines, in three namespaces below one mount.
 CHAIN = f"""
 set -e
@@ -74,14 +74,14 @@ SENDING = schedule(crafted(direct=True), draws())
 
 
 class Capture:
-    """oracle.py capture in the chain's server, ready."""
+    """gate.py capture in the chain's server, ready."""
 
     def __init__(self, chain: list[str], folder: Path, timeout_s: float = 20) -> None:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified:
             notified.bind(str(folder / "notify"))
             notified.settimeout(10)
             self.process = subprocess.Popen(
-                [*chain, "server", *ORACLE, "capture", "--namespace", "inner",
+                [*chain, "server", *GATE, "capture", "--namespace", "inner",
                  "--directory", str(folder), "--timeout-s", str(timeout_s),
                  "--protocols", ",".join(map(str, CAPTURED)), "--marker", MARKER.hex()],
                 env={**os.environ, "NOTIFY_SOCKET": str(folder / "notify")},
@@ -108,7 +108,7 @@ def sorted_out(one: Round) -> Arrived:
 
 
 def send(chain: list[str], path: Path, *options: str) -> str:
-    argv = [*chain, "client", *ORACLE, "send", "--frames", str(path), *options]
+    argv = [*chain, "client", *GATE, "send", "--frames", str(path), *options]
     done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=20)
     return done.stdout
 
@@ -164,7 +164,7 @@ def test_only_some_and_ended_from_outside(chain: list[str], frames: Path, tmp_pa
 def test_no_end_marker_in_time(chain: list[str], tmp_path: Path) -> None:
     status, words, one = Capture(chain, tmp_path, timeout_s=0.2).end()
     assert (status, one.namespace, one.root) == (1, (), ())
-    assert words == "oracle.py: no end marker within 0.2 s\n"
+    assert words == "gate.py: no end marker within 0.2 s\n"
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ def test_no_end_marker_in_time(chain: list[str], tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_used_is_one_line(options: list[str], words: str) -> None:
-    done = subprocess.run([*ORACLE, *options], capture_output=True, text=True, check=False)
+    done = subprocess.run([*GATE, *options], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert words in done.stderr and done.stderr.count("\n") == 1
 
@@ -193,6 +193,6 @@ def test_an_interface_or_namespace_that_is_not_there(frames: Path, tmp_path: Pat
         (["send", "--frames", str(frames), "--interface", "no-such"], "cannot send on no-such: "),
         (["capture", "--namespace", "no-such", "--directory", str(tmp_path)], "namespace no-such:"),
     ):
-        done = subprocess.run([*ORACLE, *options], capture_output=True, text=True, check=False)
+        done = subprocess.run([*GATE, *options], capture_output=True, text=True, check=False)
         assert done.returncode == 2 and words in done.stderr
     assert not list(tmp_path.glob("*.pcap"))
