@@ -7,8 +7,8 @@ Plain names and counts out of the raw state; None always means that it was not r
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from testbed.analysis.measures.hops import NIC
 from testbed.analysis.reading.trial_records import ServerTrial
+from testbed.model.nic import INTERFACE
 
 XDP_MODES: Mapping[object, str] = {1: "native", 2: "generic", 3: "offload", 4: "several"}
 """XDP_ATTACHED_* of <linux/if_link.h>, as `ip -j link` has them."""
@@ -132,7 +132,7 @@ def xdp_of(state: State) -> dict[str, Xdp] | None:
 
 def xdp_on_nic(state: State) -> Xdp | None:
     """The program on the server's NIC; None also when there is none."""
-    return (xdp_of(state) or {}).get(NIC)
+    return (xdp_of(state) or {}).get(INTERFACE)
 
 
 def _rows(value: object) -> list[Mapping[str, Any]]:

@@ -25,6 +25,7 @@ from testbed.analysis.plots.stamp import modes
 from testbed.analysis.reading import environment
 from testbed.analysis.reading.records import Arm, Run, Trial
 from testbed.analysis.statistics.intervals import coefficient_of_variation
+from testbed.model.nic import INTERFACE
 
 MOST_TITLES = 8
 """Arms that are named in the heading."""
@@ -95,7 +96,7 @@ def _member(run: Run, name: str) -> Mapping[str, Any]:
 
 def _gro(run: Run) -> list[tuple[str, str]]:
     said = gro.in_words(run)
-    return [("GRO (server, lab0)", said)] if said else []
+    return [(f"GRO (server, {INTERFACE})", said)] if said else []
 
 
 def _byline(run: Run) -> list[tuple[str, str]]:

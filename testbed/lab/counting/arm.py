@@ -18,6 +18,7 @@ from testbed.model import count_files, symbols
 from testbed.model.arm import Arm
 from testbed.model.config import NetworkConfig
 from testbed.model.errors import ArmError, GuestError, MachineError, NoAnswer
+from testbed.model.nic import INTERFACE
 
 WARM_UP = 34
 """Packets before the counted ones: both periods seen so far, of 16 and 17 packets, twice."""
@@ -25,10 +26,8 @@ PACKETS = 272
 """16 x 17: every period comes a whole number of times, so that the mean has no rest."""
 ANSWER_S = 20
 """A packet takes a millisecond, under a busy host a hundred; a hook that loops takes for ever.
-One whose CPU goes on without it, as with lab0 down, never comes.
+One whose CPU goes on without it, as with the NIC down, never comes.
 """
-HANDLERS = {"e1000": "e1000_intr"}
-"""The function that a NIC's driver registers for its interrupts."""
 RECEIVED = "eth_type_trans"
 """Runs for every packet: the driver's watchdog makes the NIC interrupt without one, too."""
 ADDRESS_AT = 8
@@ -128,8 +127,8 @@ class Counting:
             raise ArmError(
                 f"arm {hook.arm.name}: packet {len(kept) + 1} never came to an end: "
                 f"{error.message}",
-                hint="the arm may loop, panic or take lab0 down: the machine's last words are "
-                "above",
+                hint=f"the arm may loop, panic or take {INTERFACE} down: the machine's last words "
+                "are above",
                 detail=error.detail,
             ) from error
         state = counter.off()
@@ -188,7 +187,7 @@ def address_of(name: str, listing: str) -> int:
             return int(words[0], 16)
     raise GuestError(
         f"the counting machine's kernel does not name {name}",
-        hint="its symbols are hidden, or lab0 has another driver",
+        hint=f"its symbols are hidden, or {INTERFACE} has another driver",
     )
 
 
@@ -215,8 +214,8 @@ def _never_came(ran: Sequence[Stretch]) -> NoAnswer | MachineError:
             hint="count fewer arms or payloads in one command",
         )
     return NoAnswer(
-        f"within {ANSWER_S} s lab0's driver passed none on",
-        hint="the arm may have taken lab0 down",
+        f"within {ANSWER_S} s {INTERFACE}'s driver passed none on",
+        hint=f"the arm may have taken {INTERFACE} down",
     )
 
 
