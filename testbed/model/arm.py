@@ -135,10 +135,10 @@ class Arm(_Part):
         )
 
 
-def placeholders(network: NetworkConfig, build_dir: str) -> dict[str, str]:
+def placeholders(network: NetworkConfig, build_dir: str, nic: str = INTERFACE) -> dict[str, str]:
     """Return the names that a manifest's commands may use, with their values."""
     return {
-        "interface": INTERFACE,
+        "interface": nic,
         "server_address": network.server_address,
         "match_port": str(network.match_port),
         "target_address": network.target_address,
