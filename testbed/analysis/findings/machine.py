@@ -6,12 +6,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from testbed.analysis.findings.finding import WHOLE_RUN, Check, Evidence, Finding, Verdict, of
-from testbed.analysis.measures.watching import Attachment, attachments, taps
+from testbed.analysis.measures.watching import XDP_MODES, Attachment, attachments, taps
 from testbed.analysis.reading.records import Run, Trial
 from testbed.analysis.reading.trial_records import Network
 from testbed.model.nic import INTERFACE
 
-XDP_MODES = ("generic", "native", "offload")
 OWN = {
     "none": (),
     "netfilter": (),

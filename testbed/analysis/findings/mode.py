@@ -9,13 +9,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from testbed.analysis.findings.finding import WHOLE_RUN, Check, Evidence, Finding, Verdict, of
-from testbed.analysis.measures.watching import Xdp, attachments, xdp_of, xdp_on_nic
+from testbed.analysis.measures.watching import XDP_MODES, Xdp, attachments, xdp_of, xdp_on_nic
 from testbed.analysis.reading.environment import UNKNOWN, nic_driver
 from testbed.analysis.reading.records import Run, Trial
 from testbed.model.nic import INTERFACE, NICS
 
 JIT = "net/core/bpf_jit_enable"
-XDP_MODES = ("generic", "native", "offload")
 State = Mapping[str, Any]
 
 

@@ -16,6 +16,7 @@ from testbed.lab.counting.machine import Running
 from testbed.lab.guests.hook import Hook
 from testbed.model import count_files, symbols
 from testbed.model.arm import Arm
+from testbed.model.condition import Condition
 from testbed.model.config import NetworkConfig
 from testbed.model.errors import ArmError, GuestError, MachineError, NoAnswer
 from testbed.model.nic import INTERFACE
@@ -45,8 +46,8 @@ class Counting:
 
     def count(
         self, arm: Arm, payloads: Sequence[int], packets: int
-    ) -> Iterator[tuple[int, dict[str, bytes]]]:
-        """Yield (payload, files) of one arm; files are as `count_files.encode` makes them.
+    ) -> Iterator[tuple[Condition, dict[str, bytes]]]:
+        """Yield (condition, files) of one arm; files are as `count_files.encode` makes them.
 
         Raises ArmError when the hook does not load, is not what it claims before and after, or
         hides the kernel's names. Raises it, too, when a packet never comes to an end in it, or the
@@ -59,7 +60,8 @@ class Counting:
             server.neighbour_anew(self.running.guest, self.network)
             listing = self.running.guest.run(["cat", "/proc/kallsyms"], timeout_s=60).stdout
             for payload in payloads:
-                yield payload, self._one(hook, payload, packets, listing, known)
+                condition = Condition(arm.name, payload)
+                yield condition, self._one(hook, condition, packets, listing, known)
             hook.unload()
             hook.prove_gone()
 
@@ -106,7 +108,7 @@ class Counting:
         return {"verified": verified, "identity": identity}
 
     def _one(
-        self, hook: Hook, payload: int, packets: int, listing: str, known: dict[str, Any]
+        self, hook: Hook, condition: Condition, packets: int, listing: str, known: dict[str, Any]
     ) -> dict[str, bytes]:
         counter = self.running.counter
         assert counter is not None
@@ -116,7 +118,7 @@ class Counting:
         counter.on()
         try:
             marks = [address_of(name, listing) for name in (self.handler, RECEIVED)]
-            sent = self._sent(hook, counter, payload, packets, marks)
+            sent = self._sent(hook, counter, condition.payload_bytes, packets, marks)
             for number, stretches in enumerate(sent):
                 others += len(stretches) - 1
                 if number >= WARM_UP:
@@ -134,8 +136,8 @@ class Counting:
         state = counter.off()
         after = hook.state_after(probe=False)
         facts = {
-            "arm": hook.arm.name,
-            "payload_bytes": payload,
+            "arm": condition.arm,
+            "payload_bytes": condition.payload_bytes,
             "interrupt_handler": self.handler,
             "sent": packets + WARM_UP,
             "warm_up": WARM_UP,

@@ -229,11 +229,12 @@ def _build(server: Guest, arm: Arm, config: Config, uid: int, megabytes: int) ->
     server.run(["rm", "-rf", staged], check=False)  # it may be what filled the disk
     words, last = (done.stderr or done.stdout).rstrip(), ""
     if done.cut:
-        words, last = max(done.stdout, done.stderr, key=len), "it printed more than 1 MiB"
+        words, last = max(done.stdout, done.stderr, key=len), ": it printed more than 1 MiB"
     elif done.status == ENDED_BY_A_BOUND:
-        words, _, last = words.rpartition(BOUNDED)
+        words, _, bound = words.rpartition(BOUNDED)
+        last = f": {bound}" if bound else ""
     return ArmError(
-        f"arm {arm.name} does not build{last and f': {last}'}",
+        f"arm {arm.name} does not build{last}",
         hint=f"its own words are above; sources: {arm.place}/",
         detail=shortened(words) or f"(it printed nothing; exit status {done.status})",
     )

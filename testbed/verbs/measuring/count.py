@@ -156,9 +156,9 @@ def _count(
         counting = Counting(running, lab.config.network, handler, identified)
         for arm in arms:
             with lab.terminal.step(f"count {arm.name}", expect_s=4, kind="count an arm"):
-                for payload, files in counting.count(arm, payloads, packets):
+                for condition, files in counting.count(arm, payloads, packets):
+                    folder = f"{count_files.FOLDER}/{condition.counted}"
                     for name, content in files.items():
-                        folder = f"{count_files.FOLDER}/{arm.name}-{payload}"
                         run_dir.write(f"{folder}/{name}", content)
         received = receiver_json(server.received(running.guest))
     return {
