@@ -5,14 +5,15 @@
 #
 #   client.sh ADDRESS/PREFIX SERVER TARGET
 set -eu
+nic=lab0 # the box names it: box/files/etc/systemd/network/20-lab0.link
 address=$1 server=$2 target=$3
 
-printf '[Match]\nName=lab0\n[Network]\nAddress=%s\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n' \
-    "$address" > /etc/systemd/network/20-lab0.network
+printf '[Match]\nName=%s\n[Network]\nAddress=%s\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n' \
+    "$nic" "$address" > "/etc/systemd/network/20-$nic.network"
 ip -4 -batch - << LINK
-link set lab0 up
-address flush dev lab0
-address add $address dev lab0
+link set $nic up
+address flush dev $nic
+address add $address dev $nic
 route replace $target/32 via $server
 LINK
 

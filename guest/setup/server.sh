@@ -5,10 +5,11 @@
 #
 #   server.sh ADDRESS/PREFIX GATEWAY TARGET NAMESPACE
 set -eu
+nic=lab0 # the box names it: box/files/etc/systemd/network/20-lab0.link
 address=$1 gateway=$2 target=$3 namespace=$4
 
-printf '[Match]\nName=lab0\n[Network]\nAddress=%s\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n' \
-    "$address" > /etc/systemd/network/20-lab0.network
+printf '[Match]\nName=%s\n[Network]\nAddress=%s\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n' \
+    "$nic" "$address" > "/etc/systemd/network/20-$nic.network"
 
 [ -e "/run/netns/$namespace" ] || ip netns add "$namespace"
 if ! ip -n "$namespace" link show sslab-app > /dev/null 2>&1; then
@@ -17,9 +18,9 @@ if ! ip -n "$namespace" link show sslab-app > /dev/null 2>&1; then
 fi
 # In batches: under emulation each start of a program takes as long as all of their lines.
 ip -4 -batch - << OUTSIDE
-link set lab0 up
-address flush dev lab0
-address add $address dev lab0
+link set $nic up
+address flush dev $nic
+address add $address dev $nic
 address flush dev sslab-host
 address add $gateway/24 dev sslab-host
 link set sslab-host up
@@ -35,11 +36,11 @@ INSIDE
 # A virtual CPU may stand still for tens of milliseconds while the host does something
 # else. The default ring holds 25 ms of traffic, this one 400 ms: such a stall delays
 # packets, the same for every arm, where it would lose them. The same for the queues behind.
-ethtool -G lab0 rx 4096 2> /dev/null || true
+ethtool -G $nic rx 4096 2> /dev/null || true
 # On unless a run switches it off; one that was killed could not switch it on again.
-ethtool -K lab0 gro on
+ethtool -K $nic gro on
 sysctl -qw net.core.netdev_max_backlog=16384 net.core.rmem_max=33554432 \
-    net.ipv4.ip_forward=1 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.lab0.rp_filter=0
+    net.ipv4.ip_forward=1 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.$nic.rp_filter=0
 
 # Last: a machine with this name is set up. It is gone when the machine starts again.
 echo server > /proc/sys/kernel/hostname

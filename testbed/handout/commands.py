@@ -9,10 +9,10 @@ the solution in place.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from testbed.analysis.measures import hops
 from testbed.model.arm import BASELINE, EXHIBITS
 from testbed.model.config import Config
 from testbed.model.errors import ExitCode
+from testbed.model.nic import INTERFACE
 
 WORKSHOP = "exercise"
 """Where the sheet has the starter put, below the checkout."""
@@ -48,7 +48,7 @@ def commands_of(config: Config) -> tuple[Command, ...]:
         Command("activate", ". .venv/bin/activate"),
         Command("up", "testbed up", limit_s=1200),
         Command("status", "testbed status"),
-        Command("driver", f"{server} ethtool -i {hops.NIC}"),
+        Command("driver", f"{server} ethtool -i {INTERFACE}"),
         Command("inside", f"{server} {within} ip -4 -br address"),
         Command("way", f"{client} ip route get {network.target_address}"),
         Command("ping", f"{client} ping -c 2 {network.target_address}"),

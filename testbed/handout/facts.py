@@ -13,7 +13,7 @@ from testbed.analysis.findings.hook import LOG_LINES_PER_TRIAL
 from testbed.analysis.findings.mpstat import TICKS_INVALID, TICKS_SUSPECT, USUAL_HZ
 from testbed.analysis.findings.order import BLOCKS_SUSPECT, HALF_WIDTH_SUSPECT
 from testbed.analysis.measures import hops
-from testbed.analysis.page.generic_xdp import HEADROOM, WANTED_HEADROOM
+from testbed.analysis.page.generic_xdp import WANTED_HEADROOM
 from testbed.analysis.published import claim
 from testbed.analysis.published.original import published_run
 from testbed.analysis.reading import environment
@@ -22,6 +22,7 @@ from testbed.analysis.statistics.intervals import SMALLEST_EFFECT
 from testbed.model.arm import EXHIBITS, Arm
 from testbed.model.config import Config
 from testbed.model.errors import ConfigError, ExitCode
+from testbed.model.nic import INTERFACE, NICS
 from testbed.packets.case import GROUPS
 from testbed.packets.cases import cases_for
 from testbed.packets.craft import Wire
@@ -50,7 +51,7 @@ def _topology(config: Config) -> dict[str, str]:
     cpus = config.machines.server.cpus
     return {
         **{name: str(value) for name, value in network.model_dump().items()},
-        "interface": hops.NIC,
+        "interface": INTERFACE,
         "veth": hops.VETH,
         "veth_peer": hops.VETH_PEER,
         "nic": config.machines.nic_model,
@@ -58,7 +59,7 @@ def _topology(config: Config) -> dict[str, str]:
         "mpstat_top": str(100 * cpus),
         "memory_mb": f"{config.machines.server.memory_mb + config.machines.client.memory_mb:,}",
         "xdp_headroom": str(WANTED_HEADROOM),
-        "e1000_headroom": str(HEADROOM["e1000"]),
+        "e1000_headroom": str(NICS["e1000"].headroom_bytes),
     }
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from testbed.analysis.formats.templates import render
-from testbed.analysis.reading.environment import NO_DRIVER_XDP
 from testbed.handout import outline
 from testbed.handout.catalogue import Catalogue, read_texts
 from testbed.handout.commands import FINISHED, WORKSHOP, Command, by_id, commands_of
@@ -21,6 +20,7 @@ from testbed.handout.sample import Sample, invalid_of_the_published
 from testbed.model.arm import FAIR, Arm, placeholders
 from testbed.model.config import Config
 from testbed.model.errors import ConfigError, UsageError
+from testbed.model.nic import NICS
 
 FOLDER = "handout"
 TEMPLATE = "handout.html.j2"
@@ -93,8 +93,8 @@ def _catalogue(sheet: Sheet, language: str, facts: Mapping[str, str]) -> Catalog
     folder = sheet.templates / FOLDER
     path = folder / f"{language}.toml"
     text = Catalogue(language, path, read_texts(folder, language), facts)
-    without = sheet.config.machines.nic_model in NO_DRIVER_XDP
-    here = text.plain("xdp.no-driver" if without else "xdp.driver")
+    nic = NICS[sheet.config.machines.nic_model]
+    here = text.plain("xdp.driver" if nic.native_xdp else "xdp.no-driver")
     return replace(text, facts={**facts, "xdp_here": here})
 
 

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """An arm: one way to redirect, described by the manifest in its folder.
 
-The manifest holds the exact commands that build, load, verify, count and unload the
-arm in the server. The tool runs them and the pages print them; a new arm is a folder,
-in guest/arms/ or, a student's for instance, anywhere else.
+The manifest holds the exact commands that build, load, verify, count and unload the arm in the
+server. The tool runs them and the pages print them; a new arm is a folder anywhere.
 """
 
 import difflib
@@ -19,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from testbed.model.config import NetworkConfig
 from testbed.model.errors import ManifestError, UsageError
 from testbed.model.manifest_words import demand_known, demand_small
+from testbed.model.nic import INTERFACE
 from testbed.model.toml import TomlError, parse_toml
 
 FAIR = ("netfilter", "xdp")
@@ -135,10 +135,10 @@ class Arm(_Part):
         )
 
 
-def placeholders(network: NetworkConfig, build_dir: str) -> dict[str, str]:
+def placeholders(network: NetworkConfig, build_dir: str, nic: str = INTERFACE) -> dict[str, str]:
     """Return the names that a manifest's commands may use, with their values."""
     return {
-        "interface": "lab0",
+        "interface": nic,
         "server_address": network.server_address,
         "match_port": str(network.match_port),
         "target_address": network.target_address,

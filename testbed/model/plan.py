@@ -3,8 +3,10 @@
 
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import cycle
+from dataclasses import dataclass, replace
+
+from testbed.model.condition import Condition, under
+from testbed.model.config import BenchConfig
 
 RUN_SCHEMA = 3  # of plan.json and manifest.json, and so of a run directory
 READ_SCHEMAS = (2, RUN_SCHEMA)  # in 2 the gate's files have other names (model/run_files.py)
@@ -14,24 +16,32 @@ PROBE = -1  # the number of the pass that the probes disturb
 WARM_UP = 0  # the number of the block whose trials are recorded and never counted
 
 
+def folder_of(block: int, arm: str) -> str:
+    """Return the folder under raw/ of an arm's trial in a block, or in the probe pass."""
+    return f"probe-{arm}" if block == PROBE else f"{block:02d}-{arm}"
+
+
 @dataclass(frozen=True)
 class Trial:
     """One trial to come: `block` and `position` count from 1, as the folders do."""
 
     block: int
     position: int
-    arm: str
+    condition: Condition
     seed: int
-    nth: int = 1  # how often the arm has come, this time included
+    nth: int = 1  # how often the condition has come, this time included
+
+    @property
+    def arm(self) -> str:
+        """The arm's name."""
+        return self.condition.arm
 
     @property
     def folder(self) -> str:
         """Its folder under raw/."""
-        if self.block == PROBE:
-            return f"probe-{self.arm}"
         if self.block == WARM_UP:
             return f"warm-up-{self.position}-{self.arm}"
-        return f"{self.block:02d}-{self.arm}"
+        return folder_of(self.block, self.arm)
 
     @property
     def source_port(self) -> int:
@@ -41,38 +51,53 @@ class Trial:
 
 @dataclass(frozen=True)
 class Plan:
-    """The order of every trial; `seed` makes it again. `warm_up` names the arms run before it."""
+    """The order of every trial; `seed` makes it again. `warm_up` has what is run before it."""
 
     seed: int
-    arms: tuple[str, ...]
-    blocks: tuple[tuple[str, ...], ...]
-    warm_up: tuple[str, ...] = ()
+    conditions: tuple[Condition, ...]
+    blocks: tuple[tuple[Condition, ...], ...]
+    warm_up: tuple[Condition, ...] = ()
 
     @classmethod
     def shuffled(
-        cls, arms: Sequence[str], trials: int, seed: int, warm_up: Sequence[str] = ()
+        cls,
+        conditions: Sequence[Condition],
+        trials: int,
+        seed: int,
+        warm_up: Sequence[Condition] = (),
     ) -> "Plan":
-        """Return `trials` blocks of all arms.
+        """Return `trials` blocks of all conditions.
 
         Blocks come in pairs, an order and its mirror image, so that a drift of the
         machine's speed weighs on every arm alike; a last odd block is just shuffled.
         """
         source = random.Random(seed)
-        blocks: list[tuple[str, ...]] = []
+        blocks: list[tuple[Condition, ...]] = []
         while len(blocks) < trials:
-            order = list(arms)
+            order = list(conditions)
             source.shuffle(order)
             blocks += [tuple(order), tuple(reversed(order))]
-        return cls(seed, tuple(arms), tuple(blocks[:trials]), tuple(warm_up))
+        return cls(seed, tuple(conditions), tuple(blocks[:trials]), tuple(warm_up))
 
     @classmethod
-    def one_after_the_other(cls, arms: Sequence[str], seed: int) -> "Plan":
+    def one_after_the_other(cls, conditions: Sequence[Condition], seed: int) -> "Plan":
         """Return the published order: an arm with all its trials, then the next arm."""
-        return cls(seed, tuple(arms), tuple((arm,) for arm in arms))
+        return cls(seed, tuple(conditions), tuple((one,) for one in conditions))
+
+    def under(self, bench: BenchConfig) -> "Plan":
+        """Return the same order of the same arms, under the load of `bench`."""
+
+        def same(some: Sequence[Condition]) -> tuple[Condition, ...]:
+            return under(bench, (one.arm for one in some))
+
+        return replace(
+            self, conditions=same(self.conditions), blocks=tuple(map(same, self.blocks)),
+            warm_up=same(self.warm_up),
+        )  # fmt: skip
 
     def longer(self, trials: int) -> "Plan":
         """Return this shuffled plan with `trials` blocks; those it has stay as they are."""
-        return Plan.shuffled(self.arms, trials, self.seed, self.warm_up)
+        return Plan.shuffled(self.conditions, trials, self.seed, self.warm_up)
 
     def boot_starts(self, boots: int) -> tuple[int, ...]:
         """Return the first block of each of so many groups, as alike in size as can be.
@@ -81,19 +106,19 @@ class Plan:
         """
         return tuple(1 + len(self.blocks) * number // boots for number in range(boots))
 
-    def warming(self, after: int = 0) -> Iterator[Trial]:
-        """Yield trials that are never compared, without end: the warm-up's arms in turn.
+    def warming(self, nth: int, after: int = 0) -> Trial:
+        """Return the n-th trial of a warm-up, which has its arms in turn; it is never compared.
 
-        They warm up caches, translations and clocks, and find the load that is carried. `after` is
+        It warms up caches, translations and clocks, and finds the load that is carried. `after` is
         the number of the last one of an earlier warm-up, which a run that was resumed has.
         """
-        for number, arm in enumerate(cycle(self.warm_up), start=after + 1):
-            yield Trial(WARM_UP, number, arm, self.seed * 1000)
+        one = self.warm_up[(nth - 1) % len(self.warm_up)]
+        return Trial(WARM_UP, after + nth, one, self.seed * 1000)
 
     def probing(self) -> Iterator[Trial]:
         """Yield one more trial of every arm, for counters that slow down what they count."""
-        for position, arm in enumerate(self.arms, start=1):
-            yield Trial(PROBE, position, arm, self.seed * 1000)
+        for position, one in enumerate(self.conditions, start=1):
+            yield Trial(PROBE, position, one, self.seed * 1000)
 
     def block(self, number: int) -> Iterator[Trial]:
         """Yield the trials of one block, counted from 1.
@@ -101,9 +126,9 @@ class Plan:
         Each has a seed of its own for payload and pacing. Within a block all arms get
         the same packets at the same intended times.
         """
-        for position, arm in enumerate(self.blocks[number - 1], start=1):
-            nth = sum(arm in block for block in self.blocks[:number])
-            yield Trial(number, position, arm, self.seed * 1000 + number, nth)
+        for position, one in enumerate(self.blocks[number - 1], start=1):
+            nth = sum(one in block for block in self.blocks[:number])
+            yield Trial(number, position, one, self.seed * 1000 + number, nth)
 
     def __iter__(self) -> Iterator[Trial]:
         """Yield every trial that counts, in order."""

@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which files of a run directory were measured; the others can be made from them at any time."""
+"""Which files of a run directory were measured; the others can be made from them at any time.
 
+The manifest vouches for those that were, by their checksums.
+"""
+
+import hashlib
 from pathlib import Path, PurePath
 
 LOG = "testbed.log"
@@ -36,3 +40,8 @@ def is_measured(name: str) -> bool:
     if len(path.parts) == 1:
         return path.name not in (LOG, "manifest.json") and path.stem != "report"
     return path.parts[0] not in DERIVED
+
+
+def checksum(path: Path) -> str:
+    """Return a file's SHA-256, as a manifest has it. Raises OSError."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -21,6 +21,7 @@ from testbed.analysis.measures.rates import BIAS_WITHHELD, bias, mean_rate
 from testbed.analysis.reading import environment
 from testbed.analysis.reading.records import Run
 from testbed.analysis.statistics.intervals import LARGEST_LOG, Ratio, student_t
+from testbed.model.nic import INTERFACE
 
 CAVEAT = (
     "The two runs were not interleaved: whatever else changed between them is in these ratios too."
@@ -73,7 +74,7 @@ ALIKE: tuple[tuple[str, Callable[[Run], str]], ...] = (
     ("jitter", _setting("bench", "jitter")),
     ("trial, s", _setting("bench", "duration_s")),
     ("payload, bytes", _setting("bench", "payload_bytes")),
-    ("GRO on lab0", gro.switch),
+    (f"GRO on {INTERFACE}", gro.switch),
 )
 """Facts that must be the same in both runs, by the name that a refusal gives them."""
 

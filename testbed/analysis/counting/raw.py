@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from testbed.analysis.counting.blocks import Block, parse_blocks
+from testbed.model.condition import Condition
 from testbed.model.count_files import CUT
 from testbed.model.errors import ParseError
 from testbed.model.json_node import Node, parse_json
@@ -52,6 +53,11 @@ class Counted:
     def payload_bytes(self) -> int:
         """The UDP payload of every packet."""
         return int(self.facts["payload_bytes"])
+
+    @property
+    def condition(self) -> Condition:
+        """The arm and its packets."""
+        return Condition(self.arm, self.payload_bytes)
 
     @property
     def driver(self) -> str:

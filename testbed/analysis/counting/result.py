@@ -8,6 +8,7 @@ from typing import Any
 
 from testbed.analysis.counting import raw
 from testbed.analysis.counting.summary import Summary
+from testbed.model.condition import Condition
 from testbed.model.count_files import FOLDER, INDEX
 from testbed.model.errors import ParseError
 from testbed.model.json_node import parse_json
@@ -15,10 +16,10 @@ from testbed.model.json_node import parse_json
 
 @dataclass(frozen=True)
 class Result:
-    """The facts of count.json, and a summary by (arm, payload), in the order of the count."""
+    """The facts of count.json, and a summary by condition, in the order of the count."""
 
     facts: Mapping[str, Any]
-    summaries: Mapping[tuple[str, int], Summary]
+    summaries: Mapping[Condition, Summary]
 
     @property
     def arms(self) -> list[str]:
@@ -46,8 +47,9 @@ def of(run: Path) -> Result:
         raise ParseError(f"{index}: no count: {error}") from error
     arms = [arm.as_text() for arm in node.get("arms").items()]
     sizes = [size.as_int() for size in node.get("payloads").items()]
-    folders = {(arm, size): run / FOLDER / f"{arm}-{size}" for arm in arms for size in sizes}
-    return Result(node.mapping(), {key: _summary(path) for key, path in folders.items()})
+    conditions = [Condition(arm, size) for arm in arms for size in sizes]
+    found = {one: _summary(run / FOLDER / one.counted) for one in conditions}
+    return Result(node.mapping(), found)
 
 
 def _summary(folder: Path) -> Summary:

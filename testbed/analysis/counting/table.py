@@ -7,6 +7,7 @@ from testbed.analysis.counting.life import IN_PROGRAM, RECEIVE, TO_SOCKET, WAKE_
 from testbed.analysis.counting.result import Result
 from testbed.analysis.counting.summary import Summary
 from testbed.model.arm import BASELINE
+from testbed.model.condition import Condition
 
 HEAD = ("arm", "bytes", "typical", "over none", "mean", "to socket", "receive", "program",
         "wake-up", "copied", "zeroed", "loads", "stores", "device", "lines")  # fmt: skip
@@ -31,9 +32,9 @@ def text(result: Result, void: Collection[str] = ()) -> str:
         for row in rows
     ]
     lines += ["", "Instructions per packet, its own work: typical = most frequent count."]
-    for (arm, size), summary in result.summaries.items():
+    for one, summary in result.summaries.items():
         many = f"{len(summary.packets):,} packets, {summary.typical_share:.0%} of them typical"
-        lines += ["", f"{arm}, {size:,} bytes, {many}:"]
+        lines += ["", f"{one.arm}, {one.payload_bytes:,} bytes, {many}:"]
         lines += _variants(summary)
     if result.same_work is None:
         lines += ["", "The gate was not run: whether the arms do the same work was not proved."]
@@ -44,7 +45,7 @@ def text(result: Result, void: Collection[str] = ()) -> str:
 
 def _row(result: Result, one: Summary, void: Collection[str]) -> tuple[str, ...]:
     size = one.counted.payload_bytes
-    base = result.summaries.get((BASELINE, size))
+    base = result.summaries.get(Condition(BASELINE, size))
     usual = one.typical.taken()
     alone = base is None or base is one or not {one.counted.arm, BASELINE}.isdisjoint(void)
     over = "" if base is None or alone else f"{one.typical.own - base.typical.own:+,}"

@@ -11,6 +11,7 @@ from testbed.analysis.findings.finding import (
 from testbed.analysis.instruments.interrupts import packets_per_interrupt
 from testbed.analysis.reading.records import Arm, Run
 from testbed.analysis.statistics.intervals import geometric_mean
+from testbed.model.nic import INTERFACE
 
 BATCH_SUSPECT = 0.10
 
@@ -68,8 +69,8 @@ BATCH_CHECKS = (
         why="A batch shares an interrupt and its softirq, so larger batches make packets cheaper.",
         threshold=f"SUSPECT when an arm's geometric mean is off by > {BATCH_SUSPECT:.0%} from that "
         "without a hook (or of the first arm), or not recorded",
-        source="/proc/interrupts (the rows whose numbers the NIC's device lists) and lab0 in "
-        "/proc/net/dev, at the edges of the traffic (server.json)",
+        source="/proc/interrupts (the rows whose numbers the NIC's device lists) and "
+        f"{INTERFACE} in /proc/net/dev, at the edges of the traffic (server.json)",
         look=batch,
     ),
 )

@@ -12,7 +12,6 @@ from testbed.analysis.findings.finding import (
     of,
 )
 from testbed.analysis.measures.drop_counters import device_losses, link_drops
-from testbed.analysis.measures.hops import NIC
 from testbed.analysis.measures.ledger import (
     INSIDE_TOLERANCE,
     OUTSIDE_TOLERANCE,
@@ -23,6 +22,7 @@ from testbed.analysis.measures.ledger import (
 from testbed.analysis.measures.merging import merged, reassembled
 from testbed.analysis.reading.environment import fact
 from testbed.analysis.reading.records import Run, Trial
+from testbed.model.nic import INTERFACE
 
 STEP_INVALID = 0.01
 INSIDE, BEFORE, MORE = "inside the server", "before its NIC", "more than before"
@@ -181,7 +181,7 @@ def merging(run: Run) -> list[Finding]:
 
 def _large_receive(run: Run) -> list[Finding]:
     """LRO merges in the NIC, before any counter of the kernel."""
-    state = fact(run, "server-before", "nics", NIC, "features", "large-receive-offload")
+    state = fact(run, "server-before", "nics", INTERFACE, "features", "large-receive-offload")
     if not state.startswith("on"):
         return []
     return [
@@ -190,7 +190,7 @@ def _large_receive(run: Run) -> list[Finding]:
             Verdict.SUSPECT,
             "the server’s NIC may merge packets before the kernel sees them (LRO)",
             Evidence(quantity="large-receive-offload", observed=state, bound="off"),
-            advice=f"Switch it off: ethtool -K {NIC} lro off.",
+            advice=f"Switch it off: ethtool -K {INTERFACE} lro off.",
         )
     ]
 

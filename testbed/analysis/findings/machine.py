@@ -6,12 +6,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from testbed.analysis.findings.finding import WHOLE_RUN, Check, Evidence, Finding, Verdict, of
-from testbed.analysis.measures.hops import NIC
-from testbed.analysis.measures.watching import Attachment, attachments, taps
+from testbed.analysis.measures.watching import XDP_MODES, Attachment, attachments, taps
 from testbed.analysis.reading.records import Run, Trial
 from testbed.analysis.reading.trial_records import Network
+from testbed.model.nic import INTERFACE
 
-XDP_MODES = ("generic", "native", "offload")
 OWN = {
     "none": (),
     "netfilter": (),
@@ -150,7 +149,7 @@ def _features(attached: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _is_the_drivers(trial: Trial, key: str) -> bool:
     """A driver that runs XDP itself may have to drop offloads for it."""
-    return trial.mode == "native" and key == f"{NIC} features"
+    return trial.mode == "native" and key == f"{INTERFACE} features"
 
 
 def _links(space: str, links: Any) -> Iterator[tuple[str, str]]:

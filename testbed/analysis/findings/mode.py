@@ -9,15 +9,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from testbed.analysis.findings.finding import WHOLE_RUN, Check, Evidence, Finding, Verdict, of
-from testbed.analysis.measures.hops import NIC
-from testbed.analysis.measures.watching import Xdp, attachments, xdp_of, xdp_on_nic
+from testbed.analysis.measures.watching import XDP_MODES, Xdp, attachments, xdp_of, xdp_on_nic
 from testbed.analysis.reading.environment import UNKNOWN, nic_driver
 from testbed.analysis.reading.records import Run, Trial
+from testbed.model.nic import INTERFACE, NICS
 
-DRIVERS = {"virtio": "virtio_net"}
-"""Linux drivers of the NIC models (testbed.model.config.NicModel) that are named otherwise."""
 JIT = "net/core/bpf_jit_enable"
-XDP_MODES = ("generic", "native", "offload")
 State = Mapping[str, Any]
 
 
@@ -142,11 +139,11 @@ def _of_xdp(facts: Mapping[str, Any], mode: str, actual: Xdp | None) -> Iterator
     if mode not in XDP_MODES:
         return
     if actual is None:
-        yield f"no XDP program is attached to {NIC}"
+        yield f"no XDP program is attached to {INTERFACE}"
     elif actual.mode != mode:
         yield f"the kernel says “{actual.mode}”"
     elif isinstance(facts.get("program_id"), int) and actual.program != facts["program_id"]:
-        yield f"the program on {NIC} is number {actual.program}, not {facts['program_id']}"
+        yield f"the program on {INTERFACE} is number {actual.program}, not {facts['program_id']}"
 
 
 def _driver(run: Run) -> list[Finding]:
@@ -155,7 +152,8 @@ def _driver(run: Run) -> list[Finding]:
     driver = nic_driver(run)
     if model is None or driver == UNKNOWN:
         return [WHOLE_RUN.unknown("mode", "the NIC's model or its driver")]
-    expected = DRIVERS.get(str(model), str(model))
+    known = NICS.get(str(model))
+    expected = known.driver if known else str(model)
     if driver == expected:
         return []
     return [

@@ -3,9 +3,10 @@
 
 from testbed.analysis.formats.proc_files import Interrupt
 from testbed.analysis.instruments.instrument import Instrument
-from testbed.analysis.measures.hops import NIC, received_frames
+from testbed.analysis.measures.hops import received_frames
 from testbed.analysis.reading.records import Trial
 from testbed.analysis.reading.trial_records import Snap
+from testbed.model.nic import INTERFACE
 
 
 def packets_per_interrupt(trial: Trial) -> float | None:
@@ -24,9 +25,9 @@ def _raised(trial: Trial, snap: Snap) -> int | None:
 
     By the numbers that the server found for the NIC: a row's name is the driver's choice, and
     virtio's does not hold the interface. An older run has no numbers; its rows go by name, and a
-    NIC with several queues has several, named lab0-rx-0 and so on.
+    NIC with several queues has several, named after it with -rx-0 and so on.
     """
-    numbers = trial.before.interrupts.get(NIC) if trial.before else None
+    numbers = trial.before.interrupts.get(INTERFACE) if trial.before else None
     counts = [
         row.count
         for number, row in snap.interrupts.items()
@@ -36,7 +37,7 @@ def _raised(trial: Trial, snap: Snap) -> int | None:
 
 
 def _is_named(row: Interrupt) -> bool:
-    return any(word.split("-")[0] == NIC for word in row.words.replace(",", " ").split())
+    return any(word.split("-")[0] == INTERFACE for word in row.words.replace(",", " ").split())
 
 
 INSTRUMENT = Instrument(

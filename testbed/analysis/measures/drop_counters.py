@@ -17,7 +17,6 @@ from testbed.analysis.measures.hops import (
     CLIENT_TX,
     FORWARDED,
     HOOK,
-    NIC,
     ORDER,
     SERVER_RX,
     UDP,
@@ -29,6 +28,7 @@ from testbed.analysis.measures.hops import (
 )
 from testbed.analysis.reading.records import Trial
 from testbed.analysis.reading.trial_records import Stack, Stacks
+from testbed.model.nic import INTERFACE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,20 +86,20 @@ def _client(trial: Trial) -> dict[str, int | None]:
     client = trial.client
     if client is None or client.before is None or client.after is None:
         return {}
-    lines = [stack.interfaces.get(NIC, {}) for stack in (client.before, client.after)]
-    found = {f"client {NIC} tx_drop": moved(lines[0], lines[1], "tx_drop")}
+    lines = [stack.interfaces.get(INTERFACE, {}) for stack in (client.before, client.after)]
+    found = {f"client {INTERFACE} tx_drop": moved(lines[0], lines[1], "tx_drop")}
     for name in ("UdpSndbufErrors", "IpOutDiscards"):
         found[f"client {name}"] = moved(client.before.snmp, client.after.snmp, name)
     return found
 
 
 def _nic(trial: Trial) -> dict[str, int | None]:
-    found = _interface(trial, _root, NIC, ("rx_drop", "rx_fifo", "rx_errs"))
+    found = _interface(trial, _root, INTERFACE, ("rx_drop", "rx_fifo", "rx_errs"))
     if trial.before is not None and trial.after is not None:
-        lines = [network.device.get(NIC, {}) for network in (trial.before, trial.after)]
+        lines = [network.device.get(INTERFACE, {}) for network in (trial.before, trial.after)]
         for name in ("rx_missed_errors", "rx_no_buffer_count"):
             if (count := moved(lines[0], lines[1], name)) is not None:
-                found[f"{NIC} {name}"] = count
+                found[f"{INTERFACE} {name}"] = count
     return found
 
 

@@ -10,9 +10,9 @@ generic program alone). The receive call then verifies the checksum (net/ipv4/ud
 from collections.abc import Mapping
 from typing import Any
 
-from testbed.analysis.measures.hops import NIC
 from testbed.analysis.reading import environment
 from testbed.analysis.reading.records import Arm, Run, Trial
+from testbed.model.nic import INTERFACE
 
 FEATURE = "generic-receive-offload"
 GENERIC = 2
@@ -20,19 +20,19 @@ GENERIC = 2
 
 
 def switch(run: Run) -> str:
-    """ "on", "off", "on in some trials" or "unknown": the switch on lab0, by the trials' own
+    """ "on", "off", "on in some trials" or "unknown": the switch on the NIC, by the trials' own
     readings (before.json) or, of an older run, by `ethtool -k` before the first trial."""
     said = {on for trial in run.trials if (on := _switched(trial)) is not None}
     if len(said) > 1:
         return "on in some trials"
     if said:
         return "on" if said.pop() else "off"
-    feature = environment.fact(run, "server-before", "nics", NIC, "features", FEATURE)
+    feature = environment.fact(run, "server-before", "nics", INTERFACE, "features", FEATURE)
     return feature.split()[0]  # "off [fixed]"
 
 
 def in_force(run: Run, arm: Arm) -> bool | None:
-    """Whether the arm's packets went through GRO on lab0; None where that is not known."""
+    """Whether the arm's packets went through GRO on the NIC; None where that is not known."""
     attached = {_generic_attached(trial) for trial in run.trials_of(arm.name)}
     on = switch(run)
     if on not in ("on", "off") or attached in (set(), {None}):
@@ -59,7 +59,7 @@ def in_words(run: Run) -> str:
 
 def _switched(trial: Trial) -> bool | None:
     known = trial.before.state.get("gro") if trial.before else None
-    value = known.get(NIC) if isinstance(known, Mapping) else None
+    value = known.get(INTERFACE) if isinstance(known, Mapping) else None
     return value if isinstance(value, bool) else None
 
 
@@ -68,7 +68,7 @@ def _generic_attached(trial: Trial) -> bool | None:
     links = trial.before.state.get("links") if trial.before else None
     of_root: Any = links.get("root") if isinstance(links, Mapping) else None
     for link in of_root if isinstance(of_root, list) else ():
-        if isinstance(link, Mapping) and link.get("ifname") == NIC:
+        if isinstance(link, Mapping) and link.get("ifname") == INTERFACE:
             xdp = link.get("xdp")
             return isinstance(xdp, Mapping) and xdp.get("mode") == GENERIC
     return None if trial.mode is None else trial.mode == "generic"

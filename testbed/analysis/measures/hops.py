@@ -19,6 +19,7 @@ from testbed.analysis.measures.data_packets import (
 )
 from testbed.analysis.reading.records import Arm, Trial
 from testbed.analysis.reading.trial_records import ClientTrial, ServerTrial, Stack, Stacks
+from testbed.model.nic import INTERFACE
 
 SENT = "accepted sends"
 CLIENT_TX = "client NIC tx"
@@ -31,7 +32,6 @@ UDP = "UDP delivered"
 UNIQUE = "unique sequence numbers"
 ORDER = (SENT, CLIENT_TX, SERVER_RX, HOOK, FORWARDED, VETH_TX, VETH_RX, UDP, UNIQUE)
 
-NIC = "lab0"
 VETH = "sslab-host"
 VETH_PEER = "sslab-app"
 """guest/setup/server.sh names them."""
@@ -55,7 +55,7 @@ def received_frames(trial: Trial) -> int | None:
     stacks = trial.server.stacks if trial.server else None
     if stacks is None:
         return None
-    before, after = (edge.root.interfaces.get(NIC, {}) for edge in stacks)
+    before, after = (edge.root.interfaces.get(INTERFACE, {}) for edge in stacks)
     return moved(before, after, "rx_packets")
 
 
@@ -72,7 +72,7 @@ def hops_of(trial: Trial, arm: Arm) -> tuple[Hop, ...]:
     hops = [
         _hop(SENT, "client.json: offered", client.offered, client.offered),
         _client_tx(client),
-        edges.interface(SERVER_RX, "lab0 rx, root", _root, NIC, "rx"),
+        edges.interface(SERVER_RX, f"{INTERFACE} rx, root", _root, INTERFACE, "rx"),
     ]
     if not arm.is_baseline and arm.control_kind != "unmatched":
         hops.append(_hook(trial, client, edges))
@@ -102,13 +102,13 @@ def _hop(name: str, counter: str, raw: int | None, packets: int | None) -> Hop:
 
 
 def _client_tx(client: ClientTrial) -> Hop:
-    before = client.before.interfaces.get(NIC) if client.before else None
-    after = client.after.interfaces.get(NIC) if client.after else None
+    before = client.before.interfaces.get(INTERFACE) if client.before else None
+    after = client.after.interfaces.get(INTERFACE) if client.after else None
     tally = of_interface(before, after, "tx")
     if tally is None:
-        return _hop(CLIENT_TX, "lab0 tx, client", None, None)
+        return _hop(CLIENT_TX, f"{INTERFACE} tx, client", None, None)
     data = data_among(tally, client.payload_bytes, client.control_sent)
-    return _hop(CLIENT_TX, "lab0 tx, client", tally.packets, data)
+    return _hop(CLIENT_TX, f"{INTERFACE} tx, client", tally.packets, data)
 
 
 def _hook(trial: Trial, client: ClientTrial, edges: "_Edges") -> Hop:

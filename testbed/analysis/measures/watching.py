@@ -7,10 +7,12 @@ Plain names and counts out of the raw state; None always means that it was not r
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from testbed.analysis.measures.hops import NIC
 from testbed.analysis.reading.trial_records import ServerTrial
+from testbed.model.nic import INTERFACE
 
-XDP_MODES: Mapping[object, str] = {1: "native", 2: "generic", 3: "offload", 4: "several"}
+XDP_MODES = ("generic", "native", "offload")
+"""The words of `verify` and of a manifest for one program on the NIC."""
+_ATTACHED: Mapping[object, str] = {1: "native", 2: "generic", 3: "offload", 4: "several"}
 """XDP_ATTACHED_* of <linux/if_link.h>, as `ip -j link` has them."""
 SYSTEMDS = ("sd_devices", "sd_fw_ingress", "sd_fw_egress")
 """systemd's programs for the cgroups of services: they come and go with services."""
@@ -125,14 +127,14 @@ def xdp_of(state: State) -> dict[str, Xdp] | None:
             if isinstance(xdp, Mapping):
                 program = xdp.get("prog")
                 number = program.get("id") if isinstance(program, Mapping) else None
-                mode = XDP_MODES.get(xdp.get("mode"), f"mode {xdp.get('mode')}")
+                mode = _ATTACHED.get(xdp.get("mode"), f"mode {xdp.get('mode')}")
                 found[str(link.get("ifname"))] = Xdp(mode, number)
     return found
 
 
 def xdp_on_nic(state: State) -> Xdp | None:
     """The program on the server's NIC; None also when there is none."""
-    return (xdp_of(state) or {}).get(NIC)
+    return (xdp_of(state) or {}).get(INTERFACE)
 
 
 def _rows(value: object) -> list[Mapping[str, Any]]:

@@ -3,19 +3,18 @@
 
 Linux 6.1, net/core/dev.c: netif_elide_gro() leaves GRO out while `dev->xdp_prog` is set, and
 netif_receive_generic_xdp() gives a packet whose headroom is below XDP_PACKET_HEADROOM (256) a new
-head (pskb_expand_head()). e1000 leaves NET_SKB_PAD (64), and eth_type_trans() adds the 14 bytes of
-the Ethernet header: 78, for every packet. UDP verifies a checksum that nobody has verified before
-it queues the packet, up to CHECKSUM_BREAK (76, UDP's header included), and in udp_recvmsg() above.
+head (pskb_expand_head()). e1000 leaves 78 (testbed/model/nic.py), so each packet gets one. UDP
+verifies a checksum that nobody has verified before it queues the packet, up to CHECKSUM_BREAK (76,
+UDP's header included), and in udp_recvmsg() above.
 """
 
 from testbed.analysis.measures import gro
-from testbed.analysis.reading.environment import NO_DRIVER_XDP, UNKNOWN, nic_driver
+from testbed.analysis.reading.environment import UNKNOWN, nic_driver
 from testbed.analysis.reading.records import Run
+from testbed.model.nic import Nic, of_driver
 
 VERIFIED_BEFORE_THE_QUEUE = 76 - 8
 """Bytes of payload up to which UDP verifies a checksum before the socket."""
-HEADROOM = {"e1000": 78}
-"""Bytes in front of the IP header in a packet of this driver; of others nobody has looked it up."""
 WANTED_HEADROOM = 256
 """XDP_PACKET_HEADROOM of include/uapi/linux/bpf.h."""
 
@@ -25,7 +24,8 @@ def generic_xdp_note(run: Run) -> str:
     if not any(trial.mode == "generic" for trial in run.trials):
         return ""
     driver = nic_driver(run)
-    if driver in NO_DRIVER_XDP:
+    nic = of_driver(driver)
+    if nic is not None and not nic.native_xdp:
         why = f"The NIC's driver, {driver}, has no XDP of its own, so the program ran"
     elif driver == UNKNOWN:
         why = "The XDP program ran"
@@ -33,7 +33,7 @@ def generic_xdp_note(run: Run) -> str:
         why = f"The XDP program was attached in generic mode (NIC driver {driver}) and ran"
     return (
         f"{why} as generic XDP: after the kernel had allocated the socket buffer. {_gro(run)} "
-        f"{_head(driver)} So it differs from no hook in more than the hook. This says nothing "
+        f"{_head(nic)} So it differs from no hook in more than the hook. This says nothing "
         "about XDP in a driver."
     )
 
@@ -56,12 +56,12 @@ def _gro(run: Run) -> str:
     )
 
 
-def _head(driver: str) -> str:
+def _head(nic: Nic | None) -> str:
     """The copy that generic XDP makes where the headroom is short."""
-    if driver in HEADROOM:
+    if nic is not None and nic.headroom_bytes is not None:
         return (
-            f"Each packet also gets a new head, allocated and copied: {driver} leaves "
-            f"{HEADROOM[driver]} of the {WANTED_HEADROOM} bytes that generic XDP wants in front."
+            f"Each packet also gets a new head, allocated and copied: {nic.driver} leaves "
+            f"{nic.headroom_bytes} of the {WANTED_HEADROOM} bytes that generic XDP wants in front."
         )
     return (
         f"A packet with less than {WANTED_HEADROOM} bytes in front also gets a new head, allocated "

@@ -25,6 +25,8 @@ from testbed.analysis.plots.stamp import modes
 from testbed.analysis.reading import environment
 from testbed.analysis.reading.records import Arm, Run, Trial
 from testbed.analysis.statistics.intervals import coefficient_of_variation
+from testbed.model.nic import INTERFACE
+from testbed.model.plan import folder_of
 
 MOST_TITLES = 8
 """Arms that are named in the heading."""
@@ -95,7 +97,7 @@ def _member(run: Run, name: str) -> Mapping[str, Any]:
 
 def _gro(run: Run) -> list[tuple[str, str]]:
     said = gro.in_words(run)
-    return [("GRO (server, lab0)", said)] if said else []
+    return [(f"GRO (server, {INTERFACE})", said)] if said else []
 
 
 def _byline(run: Run) -> list[tuple[str, str]]:
@@ -138,7 +140,11 @@ def _arm(
         "excluded": excluded.get(arm.name, ()),
         "cpus": max((t.mpstat.cpu_count for t in trials if t.mpstat), default=0),
         "mpstat": [
-            (t.number, f"derived/mpstat/{t.block:02d}-{arm.name}.txt", render_mpstat_text(t.mpstat))
+            (
+                t.number,
+                f"derived/mpstat/{folder_of(t.block, arm.name)}.txt",
+                render_mpstat_text(t.mpstat),
+            )
             for t in trials
             if t.mpstat
         ],

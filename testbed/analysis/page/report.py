@@ -18,6 +18,7 @@ from testbed.analysis.published import claim, original
 from testbed.analysis.published.beside import beside
 from testbed.analysis.reading.records import Run
 from testbed.analysis.receipt.view import signed
+from testbed.model.plan import folder_of
 
 
 def render_report(
@@ -49,7 +50,7 @@ def render_report(
     if judged.lane is not None and judged.lane.judged is not None:
         files["derived/count.json"] = judged.lane.judged.as_json()
     files |= {
-        f"derived/mpstat/{trial.block:02d}-{trial.arm}.txt": render_mpstat_text(trial.mpstat)
+        f"derived/mpstat/{folder_of(trial.block, trial.arm)}.txt": render_mpstat_text(trial.mpstat)
         for trial in run.trials
         if trial.mpstat is not None
     }

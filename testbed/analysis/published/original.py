@@ -22,6 +22,7 @@ from testbed.analysis.formats.proc_files import STAT_COLUMNS, ProcStat
 from testbed.analysis.reading.records import Arm, Run, Trial
 from testbed.analysis.reading.trial_records import HookState, ServerTrial, Snap
 from testbed.model.cpu_time import USER_HZ
+from testbed.model.nic import INTERFACE
 
 FOLDER = Path(__file__).parent
 RUN_ID = "published"
@@ -53,7 +54,7 @@ def published_run() -> Run:
         _session(arm, number, stem, modes[arm.name])
         for number, (arm, stem) in enumerate(zip(arms, STEMS, strict=True), start=1)
     ]
-    nic = {"nics": {"lab0": {"driver": {"driver": "e1000"}}}}
+    nic = {"nics": {INTERFACE: {"driver": {"driver": "e1000"}}}}
     system = {"uname": {"release": trials[0].mpstat.release if trials[0].mpstat else ""}}
     return Run(
         run_id=RUN_ID,

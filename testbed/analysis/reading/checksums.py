@@ -4,13 +4,12 @@
 A run of trials may have a count beside them. A file of the one says nothing about the other.
 """
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from testbed.model.count_files import FOLDER
-from testbed.model.run_files import MEASURED, is_measured
+from testbed.model.run_files import MEASURED, checksum, is_measured
 
 NO_SUMS = "manifest.json: no checksums"
 
@@ -73,6 +72,6 @@ def _sha256(root: Path, name: str) -> str | None:
     try:
         if ".." in path.parts or not path.is_file():
             return None
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return checksum(path)
     except (OSError, ValueError):  # no name of a file, or none that may be read
         return None

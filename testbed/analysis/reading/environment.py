@@ -6,10 +6,9 @@ from datetime import datetime, timezone
 from typing import Any
 
 from testbed.analysis.reading.records import Run
+from testbed.model.nic import INTERFACE
 
 UNKNOWN = "unknown"
-NO_DRIVER_XDP = ("e1000", "e1000e")
-"""Linux drivers without any XDP support of their own (drivers/net/ethernet/intel)."""
 OFFLOADS = (
     "rx-checksumming",
     "large-receive-offload",
@@ -29,7 +28,7 @@ def fact(run: Run, document: str, *keys: str) -> str:
 
 
 def nic_driver(run: Run, machine: str = "server") -> str:
-    return fact(run, f"{machine}-before", "nics", "lab0", "driver", "driver")
+    return fact(run, f"{machine}-before", "nics", INTERFACE, "driver", "driver")
 
 
 def accelerator(run: Run) -> str:
@@ -80,8 +79,11 @@ def overview(run: Run) -> list[tuple[str, str]]:
         ("Server kernel", kernel(run) + ("" if build == UNKNOWN else f" ({build})")),
         ("Server system", fact(run, guest, "os_release", "PRETTY_NAME")),
         ("Server CPUs", f"{server_cpus(run)} \u00d7 {fact(run, guest, 'cpus', 'model')}"),
-        ("NIC driver (lab0)", f"server {nic_driver(run)}, client {nic_driver(run, 'client')}"),
-        ("Offloads (server)", _known(run, guest, ("nics", "lab0", "features"), OFFLOADS)),
+        (
+            f"NIC driver ({INTERFACE})",
+            f"server {nic_driver(run)}, client {nic_driver(run, 'client')}",
+        ),
+        ("Offloads (server)", _known(run, guest, ("nics", INTERFACE, "features"), OFFLOADS)),
         ("Tick", _known(run, guest, ("kernel_config",), ACCOUNTING)),
         ("Clock source", fact(run, guest, "clocksource", "current")),
     ]

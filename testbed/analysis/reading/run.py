@@ -18,7 +18,7 @@ from testbed.analysis.reading.records import Arm, Boot, LoadTry, Probe, Resumpti
 from testbed.analysis.reading.trial import load_trial
 from testbed.model.errors import ParseError, RunError
 from testbed.model.json_node import Node
-from testbed.model.plan import READ_SCHEMAS
+from testbed.model.plan import PROBE, READ_SCHEMAS, folder_of
 
 
 def load_run(path: Path) -> Run:
@@ -48,7 +48,7 @@ def load_run(path: Path) -> Run:
     for number, block in enumerate(blocks, start=1):
         for position, name in enumerate(block, start=1):
             done[name] += 1
-            if not manifest and not (path / f"raw/{number:02d}-{name}").is_dir():
+            if not manifest and not (path / "raw" / folder_of(number, name)).is_dir():
                 reasons.append(f"block {number}, {name}: not run")
                 continue
             trials.append(
@@ -152,7 +152,7 @@ def _probes(path: Path, arms: tuple[Arm, ...]) -> dict[str, Probe]:
     """Return the times of the arms' own counters in the probe pass, without arms that have none."""
     found = {}
     for arm in arms:
-        name = f"raw/probe-{arm.name}/hook-after.json"
+        name = f"raw/{folder_of(PROBE, arm.name)}/hook-after.json"
         if (path / name).is_file() and (probe := read_json(path, name).find("probe")):
             found[arm.name] = Probe(
                 runs=probe.integer("runs"), run_time_ns=probe.integer("run_time_ns")

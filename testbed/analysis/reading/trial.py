@@ -22,6 +22,7 @@ from testbed.analysis.reading.records import Arm, Trial
 from testbed.analysis.reading.snapshots import hook_of, host_of, network_of
 from testbed.model.errors import ParseError
 from testbed.model.json_node import Node
+from testbed.model.plan import folder_of
 from testbed.packets.sampled import Sampled, from_files
 
 T = TypeVar("T")
@@ -29,7 +30,7 @@ T = TypeVar("T")
 
 def load_trial(root: Path, *, block: int, position: int, arm: Arm, number: int) -> Trial:
     """One trial as planned; `position` in its block and `number` within its arm, from 1."""
-    folder = f"raw/{block:02d}-{arm.name}"
+    folder = f"raw/{folder_of(block, arm.name)}"
     problems: list[str] = []
 
     def tried(read: Callable[[], T]) -> T | None:

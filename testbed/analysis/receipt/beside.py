@@ -73,17 +73,15 @@ def beside(first: JudgedCount, second: JudgedCount) -> Beside:
             hint="count again with the same QEMU, box and testbed.toml",
             detail="\n".join(found),
         )
-    valid = {(one.arm, one.payload): one for one in first.comparable}
-    pairs = [
-        Pair(valid[one.arm, one.payload], one)
-        for one in second.comparable
-        if (one.arm, one.payload) in valid
-    ]
-    both = {(one.arm, one.payload) for one in first.run.receipts} & {
-        (one.arm, one.payload) for one in second.run.receipts
-    }
-    shown = {(pair.first.arm, pair.first.payload) for pair in pairs}
-    left = tuple(f"{arm}, {size:,} bytes: INVALID" for arm, size in sorted(both - shown))
+    valid = {one.condition: one for one in first.comparable}
+    pairs = [Pair(valid[one.condition], one) for one in second.comparable if one.condition in valid]
+    counted = [{one.condition for one in count.run.receipts} for count in (first, second)]
+    both = set.intersection(*counted)
+    shown = {pair.first.condition for pair in pairs}
+    left = tuple(
+        f"{one.arm}, {one.payload_bytes:,} bytes: INVALID"
+        for one in sorted(both - shown, key=lambda one: (one.arm, one.payload_bytes))
+    )
     if not both:
         raise RunError(
             "these two counts have no arm with the same payload in common",

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from testbed.analysis.counting import stages
 from testbed.analysis.receipt.receipt import Receipt
+from testbed.model.condition import Condition
 from testbed.model.planted import ARM, CALL, CALL_NOPS, CALLED, COPIED, COPY, LOG, PLANTS
 
 AGAIN = f"{ARM}-again"
@@ -36,12 +37,12 @@ def outcomes(receipts: Sequence[Receipt]) -> tuple[Outcome, ...]:
 
     Raises KeyError where an arm was not counted.
     """
-    by = {(one.arm, one.payload): one for one in receipts}
-    base = by[ARM, FULL]
-    again = by[AGAIN, FULL].instructions - base.instructions
+    by = {one.condition: one for one in receipts}
+    base = by[Condition(ARM, FULL)]
+    again = by[Condition(AGAIN, FULL)].instructions - base.instructions
     found = [_exact(AGAIN, "the same arm under another name", 0, again)]
     for plant in PLANTS:
-        one = by[plant.name, FULL]
+        one = by[Condition(plant.name, FULL)]
         if plant.nops is not None:
             extra = one.instructions - base.instructions
             found.append(_exact(plant.name, plant.title, plant.nops, extra))
@@ -53,8 +54,8 @@ def _exact(name: str, title: str, expected: int, extra: int) -> Outcome:
     return Outcome(name, title, f"{expected:+,}", f"{extra:+,}", extra == expected)
 
 
-def _call(by: Mapping[tuple[str, int], Receipt], base: Receipt) -> Outcome:
-    one = by[CALL, FULL]
+def _call(by: Mapping[Condition, Receipt], base: Receipt) -> Outcome:
+    one = by[Condition(CALL, FULL)]
     size = one.ran(CALLED).total()
     extra = one.instructions - base.instructions
     return Outcome(
@@ -64,8 +65,8 @@ def _call(by: Mapping[tuple[str, int], Receipt], base: Receipt) -> Outcome:
     )  # fmt: skip
 
 
-def _copy(by: Mapping[tuple[str, int], Receipt], base: Receipt) -> Outcome:
-    one = by[COPY, FULL]
+def _copy(by: Mapping[Condition, Receipt], base: Receipt) -> Outcome:
+    one = by[Condition(COPY, FULL)]
     extra = one.taken.copied - base.taken.copied
     own = sum(
         taken.copied for (_, name), taken in one.staged.items() if name.startswith("redirect_udp")
@@ -76,8 +77,8 @@ def _copy(by: Mapping[tuple[str, int], Receipt], base: Receipt) -> Outcome:
     )  # fmt: skip
 
 
-def _log(by: Mapping[tuple[str, int], Receipt]) -> Outcome:
-    one = by[LOG, FULL]
+def _log(by: Mapping[Condition, Receipt]) -> Outcome:
+    one = by[Condition(LOG, FULL)]
     size = one.in_stage(stages.LOG).instructions
     names = one.ran("_printk", "vprintk_store")
     return Outcome(
@@ -86,9 +87,9 @@ def _log(by: Mapping[tuple[str, int], Receipt]) -> Outcome:
     )  # fmt: skip
 
 
-def _half(by: Mapping[tuple[str, int], Receipt]) -> Outcome:
+def _half(by: Mapping[Condition, Receipt]) -> Outcome:
     """Bytes, and what the checksum adds for them, halve; the other functions do not change."""
-    sizes = [by[ARM, size] for size in (FULL, HALF, QUARTER)]
+    sizes = [by[Condition(ARM, size)] for size in (FULL, HALF, QUARTER)]
     full, half, _ = sizes
     sums = [one.ran("csum_partial").total() for one in sizes]
     fewer = [one.taken.copied - other.taken.copied for one, other in pairwise(sizes)]

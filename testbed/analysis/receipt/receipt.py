@@ -16,6 +16,7 @@ from testbed.analysis.counting.result import Result
 from testbed.analysis.counting.staging import Staged, staged
 from testbed.analysis.counting.summary import Summary
 from testbed.model.arm import BASELINE
+from testbed.model.condition import Condition
 from testbed.model.symbols import bare
 
 COPYING_CHECKSUM = "csum_partial_copy_generic"
@@ -46,6 +47,11 @@ class Receipt:
     def payload(self) -> int:
         """The UDP payload, in bytes."""
         return self.summary.counted.payload_bytes
+
+    @property
+    def condition(self) -> Condition:
+        """The arm and its packets."""
+        return self.summary.counted.condition
 
     @property
     def is_baseline(self) -> bool:
@@ -153,8 +159,8 @@ def receipts(result: Result) -> tuple[Receipt, ...]:
     titles = result.facts.get("titles")
     names = titles if isinstance(titles, Mapping) else {}
     found = [
-        Receipt(summary, str(names.get(arm) or arm))
-        for (arm, _), summary in result.summaries.items()
+        Receipt(summary, str(names.get(one.arm) or one.arm))
+        for one, summary in result.summaries.items()
         if summary.packets
     ]
     return tuple(sorted(found, key=lambda one: not one.is_baseline))

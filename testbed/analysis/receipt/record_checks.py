@@ -23,12 +23,12 @@ by 260,000 blocks of another process, on a host with a load of 7.
 
 def complete(run: CountRun) -> list[Finding]:
     found = [
-        of_arm(arm).finding(
-            "complete", Verdict.INVALID, f"no packet of {size:,} bytes was counted",
+        of_arm(one.arm).finding(
+            "complete", Verdict.INVALID, f"no packet of {one.payload_bytes:,} bytes was counted",
             Evidence(quantity="packets", observed=0, bound="at least 1"),
             advice="Count again; the log in the run's folder tells where it stopped.",
         )
-        for (arm, size), summary in run.result.summaries.items()
+        for one, summary in run.result.summaries.items()
         if not summary.packets
     ]  # fmt: skip
     return found + [

@@ -54,7 +54,7 @@ def view_of(judged: JudgedCount) -> dict[str, Any]:
             for check in COUNT_CHECKS
         ],
         "command": shlex.join(map(str, run.result.facts.get("command") or [])),
-        "folders": [f"count/{one.arm}-{one.payload}" for one in run.receipts],
+        "folders": [f"count/{one.condition.counted}" for one in run.receipts],
     }  # fmt: skip
 
 

@@ -5,7 +5,6 @@
 directory without one is an incomplete run, and every reader says so.
 """
 
-import hashlib
 import json
 import os
 import secrets
@@ -16,7 +15,7 @@ from typing import Any
 
 from testbed.model import count_files
 from testbed.model.errors import HostError, RunError
-from testbed.model.run_files import is_measured
+from testbed.model.run_files import checksum, is_measured
 
 COUNT_INDEX = f"{count_files.FOLDER}/{count_files.INDEX}"
 
@@ -81,7 +80,7 @@ class RunDir:
         files = sorted(p for p in self.path.rglob("*") if p.is_file() and not p.is_symlink())
         names = {path.relative_to(self.path).as_posix(): path for path in files}
         return {
-            name: hashlib.sha256(path.read_bytes()).hexdigest()
+            name: checksum(path)
             for name, path in names.items()
             if path.suffix != ".new" and is_measured(name)
         }

@@ -16,8 +16,10 @@ from testbed.lab.counting.machine import Running
 from testbed.lab.guests.hook import Hook
 from testbed.model import count_files, symbols
 from testbed.model.arm import Arm
+from testbed.model.condition import Condition
 from testbed.model.config import NetworkConfig
 from testbed.model.errors import ArmError, GuestError, MachineError, NoAnswer
+from testbed.model.nic import INTERFACE
 
 WARM_UP = 34
 """Packets before the counted ones: both periods seen so far, of 16 and 17 packets, twice."""
@@ -25,10 +27,8 @@ PACKETS = 272
 """16 x 17: every period comes a whole number of times, so that the mean has no rest."""
 ANSWER_S = 20
 """A packet takes a millisecond, under a busy host a hundred; a hook that loops takes for ever.
-One whose CPU goes on without it, as with lab0 down, never comes.
+One whose CPU goes on without it, as with the NIC down, never comes.
 """
-HANDLERS = {"e1000": "e1000_intr"}
-"""The function that a NIC's driver registers for its interrupts."""
 RECEIVED = "eth_type_trans"
 """Runs for every packet: the driver's watchdog makes the NIC interrupt without one, too."""
 ADDRESS_AT = 8
@@ -46,8 +46,8 @@ class Counting:
 
     def count(
         self, arm: Arm, payloads: Sequence[int], packets: int
-    ) -> Iterator[tuple[int, dict[str, bytes]]]:
-        """Yield (payload, files) of one arm; files are as `count_files.encode` makes them.
+    ) -> Iterator[tuple[Condition, dict[str, bytes]]]:
+        """Yield (condition, files) of one arm; files are as `count_files.encode` makes them.
 
         Raises ArmError when the hook does not load, is not what it claims before and after, or
         hides the kernel's names. Raises it, too, when a packet never comes to an end in it, or the
@@ -60,7 +60,8 @@ class Counting:
             server.neighbour_anew(self.running.guest, self.network)
             listing = self.running.guest.run(["cat", "/proc/kallsyms"], timeout_s=60).stdout
             for payload in payloads:
-                yield payload, self._one(hook, payload, packets, listing, known)
+                condition = Condition(arm.name, payload)
+                yield condition, self._one(hook, condition, packets, listing, known)
             hook.unload()
             hook.prove_gone()
 
@@ -107,7 +108,7 @@ class Counting:
         return {"verified": verified, "identity": identity}
 
     def _one(
-        self, hook: Hook, payload: int, packets: int, listing: str, known: dict[str, Any]
+        self, hook: Hook, condition: Condition, packets: int, listing: str, known: dict[str, Any]
     ) -> dict[str, bytes]:
         counter = self.running.counter
         assert counter is not None
@@ -117,7 +118,7 @@ class Counting:
         counter.on()
         try:
             marks = [address_of(name, listing) for name in (self.handler, RECEIVED)]
-            sent = self._sent(hook, counter, payload, packets, marks)
+            sent = self._sent(hook, counter, condition.payload_bytes, packets, marks)
             for number, stretches in enumerate(sent):
                 others += len(stretches) - 1
                 if number >= WARM_UP:
@@ -128,15 +129,15 @@ class Counting:
             raise ArmError(
                 f"arm {hook.arm.name}: packet {len(kept) + 1} never came to an end: "
                 f"{error.message}",
-                hint="the arm may loop, panic or take lab0 down: the machine's last words are "
-                "above",
+                hint=f"the arm may loop, panic or take {INTERFACE} down: the machine's last words "
+                "are above",
                 detail=error.detail,
             ) from error
         state = counter.off()
         after = hook.state_after(probe=False)
         facts = {
-            "arm": hook.arm.name,
-            "payload_bytes": payload,
+            "arm": condition.arm,
+            "payload_bytes": condition.payload_bytes,
             "interrupt_handler": self.handler,
             "sent": packets + WARM_UP,
             "warm_up": WARM_UP,
@@ -188,7 +189,7 @@ def address_of(name: str, listing: str) -> int:
             return int(words[0], 16)
     raise GuestError(
         f"the counting machine's kernel does not name {name}",
-        hint="its symbols are hidden, or lab0 has another driver",
+        hint=f"its symbols are hidden, or {INTERFACE} has another driver",
     )
 
 
@@ -215,8 +216,8 @@ def _never_came(ran: Sequence[Stretch]) -> NoAnswer | MachineError:
             hint="count fewer arms or payloads in one command",
         )
     return NoAnswer(
-        f"within {ANSWER_S} s lab0's driver passed none on",
-        hint="the arm may have taken lab0 down",
+        f"within {ANSWER_S} s {INTERFACE}'s driver passed none on",
+        hint=f"the arm may have taken {INTERFACE} down",
     )
 
 

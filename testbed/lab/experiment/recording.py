@@ -19,6 +19,7 @@ from testbed.edge.guests.guest import Guest
 from testbed.lab.machines import host_facts
 from testbed.lab.machines.machines import Machines
 from testbed.model.arm import Arm
+from testbed.model.condition import Condition
 from testbed.model.config import Config
 from testbed.model.errors import ExitCode, HostError
 from testbed.model.plan import RUN_SCHEMA, Plan
@@ -122,8 +123,8 @@ class Recording:
             "command": list(self.command),
             "config": self.config.model_dump(mode="json"),
             "arms": [arm.model_dump(mode="json", by_alias=True) for arm in self.arms],
-            "warm_up": list(plan.warm_up),
-            "blocks": [list(block) for block in plan.blocks],
+            "warm_up": _arms(plan.warm_up),
+            "blocks": [_arms(block) for block in plan.blocks],
             "seed": plan.seed,
             "until_precise": self.precision,
             "load": self.load,
@@ -156,12 +157,17 @@ class Recording:
             "git": _git(self.machines.checkout),
             "profile": self.profile,
             "windows_s": {name.removesuffix("_s"): getattr(bench, name) for name in windows},
-            "warm_up": list(self.plan.warm_up),
+            "warm_up": _arms(self.plan.warm_up),
             "accelerator": self.machines.accelerator().name,
             "resumed": self.resumed,
             "parts": self.parts,
             "exit_code": int(ExitCode.OK),
         }
+
+
+def _arms(conditions: Sequence[Condition]) -> list[str]:
+    """Return the names that stand for conditions in a run's files; `config` has their load."""
+    return [one.arm for one in conditions]
 
 
 def _boot_id(guest: Guest) -> str:

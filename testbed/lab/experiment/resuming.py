@@ -12,6 +12,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from testbed.model.condition import under
 from testbed.model.config import Config
 from testbed.model.errors import ParseError, RunError
 from testbed.model.json_node import parse_json
@@ -67,11 +68,11 @@ class Unfinished:
 
     @property
     def plan(self) -> Plan:
-        """The order: that of the run, by the same seed."""
-        document = self.document
-        blocks = tuple(tuple(block) for block in document["blocks"])
-        arms = tuple(arm["name"] for arm in document["arms"])
-        return Plan(int(document["seed"]), arms, blocks, tuple(document["warm_up"]))
+        """The order: that of the run, by the same seed, under the load that it has."""
+        document, bench = self.document, self.config.bench
+        blocks = tuple(under(bench, block) for block in document["blocks"])
+        arms = under(bench, (arm["name"] for arm in document["arms"]))
+        return Plan(int(document["seed"]), arms, blocks, under(bench, document["warm_up"]))
 
     @property
     def blocks_done(self) -> int:

@@ -25,7 +25,7 @@ from testbed.lab.guests.blame import blamed
 from testbed.lab.guests.cleanup import undoing
 from testbed.lab.guests.hook import Hook
 from testbed.model.arm import Arm
-from testbed.model.config import Config
+from testbed.model.config import BenchConfig, Config
 from testbed.model.errors import GuestError
 from testbed.model.plan import PROBE, Plan, Trial
 
@@ -55,11 +55,15 @@ class Experiment:
     blocks_done: int = 0
     witness: Witness = lambda trial, step: None
 
+    def under(self, bench: BenchConfig) -> "Experiment":
+        """Return this experiment with other settings of its trials, their load among them."""
+        config = self.config.model_copy(update={"bench": bench})
+        return replace(self, config=config, plan=self.plan.under(bench))
+
     def at_a_fixed_rate(self) -> "Experiment":
         """Return this experiment with a warm-up that finds out nothing: the load is known."""
         once = {"adapt_load": False, "warm_up": min(1, self.config.bench.warm_up)}
-        bench = self.config.bench.model_copy(update=once)
-        return replace(self, config=self.config.model_copy(update={"bench": bench}))
+        return self.under(self.config.bench.model_copy(update=once))
 
     def run(self, grow: Grow = lambda plan: plan, until: int | None = None) -> None:
         """Run every trial of the plan, in its order; the run directory holds the outcome.
@@ -101,7 +105,7 @@ class Experiment:
     def trial(self, trial: Trial) -> None:
         """Run one trial; its folder under raw/ is written when it has ended well."""
         server, client = (self.guests[role] for role in ("server", "client"))
-        hook = Hook(self.arms[trial.arm], server, self.config.network)
+        hook = Hook(self.arms[trial.arm], server, self.config.network, trial.condition.interface)
         bench = self.config.bench
         record = TrialRecord(trial, hook.destination, self.host, partial(self.witness, trial))
 
@@ -111,7 +115,7 @@ class Experiment:
             undo.push(undoing(self.guests, hook, begun, self.terminal))
             record.mark("load")
             with uninterrupted():  # none begins that the undoing does not know
-                begun.append(receiving := beside.submit(self._prepare_server))
+                begun.append(receiving := beside.submit(self._prepare_server, trial))
                 # Prepared now, begins at `go`.
                 begun.append(sending := beside.submit(self._send, record))
             record.read_memory("load", server.memory)
@@ -179,11 +183,11 @@ class Experiment:
             self.run_dir.write_json(f"{folder}/{name}.json", value)
         self.run_dir.write_json(f"{folder}/trial.json", record.as_json())
 
-    def _prepare_server(self) -> None:
+    def _prepare_server(self, trial: Trial) -> None:
         """Start the server; it has its socket and waits for `go`."""
         guest = self.guests["server"]
         guest.scratch(jobs.SCRATCH)
-        begun = guest.begin(jobs.server(self.config, self.repeats))
+        begun = guest.begin(jobs.server(self.config, trial.condition, self.repeats))
         if begun["status"] != 0:
             raise GuestError(
                 "the server did not start",
@@ -193,10 +197,8 @@ class Experiment:
 
     def _send(self, record: TrialRecord) -> int:
         """Prepare the client, and send at `go`; return 0, or 1 when not all of it arrived."""
-        trial, guest = record.trial, self.guests["client"]
-        job = jobs.client(
-            self.config, record.destination, trial.source_port, trial.seed, self.repeats
-        )
+        guest = self.guests["client"]
+        job = jobs.client(self.config, record.trial, record.destination, self.repeats)
         try:
             guest.scratch(jobs.SCRATCH)
         finally:
@@ -215,8 +217,9 @@ class Experiment:
         """Read the server's counters and clock, while beside it the hook is asked for its own."""
         server = self.guests["server"]
         record.read_clock(when, server.uptime_s)
-        counted = (self.config.network.namespace, "lab0", "sslab-host")
-        return server.json("snapshot", jobs.snapshot(*counted)), asking.result()
+        interfaces = (record.trial.condition.interface, "sslab-host")
+        counted = jobs.snapshot(self.config.network.namespace, *interfaces)
+        return server.json("snapshot", counted), asking.result()
 
     def _kernel_log(self, before: int, after: int) -> str:
         """Return what the kernel logged meanwhile, as JSON lines; mostly nothing, at no cost."""

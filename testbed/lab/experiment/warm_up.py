@@ -11,7 +11,7 @@ and wait for it no longer than the check `contention` allows. All arms then get 
 """
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -73,16 +73,15 @@ def warm_up(experiment: Experiment) -> tuple[Experiment, list[dict[str, Any]]]:
     """
     tries: list[Try] = []
     bench = experiment.config.bench
-    trials = experiment.plan.warming(after=_earlier(experiment.run_dir.path / "raw"))
+    earlier = _earlier(experiment.run_dir.path / "raw")
     while len(tries) < max(bench.warm_up, TRIES) and bench.warm_up:
         longest_s = min(bench.duration_s, LONGEST_TRY_S) if tries else bench.duration_s
         once = {"settle_s": 0.0, "idle_s": 0.2, "drain_s": 0.0, "duration_s": longest_s}
-        brief = bench.model_copy(update=once)
-        config = experiment.config.model_copy(update={"bench": brief})
-        trial = next(trials)
+        tried = experiment.under(bench.model_copy(update=once))
+        trial = tried.plan.warming(len(tries) + 1, after=earlier)
         title = f"warm-up at {bench.rate_pps:,.0f} packets/s"
         with experiment.terminal.step(title, expect_s=longest_s + AROUND_S, kind="warm-up"):
-            replace(experiment, config=config).trial(trial)
+            tried.trial(trial)
         tries.append(_outcome(experiment, trial, bench))
         enough = len(tries) >= bench.warm_up
         if not bench.adapt_load or tries[-1].is_settled:
@@ -92,8 +91,7 @@ def warm_up(experiment: Experiment) -> tuple[Experiment, list[dict[str, Any]]]:
         bench = lowered(bench, tries[-1])
     for line in _warnings(experiment.config.bench, bench, tries):
         experiment.terminal.warn(line)
-    config = experiment.config.model_copy(update={"bench": bench})
-    return replace(experiment, config=config), [_as_json(one) for one in tries]
+    return experiment.under(bench), [_as_json(one) for one in tries]
 
 
 def _warnings(asked: BenchConfig, bench: BenchConfig, tries: list[Try]) -> Iterator[str]:

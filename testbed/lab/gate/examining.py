@@ -28,6 +28,7 @@ from testbed.model import run_files
 from testbed.model.arm import Arm
 from testbed.model.config import Config, NetworkConfig
 from testbed.model.errors import ArmError, GuestError, Wrecked
+from testbed.model.nic import INTERFACE
 from testbed.packets import capture
 from testbed.packets.case import MUST_COME_OUT, Case
 from testbed.packets.cases import CAPTURED
@@ -180,7 +181,7 @@ def _start_capture(server: Guest, network: NetworkConfig, frames: FrameSet) -> N
 def _send(client: Guest, frames: FrameSet, cases: Sequence[Case]) -> None:
     """Send the frames of these cases, all where there are none; returns when they are sent."""
     places = sorted(place for case in cases for place in frames.sending.places[case.number])
-    arguments = ["send", "--interface", "lab0", "--frames", frames.path]
+    arguments = ["send", "--interface", INTERFACE, "--frames", frames.path]
     arguments += ["--end-times", str(END_TIMES)]
     if places:
         arguments += ["--only", ",".join(map(str, places))]

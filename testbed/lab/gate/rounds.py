@@ -7,11 +7,12 @@ from typing import Any
 
 from testbed.edge.guests.guest import Guest
 from testbed.lab.gate.frames import FrameSet
+from testbed.model.nic import INTERFACE
 from testbed.packets.case import Case
 
 END_TIMES = 20
 """So often the two end markers are sent: a receiver that stands still misses some."""
-STATISTICS = "/sys/class/net/lab0/statistics"
+STATISTICS = f"/sys/class/net/{INTERFACE}/statistics"
 RECEIVED = (f"{STATISTICS}/rx_packets", "/proc/net/softnet_stat")
 """The server's counters: frames that its NIC received, and drops of its backlog behind it."""
 SENT = (f"{STATISTICS}/tx_packets",)

@@ -7,7 +7,7 @@ write in that folder alone (guest/build.sh). Only what a build left, as it left 
 
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from testbed.model.arm import Arm, placeholders
 from testbed.model.config import Config
 from testbed.model.deployed import PROGRAMS, Deployed, Part, leading_out, named, part_of
 from testbed.model.errors import ArmError, ConfigError, GuestError, Wrecked
+from testbed.model.nic import NICS, Nic
 
 ENDED_BY_A_BOUND = 124
 BOUNDED = "bounded: "
@@ -81,6 +82,21 @@ def room_for(cpus: int, available_mb: int) -> tuple[int, int]:
     free_mb = available_mb - RESERVE_MB
     at_once = max(1, min(cpus, free_mb // BUILD_MB))
     return at_once, max(BUILD_MB, free_mb // at_once)
+
+
+def without_native_xdp(arms: Iterable[Arm], nic: Nic) -> dict[str, ArmError]:
+    """Return the arms that want their program in the driver of a NIC whose driver runs none."""
+    if nic.native_xdp:
+        return {}
+    others = " or ".join(f'"{other.model}"' for other in NICS.values() if other.native_xdp)
+    return {
+        arm.folder: ArmError(
+            f"arm {arm.name} wants native XDP, and the driver {nic.driver} has no XDP",
+            hint=f"set nic_model = {others} in testbed.toml, or load it in generic mode",
+        )
+        for arm in arms
+        if arm.hook.startswith("xdp") and arm.expect.mode == "native"
+    }
 
 
 def demand_built(broken: Broken) -> None:
@@ -220,11 +236,12 @@ def _build(
     server.run(["rm", "-rf", staged], check=False)  # it may be what filled the disk
     words, last = (done.stderr or done.stdout).rstrip(), ""
     if done.cut:
-        words, last = max(done.stdout, done.stderr, key=len), "it printed more than 1 MiB"
+        words, last = max(done.stdout, done.stderr, key=len), ": it printed more than 1 MiB"
     elif done.status == ENDED_BY_A_BOUND:
-        words, _, last = words.rpartition(BOUNDED)
+        words, _, bound = words.rpartition(BOUNDED)
+        last = f": {bound}" if bound else ""
     return ArmError(
-        f"arm {arm.name} does not build{last and f': {last}'}",
+        f"arm {arm.name} does not build{last}",
         hint=f"its own words are above; sources: {arm.place}/",
         detail=shortened(words) or f"(it printed nothing; exit status {done.status})",
     )

@@ -17,6 +17,7 @@ from testbed.model.arm import Arm
 from testbed.model.config import Config, NetworkConfig
 from testbed.model.deployed import PROGRAMS, SHARED, Deployed, Part, part_of
 from testbed.model.errors import MachineError
+from testbed.model.nic import INTERFACE, NICS
 
 STAGED = "/opt/testbed/staged"
 """Where parts are unpacked, and arms built, before they take their places."""
@@ -25,7 +26,7 @@ CHECKSUM = re.compile(r"([0-9a-f]{64})  (?:\./)?(.*)", re.DOTALL)
 _LOOK = (
     f"cd {SOURCES} 2>/dev/null && {{ find . -type f -exec sha256sum -z {{}} +; "
     "find . ! -type f ! -type d -printf '%y>%l\\0%P\\0'; }; "
-    f"cat {KERNEL}; grep -s ^DRIVER= /sys/class/net/lab0/device/uevent"
+    f"cat {KERNEL}; grep -s ^DRIVER= /sys/class/net/{INTERFACE}/device/uevent"
 )
 # Folders of arms stay until the arm itself is replaced: it may be loaded, and is unloaded by them.
 _REPLACE_PROGRAMS = (
@@ -159,11 +160,10 @@ def set_up(guest: Guest, config: Config, found: Found) -> None:
 
     Raises MachineError when it is not, GuestError when a step fails.
     """
-    model = config.machines.nic_model
-    expected = {"virtio": "virtio_net"}.get(model, model)
+    expected = NICS[config.machines.nic_model].driver
     if found.driver != expected:
         raise MachineError(
-            f"{guest.role}: lab0 runs on the {found.driver or 'no'} driver, not {expected}",
+            f"{guest.role}: {INTERFACE} runs on the {found.driver or 'no'} driver, not {expected}",
             hint="`testbed down --destroy` and `testbed up` make the machines anew",
         )
     words = setup_arguments(guest.role, config.network)

@@ -16,6 +16,7 @@ from testbed.model.config import NetworkConfig
 from testbed.model.deployed import changes, named
 from testbed.model.errors import ArmError, GuestError, Late, ParseError, Stuck, Wrecked
 from testbed.model.json_node import Node, parse_json
+from testbed.model.nic import INTERFACE
 
 PROBED = ("runs", "run_time_ns")
 """The numbers that `probe` counts."""
@@ -39,6 +40,7 @@ class Hook:
     arm: Arm
     server: Guest
     network: NetworkConfig
+    interface: str = INTERFACE
     loaded: bool = False
     touched: bool = False
     """Whether it has begun to be loaded, ever."""
@@ -54,7 +56,7 @@ class Hook:
     @property
     def values(self) -> dict[str, str]:
         """Return the values of the manifest's placeholders."""
-        return placeholders(self.network, self.folder)
+        return placeholders(self.network, self.folder, self.interface)
 
     @property
     def destination(self) -> tuple[str, int]:

@@ -7,8 +7,10 @@ when it is ready; nothing is polled. With the agent's connection ends every job.
 
 from testbed.edge.guests.agent import Job
 from testbed.edge.guests.guest import Guest
-from testbed.model.config import Config
+from testbed.model.condition import Condition
+from testbed.model.config import BenchConfig, Config
 from testbed.model.errors import GuestError
+from testbed.model.plan import Trial
 
 SCRATCH = "/run/testbed/trial"
 GO = f"{SCRATCH}/go"
@@ -30,19 +32,20 @@ def mpstat() -> Job:
     return Job(MPSTAT, "", argv, limit_s=900, until="start", output=output, stop_signal="INT")
 
 
-def server(config: Config, trials: int = 1) -> Job:
+def server(config: Config, condition: Condition, trials: int = 1) -> Job:
     """Return the server, for so many trials, in its namespace.
 
     It has begun when it is prepared; GO makes it measure the idle window, after which it answers.
     """
     network, bench = config.network, config.bench
+    one_in = sampled_one_in(bench, condition)
     arguments = (
         "--trials", str(trials), "--go", GO,
         "--host", network.target_address, "--port", str(network.target_port),
         "--rcvbuf", str(bench.receive_buffer_bytes),
         "--idle-s", str(bench.idle_s), "--timeout-s", str(bench.duration_s + 30),
         "--json", f"{SCRATCH}/server.json",
-        "--sample", f"{SCRATCH}/{SAMPLE}", "--sample-one-in", str(sampled_one_in(config)),
+        "--sample", f"{SCRATCH}/{SAMPLE}", "--sample-one-in", str(one_in),
     )  # fmt: skip
     return Job(
         SERVER, "server", arguments, limit_s=longest_s(config, trials) + 10, until="ready",
@@ -50,9 +53,9 @@ def server(config: Config, trials: int = 1) -> Job:
     )  # fmt: skip
 
 
-def sampled_one_in(config: Config) -> int:
+def sampled_one_in(bench: BenchConfig, condition: Condition) -> int:
     """Return N of "one packet in N is sampled": some SAMPLED packets a trial, whatever its load."""
-    return max(1, round(config.bench.rate_pps * config.bench.duration_s / SAMPLED))
+    return max(1, round(condition.rate * bench.duration_s / SAMPLED))
 
 
 def longest_s(config: Config, trials: int) -> float:
@@ -64,17 +67,15 @@ def longest_s(config: Config, trials: int) -> float:
     return bench.settle_s + bench.idle_s + trials * (2 * bench.duration_s + BETWEEN_S) + 30
 
 
-def client(
-    config: Config, destination: tuple[str, int], source_port: int, seed: int, trials: int = 1
-) -> Job:
+def client(config: Config, trial: Trial, destination: tuple[str, int], trials: int = 1) -> Job:
     """Return the client, which prepares the trials and sends them after GO, until it has ended."""
-    bench = config.bench
+    bench, condition = config.bench, trial.condition
     arguments = (
         "--go", GO, "--trials", str(trials),
         "--interval", str(BETWEEN_S), "--host", destination[0], "--port", str(destination[1]),
-        "--bind-port-base", str(source_port), "--seed", str(seed),
-        "--rate", str(bench.rate_pps), "--duration", str(bench.duration_s),
-        "--payload", str(bench.payload_bytes), "--jitter", str(bench.jitter),
+        "--bind-port-base", str(trial.source_port), "--seed", str(trial.seed),
+        "--rate", str(condition.rate), "--duration", str(bench.duration_s),
+        "--payload", str(condition.payload_bytes), "--jitter", str(bench.jitter),
         "--json", f"{SCRATCH}/client.json",
     )  # fmt: skip
     return Job(

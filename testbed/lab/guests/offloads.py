@@ -13,8 +13,7 @@ from testbed.edge.guests.guest import Guest
 from testbed.edge.output.uninterrupted import uninterrupted
 from testbed.model.config import Config
 from testbed.model.errors import TestbedError
-
-INTERFACE = "lab0"
+from testbed.model.nic import INTERFACE
 
 
 @contextmanager

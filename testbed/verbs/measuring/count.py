@@ -13,7 +13,7 @@ from testbed.edge.hypervisor.states import RUNNING
 from testbed.edge.output.terminal import Terminal
 from testbed.lab.counting import commandline, server
 from testbed.lab.counting import plugin as counter_plugin
-from testbed.lab.counting.arm import HANDLERS, Counting, receiver_json
+from testbed.lab.counting.arm import Counting, receiver_json
 from testbed.lab.counting.identity import identity
 from testbed.lab.counting.machine import CountingMachine
 from testbed.lab.counting.plugin import Plugin
@@ -25,6 +25,7 @@ from testbed.model import arm as arm_manifest
 from testbed.model import count_files
 from testbed.model.arm import BASELINE, FAIR, Arm
 from testbed.model.errors import ExitCode, UsageError
+from testbed.model.nic import NICS
 from testbed.verbs.lab import Lab
 from testbed.verbs.measuring.ready import ready_guests
 from testbed.verbs.reporting import receipts
@@ -80,13 +81,13 @@ def record_of(
 
 
 def _handler(lab: Lab) -> str:
-    model = lab.config.machines.nic_model
-    if model not in HANDLERS:
+    nic, known = NICS[lab.config.machines.nic_model], [n.model for n in NICS.values() if n.handler]
+    if nic.handler is None:
         raise UsageError(
-            f"counting knows the interrupt of {', '.join(HANDLERS)}, and nic_model is {model}",
-            hint='set nic_model = "e1000" in testbed.toml to count',
+            f"counting knows the interrupt of {', '.join(known)}, and nic_model is {nic.model}",
+            hint=f'set nic_model = "{known[0]}" in testbed.toml to count',
         )
-    return HANDLERS[model]
+    return nic.handler
 
 
 def _gate(
@@ -155,9 +156,9 @@ def _count(
         counting = Counting(running, lab.config.network, handler, identified)
         for arm in arms:
             with lab.terminal.step(f"count {arm.name}", expect_s=4, kind="count an arm"):
-                for payload, files in counting.count(arm, payloads, packets):
+                for condition, files in counting.count(arm, payloads, packets):
+                    folder = f"{count_files.FOLDER}/{condition.counted}"
                     for name, content in files.items():
-                        folder = f"{count_files.FOLDER}/{arm.name}-{payload}"
                         run_dir.write(f"{folder}/{name}", content)
         received = receiver_json(server.received(running.guest))
     return {

@@ -23,6 +23,7 @@ from testbed.lab.guests.deploy import Wanted
 from testbed.lab.machines import host_facts
 from testbed.model import arm as arm_manifest
 from testbed.model.arm import BASELINE
+from testbed.model.condition import under
 from testbed.model.errors import RunError
 from testbed.model.plan import Plan
 from testbed.model.run_files import LOG, gated
@@ -161,7 +162,7 @@ def _measure(
             run_gate(guests, left, lab.config, recording.run_dir, lab.terminal, seed)
             if not blocks_done:
                 experiment, recording.load = warm_up(experiment)
-                recording.config = experiment.config
+                recording.config, recording.plan = experiment.config, experiment.plan
             elif blocks_done < len(recording.plan.blocks) or request.probe:
                 warm_up(experiment.at_a_fixed_rate())  # the rate is that of the blocks before
             recording.write_plan(recording.plan)
@@ -197,8 +198,10 @@ def _resumable(lab: Lab, recording: Recording) -> Iterator[None]:
 
 def _plan(lab: Lab, request: Request, names: Sequence[str], seed: int) -> Plan:
     """Return the order: shuffled blocks, or in the published profile one arm after the other."""
-    if request.original:
-        return Plan.one_after_the_other(names, seed)
     bench = lab.config.bench
+    conditions = under(bench, names)
+    if request.original:
+        return Plan.one_after_the_other(conditions, seed)
     blocks = request.precision.at_least if request.precision else bench.trials
-    return Plan.shuffled(names, blocks, seed, warm_up=[BASELINE] if bench.warm_up else ())
+    warm_up = under(bench, [BASELINE] if bench.warm_up else [])
+    return Plan.shuffled(conditions, blocks, seed, warm_up)

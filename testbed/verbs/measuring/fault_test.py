@@ -22,6 +22,7 @@ from testbed.lab.selftest.faults import CLEAN, FAULTS, Fault
 from testbed.lab.selftest.injection import Injection
 from testbed.model import arm as arm_manifest
 from testbed.model.arm import BASELINE, Arm
+from testbed.model.condition import under
 from testbed.model.errors import ExitCode, UsageError
 from testbed.model.plan import Plan, Trial
 from testbed.verbs.lab import Lab, print_json
@@ -120,7 +121,8 @@ def _places(lab: Lab, names: Iterable[str]) -> list[str]:
 
 def _at_a_load_that_is_carried(lab: Lab, machines: Machines, guests: dict[str, Guest]) -> Lab:
     """Return the lab with the load that the warm-up found, the same for every fault."""
-    plan = Plan.shuffled([BASELINE], 1, SEED, warm_up=[BASELINE])
+    alone = under(lab.config.bench, [BASELINE])
+    plan = Plan.shuffled(alone, 1, SEED, warm_up=alone)
     experiment = Experiment(
         lab.config, plan, {BASELINE: baseline(lab)}, guests, HostReadings.of(machines),
         _fresh(lab, "warm-up"), lab.terminal,
@@ -149,7 +151,7 @@ def _run(
         expect = label.expect.model_copy(update={"mode": fault.expect_mode})
         label = label.model_copy(update={"expect": expect})
     loaded = arms[fault.loads or fault.arm]
-    plan = Plan.shuffled([fault.arm], 1, SEED)
+    plan = Plan.shuffled(under(bench, [fault.arm]), 1, SEED)
     recording = Recording(
         run_dir, config.model_copy(update={"machines": said}), plan, [label],
         ["testbed", "selftest", "--faults", fault.name], machines, guests, profile="selftest",

@@ -17,6 +17,7 @@ from testbed.lab.machines.machines import Machines
 from testbed.model import arm as arm_manifest
 from testbed.model.arm import BASELINE, Arm
 from testbed.model.errors import ArmError
+from testbed.model.nic import NICS
 from testbed.verbs.lab import Lab
 from testbed.verbs.upkeep.machines import prepare, sources_of
 
@@ -38,7 +39,10 @@ def connected(
     lab: Lab, wanted: Wanted, broken: dict[str, ArmError] | None = None
 ) -> Iterator[tuple[Machines, dict[str, Guest]]]:
     """The same for one that holds the lock and has read the sources already."""
-    machines = lab.machines
+    machines, nic = lab.machines, NICS[lab.config.machines.nic_model]
+    failed = building.without_native_xdp((arm for arm, _ in wanted.arms.values()), nic)
+    if broken is None:
+        building.demand_built(failed)
     guests = machines.guests()
     with wrecks_shut_off(machines.domains), closed_after(guests):
         with (
@@ -48,7 +52,7 @@ def connected(
         ):
             ready = partial(prepare, lab, wanted=wanted, agent=True)
             outcomes = list(pool.map(ready, guests.values()))
-        failed = {name: error for outcome in outcomes for name, error in outcome.items()}
+        failed |= {name: error for outcome in outcomes for name, error in outcome.items()}
         if broken is None:
             building.demand_built(failed)
         else:

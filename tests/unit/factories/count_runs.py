@@ -16,6 +16,7 @@ from testbed.analysis.counting.raw import Counted
 from testbed.analysis.counting.result import Result
 from testbed.analysis.counting.summary import Summary
 from testbed.analysis.receipt.count_run import CountRun
+from testbed.model.condition import Condition
 from tests import PROJECT
 from tests.unit.factories.run_factory import seal
 
@@ -95,10 +96,10 @@ def count_run(
     edited: tuple[str, ...] = (), **changes: Any,
 ) -> CountRun:  # fmt: skip
     """A count of the three arms, of which those given take the place of the recorded ones."""
-    found = {(arm, PAYLOAD): summary(arm) for arm in ARMS}
-    found |= {(one.counted.arm, one.counted.payload_bytes): one for one in arms}
-    names = list(dict.fromkeys(arm for arm, _ in found))
-    sizes = list(dict.fromkeys(size for _, size in found))
+    found = {Condition(arm, PAYLOAD): summary(arm) for arm in ARMS}
+    found |= {one.counted.condition: one for one in arms}
+    names = list(dict.fromkeys(one.arm for one in found))
+    sizes = list(dict.fromkeys(one.payload_bytes for one in found))
     titles = {name: TITLES.get(name, name) for name in names}
     told = facts(arms=names, payloads=sizes, titles=titles, gate=dict.fromkeys(names, True))
     return CountRun("run", Result({**told, **changes}, found), complete, reasons, edited)

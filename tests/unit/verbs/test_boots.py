@@ -19,6 +19,8 @@ from testbed.analysis.reading.records import Boot, Run
 from testbed.analysis.reading.run import load_run
 from testbed.analysis.statistics.intervals import paired_ratio, student_t
 from testbed.lab.experiment.recording import Recording
+from testbed.model.condition import under
+from testbed.model.config import BenchConfig
 from testbed.model.plan import Plan
 from testbed.verbs.measuring import boots as verb
 from testbed.verbs.measuring.boots import parts
@@ -52,7 +54,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     [(5, 1, (1,)), (6, 3, (1, 3, 5)), (5, 3, (1, 2, 4)), (3, 3, (1, 2, 3)), (10, 4, (1, 3, 6, 8))],
 )
 def test_blocks_are_split_evenly(blocks: int, boots: int, starts: tuple[int, ...]) -> None:
-    plan = Plan.shuffled(["none", "xdp"], blocks, 1)
+    plan = Plan.shuffled(under(BenchConfig(), ["none", "xdp"]), blocks, 1)
     assert plan.boot_starts(boots) == starts
     whole = [range(first, last + 1) for first, last in parts(starts, blocks, 0)]
     assert [number for group in whole for number in group] == list(range(1, blocks + 1))

@@ -71,7 +71,7 @@ def test_what_cut_it_off_is_told_and_not_that_the_server_is_gone() -> None:
 def test_a_set_up_server_has_it_on() -> None:
     """So that a run which was killed leaves nothing behind for the next one."""
     script = (PROJECT / "guest/setup/server.sh").read_text()
-    assert "\nethtool -K lab0 gro on\n" in script
+    assert "\nethtool -K $nic gro on\n" in script
 
 
 # --- as it was in force ---------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from testbed.lab.counting import arm as counting_arm
 from testbed.lab.counting.arm import WARM_UP, Counting, address_of
 from testbed.model import arm as arm_manifest
 from testbed.model.arm import Arm
+from testbed.model.condition import Condition
 from testbed.model.count_files import CUT, TABLE_FULL
 from testbed.model.errors import ArmError, GuestError, MachineError, NoAnswer
 from tests import PROJECT
@@ -36,8 +37,8 @@ def test_each_packet_is_kept_with_what_ran_for_it_and_the_first_ones_are_not(
     idle = kernel.visit("do_idle", 5)
     script = [[path]] * WARM_UP + [[idle, path], [path], [path]]
     found, counter, world = counting(kernel, script)
-    ((payload, files),) = found.count(none, [100], 3)
-    assert payload == 100
+    ((condition, files),) = found.count(none, [100], 3)
+    assert condition == Condition("none", 100)
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
     read = raw.read(tmp_path)

@@ -20,9 +20,10 @@ from testbed.lab.experiment.trials import Experiment
 from testbed.lab.guests import jobs
 from testbed.model import arm as arms
 from testbed.model.arm import Arm
+from testbed.model.condition import Condition, under
 from testbed.model.config import Config
 from testbed.model.errors import ArmError, GuestError
-from testbed.model.plan import Plan
+from testbed.model.plan import Plan, Trial
 from tests import PROJECT
 from tests.unit.factories.fakes import World
 
@@ -112,8 +113,8 @@ def experiment(
 ) -> Experiment:
     chosen: dict[str, Arm] = {arm.name: arm for arm in arms.choose(ARMS, names)}
     return Experiment(
-        config, Plan.shuffled(names, count, 1), chosen, world.guests, HOST, RunDir(folder),
-        Terminal(-1),
+        config, Plan.shuffled(under(config.bench, names), count, 1), chosen, world.guests,
+        HOST, RunDir(folder), Terminal(-1),
     )  # fmt: skip
 
 
@@ -197,8 +198,9 @@ def test_the_servers_and_the_clients_words(tmp_path: Path) -> None:
 def test_jobs_are_in_their_place_and_have_a_limit() -> None:
     """If this computer dies, nothing runs on in the guests for ever."""
     config = Config()
-    started = [jobs.server(config), jobs.client(config, ("10.0.0.1", 9), 10000, 1),
-               jobs.mpstat()]  # fmt: skip
+    (one,) = under(config.bench, ["xdp"])
+    sending = jobs.client(config, Trial(1, 1, one, seed=1), ("10.0.0.1", 9))
+    started = [jobs.server(config, one), sending, jobs.mpstat()]
     requests = [job.request() for job in started]
     assert [request["until"] for request in requests] == ["ready", "end", "start"]
     assert [request["namespace"] for request in requests] == ["sslab-ns", "", ""]
@@ -207,6 +209,22 @@ def test_jobs_are_in_their_place_and_have_a_limit() -> None:
         f"/run/testbed/trial/{name}" for name in ("server.txt", "client.txt", "mpstat.json")
     ]
     assert all(0 < job.limit_s <= 900 for job in started)
+
+
+def test_a_trial_is_what_its_condition_says(tmp_path: Path) -> None:
+    """Rate, payload and interface are the condition's, whatever the configuration has."""
+    world = World()
+    whole = experiment(world, tmp_path, "xdp")
+    one = Condition("xdp", payload_bytes=64, rate_pps=50.0, interface="lab9")
+    replace(whole, plan=Plan(1, (one,), ((one,),))).run()
+    lines = [step.line for step in world.steps]
+    (sending,) = (line for line in lines if line.startswith("<testbed-client>"))
+    (receiving,) = (line for line in lines if line.startswith("<testbed-server>"))
+    assert " --rate 50.0 " in sending and " --payload 64 " in sending
+    assert receiving.split()[-1] == "1"  # of 70 packets each is sampled
+    assert any("snapshot.py" in line and "--interface lab9 " in line for line in lines)
+    assert any("loader load --interface lab9 " in line for line in lines)
+    assert not any("lab0" in line for line in lines)
 
 
 def test_the_declared_windows_are_waited_for(tmp_path: Path, waited: list[float]) -> None:
@@ -225,7 +243,7 @@ def test_trials_follow_the_plan(tmp_path: Path) -> None:
     world, begun = World(), list[str]()
     whole = experiment(world, tmp_path, "none", "netfilter", "xdp", count=3)
     replace(whole, witness=lambda t, step: begun.append(t.arm) if step == "load" else None).run()
-    plan = Plan.shuffled(["none", "netfilter", "xdp"], 3, 1)
+    plan = Plan.shuffled(under(QUICK.bench, ["none", "netfilter", "xdp"]), 3, 1)
     assert begun == [trial.arm for trial in plan]
     ports = [
         shlex.split(s.line)[shlex.split(s.line).index("--bind-port-base") + 1]

@@ -26,6 +26,7 @@ from testbed.lab.experiment.warm_up import (
     lowered,
     warm_up,
 )
+from testbed.model.condition import under
 from testbed.model.config import BenchConfig, Config
 from testbed.model.plan import WARM_UP, Plan, Trial
 
@@ -75,7 +76,8 @@ class Computer:
         self.fills_at_pps, self.others, self.lasted = fills_at_pps, others, list[float]()
         self.heard: list[str] = []
         config = Config.model_validate({"bench": bench})
-        plan = Plan.shuffled(["none", "xdp"], 5, 1, warm_up=["xdp", "none"])
+        arms, first = (under(config.bench, names) for names in (["none", "xdp"], ["xdp", "none"]))
+        plan = Plan.shuffled(arms, 5, 1, warm_up=first)
         self.experiment = Experiment(
             config, plan, {}, {}, HostReadings({}, {}), RunDir(folder), Heard(self.heard)
         )
@@ -84,7 +86,8 @@ class Computer:
         bench = experiment.config.bench
         assert trial.block == WARM_UP
         assert (bench.settle_s, bench.drain_s) == (0, 0)
-        self.asked.append(bench.rate_pps)
+        assert trial.condition.rate_pps == bench.rate_pps
+        self.asked.append(trial.condition.rate)
         self.lasted.append(bench.duration_s)
         kept = min(bench.rate_pps, self.carries_pps)
         sent = {"offered": 1000, "achieved_pps": kept}

@@ -18,6 +18,7 @@ from testbed.lab.experiment.trials import Experiment
 from testbed.lab.guests import cleanup
 from testbed.lab.guests.hook import Hook
 from testbed.model import arm as arms
+from testbed.model.condition import under
 from testbed.model.config import NetworkConfig
 from testbed.model.errors import ArmError, GuestError, NoAnswer, TestbedError
 from testbed.model.plan import Plan
@@ -49,7 +50,8 @@ STEPS = [
 def two_trials(world: World, folder: Path) -> Experiment:
     """Return a trial without a hook, and one with `xdp`."""
     chosen = {arm.name: arm for arm in arms.choose(ARMS, ["none", "xdp"])}
-    plan = Plan(1, ("none", "xdp"), (("none", "xdp"),))
+    both = under(QUICK.bench, ["none", "xdp"])
+    plan = Plan(1, both, (both,))
     return Experiment(QUICK, plan, chosen, world.guests, HOST, RunDir(folder), Terminal(-1))
 
 

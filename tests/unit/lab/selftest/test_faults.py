@@ -14,6 +14,7 @@ from testbed.lab.guests.hook import Hook
 from testbed.lab.selftest.faults import CLEAN, FAULTS, Fault
 from testbed.lab.selftest.injection import Injection
 from testbed.model import arm as arms
+from testbed.model.condition import Condition
 from testbed.model.config import NetworkConfig
 from testbed.model.errors import NoAnswer
 from testbed.model.plan import Trial
@@ -23,7 +24,7 @@ from tests.unit.factories.fakes import Fault as WorldFault
 from tests.unit.factories.fakes import World
 
 ARMS = PROJECT / "guest/arms"
-TRIAL = Trial(1, 1, "netfilter", 1)
+TRIAL = Trial(1, 1, Condition("netfilter", 1000, 10_000.0), 1)
 BY_NAME = {fault.name: fault for fault in FAULTS}
 
 
