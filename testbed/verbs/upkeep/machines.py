@@ -19,6 +19,7 @@ from testbed.model.deployed import Part, named
 from testbed.model.errors import ArmError, MachineError, UsageError
 from testbed.model.run_files import LOG
 from testbed.verbs.lab import Lab, print_json
+from testbed.verbs.upkeep.lab_folder import demand_packages
 
 
 def up(lab: Lab, *, dry_run: bool = False) -> None:
@@ -31,6 +32,8 @@ def up(lab: Lab, *, dry_run: bool = False) -> None:
     with lab.alone("up"):
         wanted = fair_sources(lab)
         tell_left_out(lab, wanted)
+        if lab.machines.boxes.find() is None:
+            demand_packages()
         bring_up(lab, wanted)
 
 
