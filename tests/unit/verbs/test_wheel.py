@@ -6,10 +6,11 @@ import stat
 import subprocess
 import sys
 import zipfile
-from pathlib import Path, PurePath
+from pathlib import Path
 
 import pytest
 
+from hatch_build import Data
 from testbed.edge.files.lab_folder import PARTS, VERSION
 from tests import PROJECT
 
@@ -39,7 +40,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that pip put it into; its libraries are those of this environment."""
     folder = tmp_path_factory.mktemp("site-packages")
-    words = "--disable-pip-version-check --no-deps --no-index --no-compile --target".split()
+    words = ["--disable-pip-version-check", "--no-deps", "--no-index", "--no-compile", "--target"]
     argv = [sys.executable, "-m", "pip", "install", "-q", *words, str(folder), str(wheel)]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -71,8 +72,17 @@ def test_the_wheel_has_what_a_lab_folder_is_made_of(wheel: Path) -> None:
 
 def test_the_list_of_parts_is_that_of_the_build() -> None:
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
-    mapped = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
-    assert mapped == {part: f"{DATA}{part}" for part in PARTS}
+    wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert tuple(wheel["hooks"]["custom"]["parts"]) == PARTS
+
+
+def test_an_editable_install_has_none_of_it() -> None:
+    """A checkout's own files are used there; a copy in the environment would grow old."""
+    hook, built = Data("", {"parts": ["lab"]}, *[None] * 4, "wheel"), {"force_include": {}}
+    hook.initialize("editable", built)
+    assert built == {"force_include": {}}
+    hook.initialize("standard", built)
+    assert built == {"force_include": {"lab": "testbed/data/lab"}}
 
 
 def test_from_the_wheel_to_a_page(installed: Path, tmp_path: Path) -> None:
