@@ -12,6 +12,7 @@ from testbed.edge.guests.guest import Guest
 from testbed.edge.output import journal
 from testbed.lab.guests import building, deploy
 from testbed.lab.guests.deploy import Wanted
+from testbed.lab.machines import kvm_lost
 from testbed.lab.machines.project import ROLES
 from testbed.model import arm as arm_manifest
 from testbed.model.arm import BASELINE, FAIR, Arm
@@ -54,9 +55,12 @@ def sources_of(lab: Lab, arms: Sequence[Arm]) -> Wanted:
 
 def bring_up(lab: Lab, wanted: Wanted) -> None:
     """Do what `up` does, for one that holds the lock and has read the sources already."""
-    lab.machines.up(
-        lambda guest: building.demand_built(prepare(lab, guest, wanted)), _stamp(lab, wanted)
-    )
+    machines, stamp = lab.machines, _stamp(lab, wanted)
+
+    def ready(guest: Guest) -> None:
+        building.demand_built(prepare(lab, guest, wanted))
+
+    kvm_lost.retried(machines, lambda: machines.up(ready, stamp))
 
 
 def _stamp(lab: Lab, wanted: Wanted) -> dict[str, Any]:
