@@ -9,18 +9,18 @@ import re
 
 BUSY = "Device or resource busy"
 """The CPU's virtualization belongs to somebody else: VirtualBox, VMware, another kernel module."""
-_SAID = re.compile(
-    r"Could not access KVM kernel module: .*"
-    r"|ioctl\(KVM_\w+\) failed: .*"
-    r"|failed to initialize kvm: .*"
-    r"|kvm_init_vcpu: .*failed.*"
-    r"|KVM: entry failed, .*"
-    r"|kvm run failed .*"
-    r"|domain requires KVM, but it is not available.*"
-    r"|does not support virt type 'kvm'"
-    r"|mode 'host-passthrough' for .*kvm domain .*not supported by hypervisor",
-    re.IGNORECASE,
+_REFUSALS = (
+    r"Could not access KVM kernel module: .*",
+    r"ioctl\(KVM_\w+\) failed: .*",
+    r"failed to initialize kvm: .*",
+    r"kvm_init_vcpu: .*failed.*",
+    r"KVM: entry failed, .*",
+    r"kvm run failed .*",
+    r"domain requires KVM, but it is not available.*",
+    r"does not support virt type 'kvm'",
+    r"mode 'host-passthrough' for .*kvm domain .*not supported by hypervisor",
 )
+_SAID = re.compile("|".join(_REFUSALS), re.IGNORECASE)
 _PLAIN = {
     BUSY: "another hypervisor has the CPU's virtualization",
     "Permission denied": "this account may not use it",
