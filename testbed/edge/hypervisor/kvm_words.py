@@ -17,14 +17,16 @@ _REFUSALS = (
     r"KVM: entry failed, .*",
     r"kvm run failed .*",
     r"domain requires KVM, but it is not available.*",
-    r"does not support virt type 'kvm'",
-    r"mode 'host-passthrough' for .*kvm domain .*not supported by hypervisor",
+    r"Emulator '.*' does not support virt type 'kvm'",
+    r"CPU mode 'host-passthrough' for .*kvm domain .*not supported by hypervisor",
 )
 _SAID = re.compile("|".join(_REFUSALS), re.IGNORECASE)
 _PLAIN = {
     BUSY: "another hypervisor has the CPU's virtualization",
     "Permission denied": "this account may not use it",
     "No such file or directory": "the kernel's KVM module is gone",
+    "virt type": "libvirt finds no KVM that works",
+    "host-passthrough": "libvirt finds no KVM that works",
 }
 
 

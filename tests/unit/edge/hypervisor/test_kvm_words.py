@@ -33,11 +33,13 @@ BUSY_LINES = (
         ("error: unsupported configuration: domain requires KVM, but it is not available. Check "
          "that virtualization is enabled", "domain requires KVM, but it is not available. Check "
          "that virtualization is enabled"),
-        ("error: Emulator '/usr/bin/qemu-system-x86_64' does not support virt type 'kvm'",
-         "does not support virt type 'kvm'"),
+        ("Error while creating domain: Error saving the server: Call to virDomainDefineXML failed: "
+         "unsupported configuration: Emulator '/usr/bin/qemu-system-x86_64' does not support virt "
+         "type 'kvm'", "libvirt finds no KVM that works (Emulator '/usr/bin/qemu-system-x86_64' "
+         "does not support virt type 'kvm')"),
         ("CPU mode 'host-passthrough' for x86_64 kvm domain on x86_64 host is not supported by "
-         "hypervisor", "mode 'host-passthrough' for x86_64 kvm domain on x86_64 host is not "
-         "supported by hypervisor"),
+         "hypervisor", "libvirt finds no KVM that works (CPU mode 'host-passthrough' for x86_64 "
+         "kvm domain on x86_64 host is not supported by hypervisor)"),
     ],
 )  # fmt: skip
 def test_a_refusal(words: str, said: str) -> None:
