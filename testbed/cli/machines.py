@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Commands about the two machines and their box."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -8,6 +9,19 @@ import typer
 from testbed.cli import completing
 from testbed.cli.app import JsonOption, app, box_app, the_lab, the_terminal
 from testbed.model.errors import UsageError
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that is new or empty.")],
+) -> None:
+    """Make a lab folder, for one without a checkout.
+
+    It gets the machines' programs, the arms, the templates and a testbed.toml.
+    """
+    from testbed import verbs
+
+    verbs.init(folder, the_terminal())
 
 
 @app.command()

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from testbed.verbs.reporting.listing import runs
     from testbed.verbs.reporting.results import Report, Wanted, compare, report
     from testbed.verbs.upkeep.doctor import doctor
+    from testbed.verbs.upkeep.lab_folder import init
     from testbed.verbs.upkeep.leftovers import clear_away
     from testbed.verbs.upkeep.machines import (
         box_build,
@@ -48,6 +49,7 @@ __all__ = [
     "doctor",
     "down",
     "handout",
+    "init",
     "logs",
     "report",
     "resume",
@@ -70,6 +72,7 @@ _MODULES = {
     "clear_away": "upkeep.leftovers",
     "count_selftest": "measuring.count_test",
     "doctor": "upkeep.doctor",
+    "init": "upkeep.lab_folder",
     "runs": "reporting.listing",
     "selftest": "measuring.fault_test",
     "status": "upkeep.status",

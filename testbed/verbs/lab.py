@@ -10,8 +10,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from testbed import __version__
 from testbed.edge.computer.account import Account
 from testbed.edge.computer.checkout import find_checkout
+from testbed.edge.files.lab_folder import demand_version
 from testbed.edge.output.durations import FILE, Durations
 from testbed.edge.output.terminal import Terminal
 from testbed.model.errors import HostError
@@ -39,6 +41,7 @@ class Lab:
     def here(cls, terminal: Terminal) -> "Lab":
         """Return the checkout that holds the current folder, or the package's own."""
         checkout = find_checkout()
+        demand_version(checkout, __version__)
         terminal.learned = Durations(checkout / FILE)
         return cls(checkout, terminal)
 

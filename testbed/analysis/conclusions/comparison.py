@@ -145,6 +145,27 @@ def compare(run: Run, findings: tuple[Finding, ...]) -> tuple[Comparison, ...]:
     return tuple(compared)
 
 
+def refused(run: Run, findings: tuple[Finding, ...]) -> tuple[Comparison, ...]:
+    """Every comparison that a void run would have made: "invalid", and without a ratio.
+
+    Empty when the run is not void: `compare` then has them all.
+    """
+    if not voiding(findings):
+        return ()
+    return tuple(
+        Comparison(
+            arm=arm.name,
+            reference=reference.name,
+            ratio=None,
+            verdict=verdict_on(None),
+            suspect=False,
+            is_headline=_is_headline(reference, arm),
+            control_kind=arm.control_kind,
+        )
+        for reference, arm in all_pairs(run.arms)
+    )
+
+
 def _is_headline(reference: Arm, arm: Arm) -> bool:
     return not (reference.is_baseline or arm.control_kind)
 

@@ -2,7 +2,7 @@
 """derived/trials.csv and derived/findings.json."""
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from testbed.analysis.conclusions.comparison import Comparison, excluded_arms
 from testbed.analysis.conclusions.opening import Opening
@@ -21,6 +21,9 @@ from testbed.analysis.measures.hops import (
 )
 from testbed.analysis.measures.mpstat_timeline import percent_in_traffic
 from testbed.analysis.reading.records import Arm, Run, Trial
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 HOP_COLUMNS = {
     CLIENT_TX: "client_nic_tx", SERVER_RX: "server_nic_rx", HOOK: "hook_data",
@@ -73,13 +76,17 @@ def trial_row(trial: Trial, arm: Arm) -> dict[str, Any]:
     }
 
 
-def trials_csv(run: Run) -> str:
-    """One row a trial; an unknown number is an empty cell, never 0."""
+def trials_frame(run: Run) -> "pd.DataFrame":
+    """One row a trial, every value as `trial_row` has it; an unknown number is None, never 0."""
     import pandas as pd
 
     rows = [trial_row(trial, run.arm(trial.arm)) for trial in run.trials]
-    frame = pd.DataFrame(rows, columns=list(COLUMNS), dtype=object)
-    return frame.to_csv(index=False, lineterminator="\n")
+    return pd.DataFrame(rows, columns=list(COLUMNS), dtype=object)
+
+
+def trials_csv(run: Run) -> str:
+    """The same as text; an unknown number is an empty cell."""
+    return trials_frame(run).to_csv(index=False, lineterminator="\n")
 
 
 def findings_json(
@@ -102,7 +109,7 @@ def findings_json(
         "headline": said.headline,
         "answers": list(said.answers),
         "excluded_arms": {arm: list(c) for arm, c in excluded_arms(run, findings).items()},
-        "comparisons": [_comparison(c) for c in comparisons],
+        "comparisons": [comparison_json(c) for c in comparisons],
         "findings": [finding_json(f) for f in findings],
         **({"count": count} if count is not None else {}),
     }
@@ -126,7 +133,8 @@ def finding_json(finding: Finding) -> dict[str, Any]:
     }
 
 
-def _comparison(comparison: Comparison) -> dict[str, Any]:
+def comparison_json(comparison: Comparison) -> dict[str, Any]:
+    """Return one comparison as findings.json has it."""
     ratio = comparison.ratio
     return {
         "arm": comparison.arm,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the checkout is that a command is about."""
+"""Where the checkout is that a command is about: one from git, or a folder of `testbed init`."""
 
 from pathlib import Path
 
@@ -13,6 +13,14 @@ def find_checkout() -> Path:
     """
     here = Path.cwd()
     for folder in (here, *here.parents, Path(__file__).resolve().parents[3]):
-        if (folder / "Vagrantfile").is_file() and (folder / "guest/arms").is_dir():
+        if is_checkout(folder):
             return folder
-    raise RunError("no testbed checkout here", hint="change into the folder that holds ./lab")
+    raise RunError(
+        f"{here} is no lab folder, and is in none",
+        hint="`testbed init DIR` makes one; if you have one, change into it",
+    )
+
+
+def is_checkout(folder: Path) -> bool:
+    """Whether a folder is one."""
+    return (folder / "Vagrantfile").is_file() and (folder / "guest/arms").is_dir()

@@ -108,7 +108,7 @@ def find_run(results: Path, name: str | None) -> Path:
             raise RunError(f"no run in {results} yet", hint="`testbed bench --both` makes one")
         return latest.resolve()
     for path in (Path(name), results / name):
-        if _is_run(path):
+        if is_run(path):
             return path.resolve()
     there = [p.name for p in all_runs(results)[-3:]]
     raise RunError(
@@ -121,10 +121,10 @@ def all_runs(results: Path) -> list[Path]:
     """Return every run directory, oldest first, counts included."""
     if not results.is_dir():
         return []
-    found = (p for p in results.iterdir() if not p.is_symlink() and _is_run(p))
+    found = (p for p in results.iterdir() if not p.is_symlink() and is_run(p))
     return sorted(found, key=lambda p: p.name)
 
 
-def _is_run(path: Path) -> bool:
+def is_run(path: Path) -> bool:
     """Whether it holds trials or a count."""
     return (path / "plan.json").is_file() or (path / COUNT_INDEX).is_file()

@@ -4,6 +4,7 @@
 from collections.abc import Collection
 from pathlib import Path
 
+from testbed.edge.hypervisor.kvm_words import BUSY
 from testbed.lab.doctor.diagnosis import Diagnosis, ok
 
 EMULATED = "emulation runs the same code, slower"
@@ -63,6 +64,8 @@ def tried_kvm(wanted: str, problem: str | None, who: str) -> Diagnosis:
     """Judge a trial boot on KVM; `problem` is None where a kernel booted."""
     if problem is None:
         return ok("KVM", "works: a kernel boots on it")
+    if BUSY in problem:
+        return _no_kvm(wanted, problem, f"end the other hypervisor, or leave it: {EMULATED}")
     fix = f"nothing: {EMULATED}. If `up` is slow: `sudo gpasswd --delete {who} kvm`"
     return _no_kvm(wanted, problem, fix)
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from testbed.edge.computer import host
 from testbed.edge.computer.account import Account
+from testbed.edge.hypervisor.kvm_words import BUSY, kvm_failure
 from testbed.lab.machines.box import Box
 from testbed.model.errors import HostError
 
@@ -74,7 +75,8 @@ def _problem(account: Account, box: Box) -> str | None:
     if known is not None:
         return known or None
     problem = boot(account, box, silence_s=SILENCE_S, limit_s=BOOT_LIMIT_S)
-    account.write(_memory(account), _key(box) + (problem or ""))
+    if BUSY not in (problem or ""):  # the one who has it may give it back any time
+        remember(account, box, problem or "")
     return problem
 
 
@@ -101,6 +103,23 @@ def recall(account: Account, box: Box) -> str | None:
     except FileNotFoundError:
         return None
     return text.removeprefix(_key(box)) if text.startswith(_key(box)) else None
+
+
+def remember(account: Account, box: Box, problem: str) -> None:
+    """Keep what a trial found, as `recall` returns it."""
+    account.write(_memory(account), _key(box) + problem)
+
+
+def forget(account: Account, box: Box) -> str | None:
+    """Forget that KVM works; return when that was found out (local time).
+
+    None where that is not what is remembered; then nothing is forgotten.
+    """
+    if recall(account, box) != "":
+        return None
+    found = time.localtime(_memory(account).stat().st_mtime)
+    _memory(account).unlink()
+    return time.strftime("%d %B, %H:%M", found)
 
 
 def _memory(account: Account) -> Path:
@@ -145,6 +164,8 @@ def try_boot(account: Account, box: Box, *, silence_s: float, limit_s: float) ->
                 f"{DEVICE} exists, but a kernel that was booted on it said nothing{more} for "
                 f"{min(silence_s, limit_s):g} s"
             )
+        if (refusal := kvm_failure(_text(words))) is not None:
+            return f"{DEVICE} exists, but {refusal}"
         last = (_text(words).strip().splitlines() or ["QEMU ended early"])[-1]
         return f"{DEVICE} exists, but no kernel boots on it ({last})"
 

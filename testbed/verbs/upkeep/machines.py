@@ -12,6 +12,7 @@ from testbed.edge.guests.guest import Guest
 from testbed.edge.output import journal
 from testbed.lab.guests import building, deploy
 from testbed.lab.guests.deploy import Wanted
+from testbed.lab.machines import kvm_lost
 from testbed.lab.machines.project import ROLES
 from testbed.model import arm as arm_manifest
 from testbed.model.arm import BASELINE, FAIR, Arm
@@ -19,6 +20,7 @@ from testbed.model.deployed import Part, named
 from testbed.model.errors import ArmError, MachineError, UsageError
 from testbed.model.run_files import LOG
 from testbed.verbs.lab import Lab, print_json
+from testbed.verbs.upkeep.lab_folder import demand_packages
 
 
 def up(lab: Lab, *, dry_run: bool = False) -> None:
@@ -31,6 +33,8 @@ def up(lab: Lab, *, dry_run: bool = False) -> None:
     with lab.alone("up"):
         wanted = fair_sources(lab)
         tell_left_out(lab, wanted)
+        if lab.machines.boxes.find() is None:
+            demand_packages()
         bring_up(lab, wanted)
 
 
@@ -51,9 +55,12 @@ def sources_of(lab: Lab, arms: Sequence[Arm]) -> Wanted:
 
 def bring_up(lab: Lab, wanted: Wanted) -> None:
     """Do what `up` does, for one that holds the lock and has read the sources already."""
-    lab.machines.up(
-        lambda guest: building.demand_built(prepare(lab, guest, wanted)), _stamp(lab, wanted)
-    )
+    machines, stamp = lab.machines, _stamp(lab, wanted)
+
+    def ready(guest: Guest) -> None:
+        building.demand_built(prepare(lab, guest, wanted))
+
+    kvm_lost.retried(machines, lambda: machines.up(ready, stamp))
 
 
 def _stamp(lab: Lab, wanted: Wanted) -> dict[str, Any]:

@@ -141,7 +141,7 @@ def test_a_bad_configuration_is_met_by_every_verb_that_reads_it(
     assert re.fullmatch(r"testbed: .*\n  → .*\n", said.err)
 
 
-def test_outside_a_checkout(
+def test_outside_of_a_lab_folder_a_verb_tells_of_init(
     testbed: Testbed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -150,7 +150,8 @@ def test_outside_a_checkout(
     )
     said = testbed("status")
     assert (said.status, said.err) == (
-        2, "testbed: no testbed checkout here\n  → change into the folder that holds ./lab\n",
+        2, f"testbed: {tmp_path} is no lab folder, and is in none\n"
+        "  → `testbed init DIR` makes one; if you have one, change into it\n",
     )  # fmt: skip
 
 

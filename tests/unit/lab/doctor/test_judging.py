@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from testbed.edge.hypervisor.kvm_words import BUSY
 from testbed.lab.doctor import hardware, quiet, rights, software, standing
 from testbed.lab.doctor.diagnosis import LEVELS, Diagnosis, ok, worst
 from testbed.lab.doctor.quiet import Other, Supply
@@ -86,6 +87,7 @@ FAULTY: list[tuple[Diagnosis, str, str, str]] = [
     (hardware.no_right("kvm", "me may not", "me", roots=True), "problem", "may not", '"auto"'),
     (hardware.tried_kvm("auto", "no kernel boots", "me"), "note", "no kernel", "--delete me kvm"),
     (hardware.tried_kvm("kvm", "no kernel boots", "me"), "problem", "no kernel", '"auto"'),
+    (hardware.tried_kvm("auto", f"taken ({BUSY})", "me"), "note", "taken", "end the other hyper"),
     (hardware.untried_kvm(), "note", "not tried", "`testbed box build`"),
     (hardware.cores(2, 4, 1), "warning", "2 for 5 virtual CPUs", "lower cpus"),
     (hardware.cores(1, 1, 1), "warning", "1 for 2 virtual CPUs", "two cores"),
