@@ -7,9 +7,7 @@ server. The tool runs them and the pages print them; a new arm is a folder anywh
 
 import difflib
 import os
-import re
 from collections.abc import Mapping, Sequence
-from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,15 +15,17 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from testbed.model.config import NetworkConfig
 from testbed.model.errors import ManifestError, UsageError
-from testbed.model.manifest_words import demand_known, demand_small
+from testbed.model.manifest_words import (
+    LONGEST_KEY,
+    demand_destination,
+    demand_known,
+    demand_small,
+)
 from testbed.model.nic import INTERFACE
 from testbed.model.toml import TomlError, parse_toml
 
 FAIR = ("netfilter", "xdp")
 BASELINE = "none"
-LAST_PORT = 65_535
-LONGEST_KEY = 80
-"""Characters of a key, or of a value, that an error shows."""
 EXHIBITS = ("netfilter-logging", "xdp-bounded-csum")  # what the original compared
 Argv = Annotated[list[str], Field(min_length=1)]
 
@@ -189,13 +189,7 @@ def _try_placeholders(arm: Arm, path: Path) -> None:
     words = [word for items in commands.values() for argv in items for word in argv]
     demand_known([*words, arm.traffic.address, arm.traffic.port], values, path)
     address, port = (word.format_map(values) for word in (arm.traffic.address, arm.traffic.port))
-    if not re.fullmatch(r"[1-9][0-9]{0,4}", port) or int(port) > LAST_PORT:
-        raise ManifestError(f"{path}: traffic.port: {port[:LONGEST_KEY]!r} is no port, 1 to 65535")
-    try:
-        IPv4Address(address)
-    except ValueError as error:
-        shown = address[:LONGEST_KEY]
-        raise ManifestError(f"{path}: traffic.address: {shown!r} is no IPv4 address") from error
+    demand_destination(address, port, path)
 
 
 def with_controls(arms: Sequence[Arm]) -> list[Arm]:

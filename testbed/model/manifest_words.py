@@ -1,13 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """The words of a manifest's commands: `{name}` stands for a value, and for nothing cleverer."""
 
+import re
 import stat
 import string
 from collections.abc import Iterable, Mapping
+from ipaddress import IPv4Address
 from pathlib import Path
 
 from testbed.model.errors import ManifestError
 
+LAST_PORT = 65_535
+LONGEST_KEY = 80
+"""Characters of a key, or of a value, that an error shows."""
 MOST_BYTES = 1 << 20
 """The longest manifest here has a thousandth of that."""
 
@@ -39,6 +44,17 @@ def _demand_plain_names(word: str) -> None:
         if name is not None and (not name.isidentifier() or form or conversion):
             after = f"!{conversion}" if conversion else f":{form[:20]}" if form else ""
             raise KeyError(f"{name[:40]}{after}")
+
+
+def demand_destination(address: str, port: str, path: Path) -> None:
+    """Raise ManifestError unless a client can send UDP over IPv4 there."""
+    if not re.fullmatch(r"[1-9][0-9]{0,4}", port) or int(port) > LAST_PORT:
+        raise ManifestError(f"{path}: traffic.port: {port[:LONGEST_KEY]!r} is no port, 1 to 65535")
+    try:
+        IPv4Address(address)
+    except ValueError as error:
+        shown = address[:LONGEST_KEY]
+        raise ManifestError(f"{path}: traffic.address: {shown!r} is no IPv4 address") from error
 
 
 def demand_small(path: Path) -> None:
