@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The order of a run: blocks in which every arm comes once, shuffled by a recorded seed."""
+"""Conditions, and the order of a run: blocks in which each comes once, shuffled by a known seed."""
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from testbed.model.condition import Condition, under
 from testbed.model.config import BenchConfig
+from testbed.model.nic import INTERFACE
 
 RUN_SCHEMA = 3  # of plan.json and manifest.json, and so of a run directory
 READ_SCHEMAS = (2, RUN_SCHEMA)  # in 2 the gate's files have other names (model/run_files.py)
@@ -14,6 +14,37 @@ FIRST_SOURCE_PORT = 10000  # the original's; the n-th trial of an arm sends from
 SOURCE_PORTS = 10000
 PROBE = -1  # the number of the pass that the probes disturb
 WARM_UP = 0  # the number of the block whose trials are recorded and never counted
+
+
+@dataclass(frozen=True)
+class Condition:
+    """An arm and the packets that it meets: a load, and the interface that they come in by.
+
+    `rate_pps` is None where a packet is sent when the one before has come to its end, as a count
+    does. A plan has each arm under one condition, so that the arm's name stands for it in files.
+    """
+
+    arm: str
+    payload_bytes: int
+    rate_pps: float | None = None
+    interface: str = INTERFACE
+
+    @property
+    def rate(self) -> float:
+        """Packets a second. Raises ValueError where packets have no rate."""
+        if self.rate_pps is None:
+            raise ValueError(f"{self.arm}: packets one after the other have no rate")
+        return self.rate_pps
+
+    @property
+    def counted(self) -> str:
+        """The folder of its record below `count/`."""
+        return f"{self.arm}-{self.payload_bytes}"
+
+
+def under(bench: BenchConfig, arms: Iterable[str]) -> tuple[Condition, ...]:
+    """Return arms under the load of the trials."""
+    return tuple(Condition(arm, bench.payload_bytes, bench.rate_pps) for arm in arms)
 
 
 def folder_of(block: int, arm: str) -> str:

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from testbed.analysis.counting.blocks import Block, parse_blocks
-from testbed.model.condition import Condition
 from testbed.model.count_files import CUT
 from testbed.model.errors import ParseError
 from testbed.model.json_node import Node, parse_json
+from testbed.model.plan import Condition
 from testbed.model.symbols import Symbols, parse
 
 

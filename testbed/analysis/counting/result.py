@@ -8,10 +8,10 @@ from typing import Any
 
 from testbed.analysis.counting import raw
 from testbed.analysis.counting.summary import Summary
-from testbed.model.condition import Condition
 from testbed.model.count_files import FOLDER, INDEX
 from testbed.model.errors import ParseError
 from testbed.model.json_node import parse_json
+from testbed.model.plan import Condition
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from testbed.analysis.counting.life import IN_PROGRAM, RECEIVE, TO_SOCKET, WAKE_
 from testbed.analysis.counting.result import Result
 from testbed.analysis.counting.summary import Summary
 from testbed.model.arm import BASELINE
-from testbed.model.condition import Condition
+from testbed.model.plan import Condition
 
 HEAD = ("arm", "bytes", "typical", "over none", "mean", "to socket", "receive", "program",
         "wake-up", "copied", "zeroed", "loads", "stores", "device", "lines")  # fmt: skip

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from testbed.analysis.counting import stages
 from testbed.analysis.receipt.receipt import Receipt
-from testbed.model.condition import Condition
+from testbed.model.plan import Condition
 from testbed.model.planted import ARM, CALL, CALL_NOPS, CALLED, COPIED, COPY, LOG, PLANTS
 
 AGAIN = f"{ARM}-again"

@@ -16,7 +16,7 @@ from testbed.analysis.counting.result import Result
 from testbed.analysis.counting.staging import Staged, staged
 from testbed.analysis.counting.summary import Summary
 from testbed.model.arm import BASELINE
-from testbed.model.condition import Condition
+from testbed.model.plan import Condition
 from testbed.model.symbols import bare
 
 COPYING_CHECKSUM = "csum_partial_copy_generic"

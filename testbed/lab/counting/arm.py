@@ -16,10 +16,10 @@ from testbed.lab.counting.machine import Running
 from testbed.lab.guests.hook import Hook
 from testbed.model import count_files, symbols
 from testbed.model.arm import Arm
-from testbed.model.condition import Condition
 from testbed.model.config import NetworkConfig
 from testbed.model.errors import ArmError, GuestError, MachineError, NoAnswer
 from testbed.model.nic import INTERFACE
+from testbed.model.plan import Condition
 
 WARM_UP = 34
 """Packets before the counted ones: both periods seen so far, of 16 and 17 packets, twice."""

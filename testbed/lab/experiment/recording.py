@@ -19,10 +19,9 @@ from testbed.edge.guests.guest import Guest
 from testbed.lab.machines import host_facts
 from testbed.lab.machines.machines import Machines
 from testbed.model.arm import Arm
-from testbed.model.condition import Condition
 from testbed.model.config import Config
 from testbed.model.errors import ExitCode, HostError
-from testbed.model.plan import RUN_SCHEMA, Plan
+from testbed.model.plan import RUN_SCHEMA, Condition, Plan
 
 
 def now() -> str:

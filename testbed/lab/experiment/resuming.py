@@ -12,11 +12,10 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from testbed.model.condition import under
 from testbed.model.config import Config
 from testbed.model.errors import ParseError, RunError
 from testbed.model.json_node import parse_json
-from testbed.model.plan import Plan
+from testbed.model.plan import Plan, under
 
 MUST_BE_ALIKE = (
     "accelerator", "qemu", "libvirt", "kernel", "cpu_model", "cores", "box", "nic_model",

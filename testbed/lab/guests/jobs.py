@@ -7,10 +7,9 @@ when it is ready; nothing is polled. With the agent's connection ends every job.
 
 from testbed.edge.guests.agent import Job
 from testbed.edge.guests.guest import Guest
-from testbed.model.condition import Condition
 from testbed.model.config import BenchConfig, Config
 from testbed.model.errors import GuestError
-from testbed.model.plan import Trial
+from testbed.model.plan import Condition, Trial
 
 SCRATCH = "/run/testbed/trial"
 GO = f"{SCRATCH}/go"

@@ -23,9 +23,8 @@ from testbed.lab.guests.deploy import Wanted
 from testbed.lab.machines import host_facts
 from testbed.model import arm as arm_manifest
 from testbed.model.arm import BASELINE
-from testbed.model.condition import under
 from testbed.model.errors import RunError
-from testbed.model.plan import Plan
+from testbed.model.plan import Plan, under
 from testbed.model.run_files import LOG, gated
 from testbed.verbs.lab import Lab
 from testbed.verbs.measuring.boots import booted_anew, parts

@@ -22,9 +22,8 @@ from testbed.lab.selftest.faults import CLEAN, FAULTS, Fault
 from testbed.lab.selftest.injection import Injection
 from testbed.model import arm as arm_manifest
 from testbed.model.arm import BASELINE, Arm
-from testbed.model.condition import under
 from testbed.model.errors import ExitCode, UsageError
-from testbed.model.plan import Plan, Trial
+from testbed.model.plan import Plan, Trial, under
 from testbed.verbs.lab import Lab, print_json
 from testbed.verbs.measuring.ready import baseline, ready_guests
 

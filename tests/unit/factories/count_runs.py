@@ -16,7 +16,7 @@ from testbed.analysis.counting.raw import Counted
 from testbed.analysis.counting.result import Result
 from testbed.analysis.counting.summary import Summary
 from testbed.analysis.receipt.count_run import CountRun
-from testbed.model.condition import Condition
+from testbed.model.plan import Condition
 from tests import PROJECT
 from tests.unit.factories.run_factory import seal
 

@@ -4,12 +4,13 @@
 from collections import Counter
 from collections.abc import Sequence
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from testbed.model.condition import Condition, under
 from testbed.model.config import BenchConfig
-from testbed.model.plan import Plan, Trial
+from testbed.model.nic import INTERFACE
+from testbed.model.plan import Condition, Plan, Trial, under
 
 ARMS = st.lists(
     st.sampled_from(["none", "netfilter", "xdp", "netfilter-logging", "xdp-bounded-csum"]),
@@ -141,7 +142,7 @@ def test_the_warm_up_has_its_arms_in_turn() -> None:
 
 @given(ARMS, TRIALS, SEEDS)
 def test_another_load_changes_no_order(arms: list[str], trials: int, seed: int) -> None:
-    """What the warm-up finds is every trial's load, and seed, port and folder stay."""
+    """Every trial gets the load that the warm-up found; seed, port and folder stay."""
     plan = shuffled(arms, trials, seed, warm_up=("none",))
     less = BenchConfig(rate_pps=450.0, payload_bytes=64)
     lower = plan.under(less)
@@ -150,3 +151,17 @@ def test_another_load_changes_no_order(arms: list[str], trials: int, seed: int) 
     said = [[(t.folder, t.seed, t.source_port) for t in one] for one in (plan, lower)]
     assert said[0] == said[1]
     assert lower.longer(trials + 2) == plan.longer(trials + 2).under(less)
+
+
+def test_arms_under_the_load_of_the_trials() -> None:
+    bench = BenchConfig(rate_pps=450.0, payload_bytes=64)
+    assert under(bench, ["none", "xdp"]) == (
+        Condition("none", 64, 450.0, INTERFACE), Condition("xdp", 64, 450.0, INTERFACE),
+    )  # fmt: skip
+
+
+def test_a_count_has_no_rate() -> None:
+    one = Condition("xdp", 1000)
+    assert (one.counted, one.rate_pps) == ("xdp-1000", None)
+    with pytest.raises(ValueError, match="xdp: packets one after the other have no rate"):
+        _ = one.rate

@@ -19,9 +19,8 @@ from testbed.analysis.reading.records import Boot, Run
 from testbed.analysis.reading.run import load_run
 from testbed.analysis.statistics.intervals import paired_ratio, student_t
 from testbed.lab.experiment.recording import Recording
-from testbed.model.condition import under
 from testbed.model.config import BenchConfig
-from testbed.model.plan import Plan
+from testbed.model.plan import Plan, under
 from testbed.verbs.measuring import boots as verb
 from testbed.verbs.measuring.boots import parts
 from tests.unit.factories.fakes import World

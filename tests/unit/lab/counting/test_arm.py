@@ -13,9 +13,9 @@ from testbed.lab.counting import arm as counting_arm
 from testbed.lab.counting.arm import WARM_UP, Counting, address_of
 from testbed.model import arm as arm_manifest
 from testbed.model.arm import Arm
-from testbed.model.condition import Condition
 from testbed.model.count_files import CUT, TABLE_FULL
 from testbed.model.errors import ArmError, GuestError, MachineError, NoAnswer
+from testbed.model.plan import Condition
 from tests import PROJECT
 from tests.unit.factories.counting_factory import Kernel, cut_off, packet
 from tests.unit.factories.counting_fakes import IDENTITY, counting

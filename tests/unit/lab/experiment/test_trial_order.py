@@ -20,10 +20,9 @@ from testbed.lab.experiment.trials import Experiment
 from testbed.lab.guests import jobs
 from testbed.model import arm as arms
 from testbed.model.arm import Arm
-from testbed.model.condition import Condition, under
 from testbed.model.config import Config
 from testbed.model.errors import ArmError, GuestError
-from testbed.model.plan import Plan, Trial
+from testbed.model.plan import Condition, Plan, Trial, under
 from tests import PROJECT
 from tests.unit.factories.fakes import World
 

@@ -26,9 +26,8 @@ from testbed.lab.experiment.warm_up import (
     lowered,
     warm_up,
 )
-from testbed.model.condition import under
 from testbed.model.config import BenchConfig, Config
-from testbed.model.plan import WARM_UP, Plan, Trial
+from testbed.model.plan import WARM_UP, Plan, Trial, under
 
 
 def readings(*, busy: float, waits: float, ours: float, kvm: bool = False) -> dict[str, Any]:
@@ -76,18 +75,17 @@ class Computer:
         self.fills_at_pps, self.others, self.lasted = fills_at_pps, others, list[float]()
         self.heard: list[str] = []
         config = Config.model_validate({"bench": bench})
-        arms, first = (under(config.bench, names) for names in (["none", "xdp"], ["xdp", "none"]))
-        plan = Plan.shuffled(arms, 5, 1, warm_up=first)
+        none, xdp = under(config.bench, ["none", "xdp"])
+        plan = Plan.shuffled([none, xdp], 5, 1, warm_up=[xdp, none])
         self.experiment = Experiment(
             config, plan, {}, {}, HostReadings({}, {}), RunDir(folder), Heard(self.heard)
         )
 
     def trial(self, experiment: Experiment, trial: Trial) -> None:
         bench = experiment.config.bench
-        assert trial.block == WARM_UP
+        assert (trial.block, trial.condition.rate) == (WARM_UP, bench.rate_pps)
         assert (bench.settle_s, bench.drain_s) == (0, 0)
-        assert trial.condition.rate_pps == bench.rate_pps
-        self.asked.append(trial.condition.rate)
+        self.asked.append(bench.rate_pps)
         self.lasted.append(bench.duration_s)
         kept = min(bench.rate_pps, self.carries_pps)
         sent = {"offered": 1000, "achieved_pps": kept}

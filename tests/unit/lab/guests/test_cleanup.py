@@ -18,10 +18,9 @@ from testbed.lab.experiment.trials import Experiment
 from testbed.lab.guests import cleanup
 from testbed.lab.guests.hook import Hook
 from testbed.model import arm as arms
-from testbed.model.condition import under
 from testbed.model.config import NetworkConfig
 from testbed.model.errors import ArmError, GuestError, NoAnswer, TestbedError
-from testbed.model.plan import Plan
+from testbed.model.plan import Plan, under
 from tests.unit.factories.fakes import Fault, World
 from tests.unit.lab.experiment.test_trial_order import (
     ARMS,

@@ -14,10 +14,9 @@ from testbed.lab.guests.hook import Hook
 from testbed.lab.selftest.faults import CLEAN, FAULTS, Fault
 from testbed.lab.selftest.injection import Injection
 from testbed.model import arm as arms
-from testbed.model.condition import Condition
 from testbed.model.config import NetworkConfig
 from testbed.model.errors import NoAnswer
-from testbed.model.plan import Trial
+from testbed.model.plan import Condition, Trial
 from testbed.verbs.measuring.fault_test import Outcome, _tell, exit_code
 from tests import PROJECT
 from tests.unit.factories.fakes import Fault as WorldFault
