@@ -11,12 +11,12 @@ import logging
 import shlex
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from testbed.edge.computer import host, lasting
 from testbed.edge.computer.account import Account
-from testbed.edge.computer.lasting import NOTE, Lasting
+from testbed.edge.computer.lasting import NOTE
 from testbed.edge.output import journal
 from testbed.model.errors import MachineError
 
@@ -66,7 +66,9 @@ class _Vagrant(vagrant.Vagrant):  # python-vagrant has no types: its calls are i
 
 
 class Vagrant:
-    """The two machines as Vagrant sees them."""
+    """The two machines as Vagrant sees them: a `Provider`."""
+
+    name = "vagrant"
 
     def __init__(self, account: Account, project: Path, vagrant_home: Path) -> None:
         self.account = account
@@ -93,10 +95,10 @@ class Vagrant:
         """Remove Vagrant's record of a machine, which would pin the next one to an old box."""
         shutil.rmtree(self._record(role), ignore_errors=True)
 
-    def recorded(self) -> set[str]:
+    def recorded(self, _there: Collection[str]) -> frozenset[str]:
         """Return the roles that Vagrant has a record of."""
         machines = Path(self.environment["VAGRANT_DOTFILE_PATH"]) / "machines"
-        return {path.parent.parent.name for path in machines.glob("*/libvirt/id")}
+        return frozenset(path.parent.parent.name for path in machines.glob("*/libvirt/id"))
 
     def _record(self, role: str) -> Path:
         return Path(self.environment["VAGRANT_DOTFILE_PATH"]) / "machines" / role
@@ -118,21 +120,17 @@ class Vagrant:
         """Shut both machines down."""
         self._say(self._vagrant.halt, "vagrant halt")
 
-    def left(self) -> Lasting | None:
-        """Return the Vagrant that outlived the command that started it, None without one."""
-        return lasting.left(self.project / NOTE, self.account)
-
     def has_box(self, name: str) -> bool:
         """Whether Vagrant already holds the box, whole: one cut off on the way in is deleted."""
         folder = Path(self.environment["VAGRANT_HOME"]) / "boxes" / name
-        if self.box_image(name) is not None and any(folder.glob("*/libvirt/metadata.json")):
+        if self.copied_image(name) is not None and any(folder.glob("*/libvirt/metadata.json")):
             return True
         if folder.is_dir():
             shutil.rmtree(folder)
         return False
 
-    def box_image(self, name: str) -> Path | None:
-        """Return the disk image of a box that Vagrant holds."""
+    def copied_image(self, name: str) -> Path | None:
+        """Return the disk image of a box that Vagrant holds: it copies it into the pool."""
         folder = Path(self.environment["VAGRANT_HOME"]) / "boxes" / name
         return next(iter(sorted(folder.glob("*/libvirt/box.img"))), None)
 
@@ -141,11 +139,11 @@ class Vagrant:
         add = functools.partial(self._vagrant.box_add, name, str(path), provider="libvirt")
         self._say(add, "vagrant box add")
 
-    def version(self) -> str:
+    def facts(self) -> dict[str, str]:
         """Return Vagrant's version."""
         tool = host.find("vagrant", package="vagrant")
         said = host.run(self.account.command([tool, "--version"]), environment=self._vagrant.env)
-        return said.stdout.strip()
+        return {"vagrant": said.stdout.strip()}
 
     def _say(self, action: object, what: str) -> None:
         start = self.log.stat().st_size if self.log.exists() else 0

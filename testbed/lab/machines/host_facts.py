@@ -18,7 +18,7 @@ def collect(machines: Machines) -> dict[str, Any]:
         "accelerator": chosen.name,
         "accelerator_reason": chosen.reason,
         **machines.domains.versions(),
-        "vagrant": machines.vagrant.version(),
+        **machines.provider.facts(),
         **machines.project.boots(),
         "kernel": platform.release(),
         "machine": platform.machine(),

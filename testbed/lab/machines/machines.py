@@ -15,6 +15,7 @@ from testbed.edge.computer.account import Account
 from testbed.edge.guests.connection import closed_on_failure
 from testbed.edge.guests.guest import Guest
 from testbed.edge.hypervisor.libvirt import Domains, for_each
+from testbed.edge.hypervisor.provider import Provider
 from testbed.edge.hypervisor.states import ALIVE, RUNNING
 from testbed.edge.hypervisor.vagrant import Vagrant
 from testbed.edge.output.terminal import Terminal
@@ -28,7 +29,7 @@ from testbed.lab.machines.project import ROLES, Project
 from testbed.lab.machines.reconcile import Seen, Step
 from testbed.lab.machines.taking_over import (
     delete_broken_copies,
-    end_vagrant,
+    end_left,
     ending,
     settled,
     without_dead,
@@ -62,21 +63,21 @@ class Machines:
         return self.project.domains
 
     @cached_property
-    def vagrant(self) -> Vagrant:
-        """The machines as Vagrant knows them."""
+    def provider(self) -> Provider:
+        """What makes the machines."""
         return Vagrant(self.account, self.project.path, self.account.data_dir / "vagrant.d")
 
     def up(self, prepare: Prepare, stamp: Mapping[str, Any]) -> None:
         """Bring both machines up as the configuration says, and have them prepared.
 
         `stamp` is what `prepare` gives them: while that is what they got, running machines are
-        left alone. `prepare` runs in a thread per machine, while Vagrant still looks after them.
+        left alone. `prepare` runs in a thread per machine, beside the provider.
         Raises HostError (tools, memory, KVM demanded), MachineError (box, boot), and
         whatever `prepare` raises.
         """
         box = self.boxes.build(self.terminal)
         chosen = self._accelerator(box)
-        end_vagrant(self.vagrant, self.terminal)
+        end_left(self.project, self.terminal)
         seen, wanted = self._look(box, chosen, stamp)
         steps = reconcile.plan(seen, wanted)
         self._claim()
@@ -111,7 +112,7 @@ class Machines:
         if actions & {"create", "start"}:
             kind, boot_s = f"boot, {chosen.name}", 25 if chosen.name == "kvm" else 70
             with self.terminal.step("boot, set up, build", expect_s=boot_s, kind=kind):
-                answered = self._booting().boot(self.vagrant.up, prepare)
+                answered = self._booting().boot(self.provider.up, prepare)
             self.project.note_boot(answered)
         if actions & {"restore", "resume"} or self.project.is_waking():
             self._booting().wake_or_prepare(self.config.network, prepare)
@@ -128,7 +129,7 @@ class Machines:
                     "create client and server: on the new box"]  # fmt: skip
         chosen = accelerator.choose(self.config.machines.accelerator, self.account, box)
         steps = reconcile.plan(*self._look(box, chosen, stamp))
-        return [*ending(self.vagrant), *map(str, steps)]
+        return [*ending(self.project), *map(str, steps)]
 
     def _look(
         self, box: Box, chosen: Accelerator, stamp: Mapping[str, Any]
@@ -140,26 +141,26 @@ class Machines:
         whole = all(states.get(role) == RUNNING for role in ROLES)
         names = self.domains.host_names(ROLES) if whole else {}
         disks = frozenset() if whole else self.domains.disks(ROLES)
-        recorded, current = frozenset(self.vagrant.recorded()), self.project.is_prepared(stamp)
+        recorded, current = self.provider.recorded(states), self.project.is_prepared(stamp)
         return Seen(states, recorded, disks, old, taken, names, current), wanted
 
     def _remove(self, roles: Sequence[str]) -> None:
         with self.terminal.step(f"remove {' and '.join(roles)}", expect_s=1):
             for_each(list(roles), "remove", self.domains)
             for role in roles:
-                self.vagrant.forget(role)
+                self.provider.forget(role)
 
     def _make_room(self, wanted: Mapping[str, Any], box: Box) -> None:
         """Prepare what new machines need: memory, settings, the pool, the box in Vagrant."""
         demand_memory(self.config.machines)
         self.project.stage(wanted)
         self.domains.ensure_pool(Path(wanted["pool"]["path"]))
-        if not self.vagrant.has_box(box.name):
+        if not self.provider.has_box(box.name):
             with self.terminal.step("check the box and give it to Vagrant", expect_s=5):
                 self.boxes.verify(box)
-                self.vagrant.add_box(box.name, box.box)
+                self.provider.add_box(box.name, box.box)
         pool = Path(wanted["pool"]["path"])
-        delete_broken_copies(self.vagrant, self.domains, pool, box.name, self.terminal)
+        delete_broken_copies(self.provider, self.domains, pool, box.name, self.terminal)
 
     def _booting(self) -> Booting:
         limit_s = self.config.machines.boot_timeout_s
@@ -167,7 +168,7 @@ class Machines:
 
     def guests(self) -> dict[str, Guest]:
         """Return both guests, connected; raises MachineError when they are not up."""
-        end_vagrant(self.vagrant, self.terminal)
+        end_left(self.project, self.terminal)
         states = self.states()
         waking = ", not set right since" if self.project.is_waking() else ""
         if waking or not all(state == RUNNING for state in states.values()):
@@ -191,7 +192,7 @@ class Machines:
         Raises HostError when there is no room for what is to be saved, and MachineError when
         something of a removed machine is still there.
         """
-        end_vagrant(self.vagrant, self.terminal)
+        end_left(self.project, self.terminal)
         states = settled(self.domains) if self.project.path.exists() else {}
         running = [role for role in ROLES if states.get(role) in ALIVE]
         if how == "destroy":
@@ -210,7 +211,7 @@ class Machines:
             self.terminal.say(f"nothing runs: {said}")
         elif how == "halt":
             with self.terminal.step("shut down", expect_s=60):
-                self.vagrant.halt()
+                self.provider.halt()
         else:
             running = without_dead(running, self.states(), self.domains)
             demand_disk(self.account, self.project.settings() or {}, running)
@@ -226,14 +227,14 @@ class Machines:
 
         Counting machines go, too. Raises MachineError while machines rest on one.
         """
-        end_vagrant(self.vagrant, self.terminal)
+        end_left(self.project, self.terminal)
         if self.domains.states():
             raise MachineError(
                 "the machines still use the box", hint="run `testbed down --destroy` first"
             )
         gone = [*remove_counting(self.account), *map(str, self.boxes.remove())]
         self.domains.ensure_pool(self.account.data_dir / "pool")
-        return [*gone, *self.vagrant.remove_boxes(), *self.domains.remove_box_images()]
+        return [*gone, *self.provider.remove_boxes(), *self.domains.remove_box_images()]
 
     def accelerator(self) -> Accelerator:
         """Return what the running machines were started with."""
@@ -256,5 +257,5 @@ class Machines:
             **machines_json.of_this_host(self.account, chosen),
             **machines_json.of_the_box(box, self.boxes.private_key),
             "prefix": self.domains.prefix,
-            "command": self.vagrant.command(),
+            "command": self.provider.command(),
         }

@@ -10,8 +10,10 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from testbed.edge.computer import lasting
 from testbed.edge.computer.account import Account
 from testbed.edge.computer.identity import CARRIED, CLAIM, carried, carry, checkout_of
+from testbed.edge.computer.lasting import NOTE, Lasting
 from testbed.edge.hypervisor.libvirt import Domains
 from testbed.edge.hypervisor.states import PANICKED, RUNNING
 from testbed.lab.guests.console import is_panicked
@@ -45,6 +47,10 @@ class Project:
             if state == RUNNING and is_panicked(self.path / f"{role}-console.log"):
                 found[role] = PANICKED
         return {role: found.get(role, "not created") for role in ROLES}
+
+    def left(self) -> Lasting | None:
+        """Return what works on the machines for a command that was killed, None without one."""
+        return lasting.left(self.path / NOTE, self.account)
 
     def settings(self) -> dict[str, Any] | None:
         """Return what the machines were last brought up with."""

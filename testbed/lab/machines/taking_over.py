@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from testbed.edge.hypervisor.libvirt import Domains, for_each
+from testbed.edge.hypervisor.provider import Provider
 from testbed.edge.hypervisor.states import PANICKED, PAUSED
-from testbed.edge.hypervisor.vagrant import Vagrant
 from testbed.edge.output.terminal import Terminal
+from testbed.lab.machines.project import Project
 
 SAVING_LIMIT_S = 300
 """libvirt writes a machine's memory within seconds, on a slow disk within minutes."""
@@ -18,12 +19,12 @@ STILL_S = 3.0
 TAIL_BYTES = 1 << 20
 
 
-def end_vagrant(vagrant: Vagrant, terminal: Terminal) -> None:
-    """End a Vagrant that outlived its command: it would go on with the same machines.
+def end_left(project: Project, terminal: Terminal) -> None:
+    """End what outlived its command, as Vagrant may: it would go on with the same machines.
 
     Its work so far is looked at afterwards, as anything else that is found.
     """
-    found = vagrant.left()
+    found = project.left()
     if found is None:
         return
     what = f"`{found.what}` (process {found.process.pid})"
@@ -32,9 +33,9 @@ def end_vagrant(vagrant: Vagrant, terminal: Terminal) -> None:
         found.end()
 
 
-def ending(vagrant: Vagrant) -> list[str]:
-    """Return what `end_vagrant` would do, as a line of a plan; no line where that is nothing."""
-    found = vagrant.left()
+def ending(project: Project) -> list[str]:
+    """Return what `end_left` would do, as a line of a plan; no line where that is nothing."""
+    found = project.left()
     return [f"end `{found.what}`: the command that started it was killed"] if found else []
 
 
@@ -62,10 +63,10 @@ def without_dead(running: Sequence[str], states: Mapping[str, str], domains: Dom
 
 
 def delete_broken_copies(
-    vagrant: Vagrant, domains: Domains, pool: Path, box_name: str, terminal: Terminal
+    provider: Provider, domains: Domains, pool: Path, box_name: str, terminal: Terminal
 ) -> None:
-    """Delete the pool's copies of a box that are not what Vagrant holds, and say so."""
-    if (image := vagrant.box_image(box_name)) is not None:
+    """Delete the pool's copies of a box that are not what the provider copied, and say so."""
+    if (image := provider.copied_image(box_name)) is not None:
         for name in broken_copies(pool, box_name, image):
             terminal.warn(f"{name} was cut off when it was copied: it is made again")
             domains.remove_volume(name)

@@ -178,5 +178,5 @@ def test_vagrant_is_noted(
     mine.up()
     log = json.loads((tmp_path / "vagrant.log").read_text())
     assert log["what"].startswith("vagrant up")
-    assert mine.left() is None
+    assert lasting.left(tmp_path / NOTE, account) is None
     assert not (tmp_path / NOTE).exists()

@@ -26,7 +26,7 @@ from testbed.lab.machines.box import Box, BoxStore
 from testbed.lab.machines.machines import Machines
 from testbed.lab.machines.machines_json import LAB_MACS, MGMT_MAC
 from testbed.lab.machines.processes import Process
-from testbed.lab.machines.project import ROLES
+from testbed.lab.machines.project import ROLES, Project
 from testbed.model.config import Config
 from testbed.model.errors import ExitCode, GuestError, HostError, MachineError
 from tests.unit.factories.ids import project_id
@@ -47,14 +47,13 @@ class Pretended:
     sticky: bool = False
     names: dict[str, str | None] = field(default_factory=lambda: {r: r for r in ROLES})
     prefix: str = "tb-"
-    outlived: Any = None
     image: Path | None = None
 
     def states(self) -> dict[str, str]:
         return dict(self.found)
 
-    def recorded(self) -> set[str]:
-        return set(self.records)
+    def recorded(self, _there: Any) -> frozenset[str]:
+        return frozenset(self.records)
 
     def volumes(self) -> list[str]:
         return [f"{self.prefix}{role}.img" for role in self.found]
@@ -111,10 +110,7 @@ class Pretended:
     def is_busy(self, _role: str) -> bool:
         return False
 
-    def left(self) -> Any:
-        return self.outlived
-
-    def box_image(self, _name: str) -> Path | None:
+    def copied_image(self, _name: str) -> Path | None:
         return self.image
 
     def remove_volume(self, name: str) -> None:
@@ -139,7 +135,7 @@ def provider(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Pretended:
     pretended = Pretended()
     box = Box("0123456789ab", tmp_path / "box", 1, "2025", "6.1.0", "00")
     monkeypatch.setattr(Machines, "domains", pretended)
-    monkeypatch.setattr(Machines, "vagrant", pretended)
+    monkeypatch.setattr(Machines, "provider", pretended)
     monkeypatch.setattr(BoxStore, "build", lambda *_: box)
     monkeypatch.setattr(BoxStore, "find", lambda *_: box)
     monkeypatch.setattr(BoxStore, "verify", lambda *_: None)
@@ -454,14 +450,16 @@ def test_states_and_down(machines: Callable[..., Machines], provider: Pretended)
 
 @pytest.mark.parametrize("verb", ["up", "down", "guests", "remove_boxes"])
 def test_a_vagrant_that_outlived_its_command_is_ended_before_anything_is_done(
-    machines: Callable[..., Machines], provider: Pretended, verb: str
-) -> None:
+    machines: Callable[..., Machines], provider: Pretended, verb: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
     mine = machines()
     up(mine)
     provider.asked.clear()
-    provider.outlived = SimpleNamespace(
+    left = SimpleNamespace(
         what="vagrant up", process=SimpleNamespace(pid=17), end=lambda: provider.asked.append("end")
     )
+    monkeypatch.setattr(Project, "left", lambda _: left)
     assert mine.planned(STAMP) == ["end `vagrant up`: the command that started it was killed"]
     with contextlib.suppress(MachineError):
         {"up": lambda: up(mine), "down": lambda: mine.down("save"), "guests": mine.guests,
