@@ -18,6 +18,7 @@ def collect(machines: Machines) -> dict[str, Any]:
         "accelerator": chosen.name,
         "accelerator_reason": chosen.reason,
         **machines.domains.versions(),
+        "provider": machines.provider.name,
         **machines.provider.facts(),
         **machines.project.boots(),
         "kernel": platform.release(),

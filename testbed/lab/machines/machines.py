@@ -15,20 +15,23 @@ from testbed.edge.computer.account import Account
 from testbed.edge.guests.connection import closed_on_failure
 from testbed.edge.guests.guest import Guest
 from testbed.edge.hypervisor.libvirt import Domains, for_each
-from testbed.edge.hypervisor.provider import Provider
+from testbed.edge.hypervisor.plain_libvirt import PlainLibvirt
+from testbed.edge.hypervisor.provider import Name, Provider
 from testbed.edge.hypervisor.states import ALIVE, RUNNING
 from testbed.edge.hypervisor.vagrant import Vagrant
 from testbed.edge.output.terminal import Terminal
-from testbed.lab.machines import accelerator, machines_json, reconcile
+from testbed.lab.machines import accelerator, machines_json
 from testbed.lab.machines.accelerator import Accelerator
 from testbed.lab.machines.booting import Booting, Prepare
 from testbed.lab.machines.box import Box, BoxStore
 from testbed.lab.machines.free_space import demand_disk, demand_memory
 from testbed.lab.machines.leftovers import remains, remove_counting
+from testbed.lab.machines.planning import Planning
 from testbed.lab.machines.project import ROLES, Project
-from testbed.lab.machines.reconcile import Seen, Step
+from testbed.lab.machines.reconcile import Step
 from testbed.lab.machines.taking_over import (
     delete_broken_copies,
+    demand_ours,
     end_left,
     ending,
     settled,
@@ -62,10 +65,23 @@ class Machines:
         """The machines as libvirt knows them."""
         return self.project.domains
 
-    @cached_property
+    @property
+    def vagrant(self) -> Vagrant:
+        """Vagrant's own records and boxes, whoever made the machines."""
+        return Vagrant(self.account, self.project.path)
+
+    @property
     def provider(self) -> Provider:
-        """What makes the machines."""
-        return Vagrant(self.account, self.project.path, self.account.data_dir / "vagrant.d")
+        """The one that made the machines that are there."""
+        return self._named((self.project.settings() or {}).get("provider", "vagrant"))
+
+    def _named(self, name: Name) -> Provider:
+        return self.vagrant if name == "vagrant" else PlainLibvirt(self.domains, self.project.path)
+
+    @property
+    def _planning(self) -> Planning:
+        key, problem = self.boxes.private_key, self.vagrant.problem
+        return Planning(self.config, self.project, self.domains, key, self._named, problem)
 
     def up(self, prepare: Prepare, stamp: Mapping[str, Any]) -> None:
         """Bring both machines up as the configuration says, and have them prepared.
@@ -78,8 +94,7 @@ class Machines:
         box = self.boxes.build(self.terminal)
         chosen = self._accelerator(box)
         end_left(self.project, self.terminal)
-        seen, wanted = self._look(box, chosen, stamp)
-        steps = reconcile.plan(seen, wanted)
+        steps, wanted = self._planning.plan(box, chosen, stamp)
         self._claim()
         if steps:
             self.project.note_prepared(None)
@@ -112,7 +127,7 @@ class Machines:
         if actions & {"create", "start"}:
             kind, boot_s = f"boot, {chosen.name}", 25 if chosen.name == "kvm" else 70
             with self.terminal.step("boot, set up, build", expect_s=boot_s, kind=kind):
-                answered = self._booting().boot(self.provider.up, prepare)
+                answered = self._booting().boot(lambda: self._boot(steps), prepare)
             self.project.note_boot(answered)
         if actions & {"restore", "resume"} or self.project.is_waking():
             self._booting().wake_or_prepare(self.config.network, prepare)
@@ -121,6 +136,13 @@ class Machines:
             with self.terminal.step("set up, build", expect_s=5):
                 self._booting().prepare(prepare)
 
+    def _boot(self, steps: Sequence[Step]) -> None:
+        """Boot what is there and does not run, then make and boot what is missing."""
+        for_each([r for step in steps if step.action == "start" for r in step.roles], "start",
+                 self.domains)  # fmt: skip
+        if any(step.action == "create" for step in steps):
+            self.provider.create()
+
     def planned(self, stamp: Mapping[str, Any]) -> list[str]:
         """Return what `up` would do, a line each; nothing is done."""
         box = self.boxes.find()
@@ -128,39 +150,27 @@ class Machines:
             return ["build box: that of today's recipe is not there",
                     "create client and server: on the new box"]  # fmt: skip
         chosen = accelerator.choose(self.config.machines.accelerator, self.account, box)
-        steps = reconcile.plan(*self._look(box, chosen, stamp))
+        steps, _ = self._planning.plan(box, chosen, stamp)
         return [*ending(self.project), *map(str, steps)]
-
-    def _look(
-        self, box: Box, chosen: Accelerator, stamp: Mapping[str, Any]
-    ) -> tuple[Seen, dict[str, Any]]:
-        """Return what there is, and what the Vagrantfile shall read."""
-        states, old = settled(self.domains), self.project.settings()
-        taken = machines_json.taken(old, states) if old else frozenset()
-        wanted = self._settings(box, chosen, old if states and not taken else None)
-        whole = all(states.get(role) == RUNNING for role in ROLES)
-        names = self.domains.host_names(ROLES) if whole else {}
-        disks = frozenset() if whole else self.domains.disks(ROLES)
-        recorded, current = self.provider.recorded(states), self.project.is_prepared(stamp)
-        return Seen(states, recorded, disks, old, taken, names, current), wanted
 
     def _remove(self, roles: Sequence[str]) -> None:
         with self.terminal.step(f"remove {' and '.join(roles)}", expect_s=1):
             for_each(list(roles), "remove", self.domains)
             for role in roles:
-                self.provider.forget(role)
+                self.vagrant.forget(role)
 
     def _make_room(self, wanted: Mapping[str, Any], box: Box) -> None:
-        """Prepare what new machines need: memory, settings, the pool, the box in Vagrant."""
+        """Prepare what new machines need: memory, settings, the pool, the provider's box."""
         demand_memory(self.config.machines)
+        self.terminal.say(f"provider: {wanted['provider']}: {wanted['provider_reason']}")
         self.project.stage(wanted)
         self.domains.ensure_pool(Path(wanted["pool"]["path"]))
         if not self.provider.has_box(box.name):
-            with self.terminal.step("check the box and give it to Vagrant", expect_s=5):
+            with self.terminal.step("check and unpack the box", expect_s=5):
                 self.boxes.verify(box)
                 self.provider.add_box(box.name, box.box)
         pool = Path(wanted["pool"]["path"])
-        delete_broken_copies(self.provider, self.domains, pool, box.name, self.terminal)
+        delete_broken_copies(self.vagrant, self.domains, pool, box.name, self.terminal)
 
     def _booting(self) -> Booting:
         limit_s = self.config.machines.boot_timeout_s
@@ -194,6 +204,7 @@ class Machines:
         """
         end_left(self.project, self.terminal)
         states = settled(self.domains) if self.project.path.exists() else {}
+        demand_ours(self.project, self.domains, states)
         running = [role for role in ROLES if states.get(role) in ALIVE]
         if how == "destroy":
             known = self.project.settings()
@@ -211,7 +222,7 @@ class Machines:
             self.terminal.say(f"nothing runs: {said}")
         elif how == "halt":
             with self.terminal.step("shut down", expect_s=60):
-                self.provider.halt()
+                for_each(running, "shut_down", self.domains)
         else:
             running = without_dead(running, self.states(), self.domains)
             demand_disk(self.account, self.project.settings() or {}, running)
@@ -234,7 +245,7 @@ class Machines:
             )
         gone = [*remove_counting(self.account), *map(str, self.boxes.remove())]
         self.domains.ensure_pool(self.account.data_dir / "pool")
-        return [*gone, *self.provider.remove_boxes(), *self.domains.remove_box_images()]
+        return [*gone, *self.vagrant.remove_boxes(), *self.domains.remove_box_images()]
 
     def accelerator(self) -> Accelerator:
         """Return what the running machines were started with."""
@@ -246,16 +257,3 @@ class Machines:
         if chosen.name == "emulation" and self.project.settings() is None:
             self.terminal.warn(f"no KVM: {chosen.reason}. Emulating the CPUs: slower, same code.")
         return chosen
-
-    def _settings(
-        self, box: Box, chosen: Accelerator, old: Mapping[str, Any] | None
-    ) -> dict[str, Any]:
-        """Return what the Vagrantfile shall read; ports are kept while the machines exist."""
-        ports = old["ports"] if old else machines_json.free_ports()
-        return {
-            **machines_json.of_the_pair(self.config, self.project.path, ports),
-            **machines_json.of_this_host(self.account, chosen),
-            **machines_json.of_the_box(box, self.boxes.private_key),
-            "prefix": self.domains.prefix,
-            "command": self.provider.command(),
-        }

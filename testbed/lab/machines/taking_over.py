@@ -2,14 +2,15 @@
 """Half of what a killed command began: ended, waited for, or deleted before work goes on."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from testbed.edge.hypervisor.libvirt import Domains, for_each
-from testbed.edge.hypervisor.provider import Provider
+from testbed.edge.hypervisor.libvirt import URI, Domains, for_each
 from testbed.edge.hypervisor.states import PANICKED, PAUSED
+from testbed.edge.hypervisor.vagrant import Vagrant
 from testbed.edge.output.terminal import Terminal
 from testbed.lab.machines.project import Project
+from testbed.model.errors import MachineError
 
 SAVING_LIMIT_S = 300
 """libvirt writes a machine's memory within seconds, on a slow disk within minutes."""
@@ -55,6 +56,17 @@ def settled(domains: Domains) -> Mapping[str, str]:
     return states
 
 
+def demand_ours(project: Project, domains: Domains, roles: Iterable[str]) -> None:
+    """Raise MachineError where a machine has the name of ours and was made by somebody else."""
+    for role in domains.strangers(roles, project.path):
+        name = domains.prefix + role
+        undefine = project.account.typed(["virsh", "-c", URI, "undefine", name, "--managed-save"])
+        raise MachineError(
+            f"libvirt has a machine {name} that testbed did not make: it is left alone",
+            hint=f"if nobody needs it, end it and `{undefine}`; then run this again",
+        )
+
+
 def without_dead(running: Sequence[str], states: Mapping[str, str], domains: Domains) -> list[str]:
     """End machines whose kernel has panicked, which nobody wants saved; return the others."""
     dead = [role for role in running if states[role] == PANICKED]
@@ -63,10 +75,10 @@ def without_dead(running: Sequence[str], states: Mapping[str, str], domains: Dom
 
 
 def delete_broken_copies(
-    provider: Provider, domains: Domains, pool: Path, box_name: str, terminal: Terminal
+    vagrant: Vagrant, domains: Domains, pool: Path, box_name: str, terminal: Terminal
 ) -> None:
-    """Delete the pool's copies of a box that are not what the provider copied, and say so."""
-    if (image := provider.copied_image(box_name)) is not None:
+    """Delete the pool's copies of a box that are not what Vagrant holds, and say so."""
+    if (image := vagrant.box_image(box_name)) is not None:
         for name in broken_copies(pool, box_name, image):
             terminal.warn(f"{name} was cut off when it was copied: it is made again")
             domains.remove_volume(name)

@@ -148,15 +148,16 @@ def test_a_vagrant_that_is_left_is_ended_and_told(
 
 
 def test_half_a_box_in_vagrants_hands_is_deleted(account: Account, tmp_path: Path) -> None:
-    vagrant = Vagrant(account, tmp_path, tmp_path)
-    folder = tmp_path / "boxes/testbed-a/0/libvirt"
+    vagrant = Vagrant(account, tmp_path)
+    boxes = account.data_dir / "vagrant.d/boxes"
+    folder = boxes / "testbed-a/0/libvirt"
     assert not vagrant.has_box("testbed-a")
     folder.mkdir(parents=True)
     (folder / "box.img").touch()
     assert not vagrant.has_box("testbed-a")
-    assert not (tmp_path / "boxes/testbed-a").exists()
+    assert not (boxes / "testbed-a").exists()
     folder.mkdir(parents=True)
     for name in ("box.img", "metadata.json"):
         (folder / name).touch()
     assert vagrant.has_box("testbed-a")
-    assert vagrant.copied_image("testbed-a") == folder / "box.img"
+    assert vagrant.box_image("testbed-a") == folder / "box.img"
