@@ -19,7 +19,7 @@ def up(
         str | None,
         typer.Option(
             "--provider",
-            help="What makes the machines: auto, vagrant or libvirt.",
+            help="The program that makes them: auto, vagrant or libvirt.",
             autocompletion=completing.provider,
         ),
     ] = None,

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The program that makes the two machines from the box, and which of the two to take.
 
-Only making them differs between providers. What is made is two domains of libvirt: whatever else
-is done with them goes through `testbed.edge.hypervisor.libvirt`.
+Only making them differs between providers. Both make two domains of libvirt: whatever else is done
+with them goes through `testbed.edge.hypervisor.libvirt`.
 """
 
 from collections.abc import Callable, Collection
@@ -17,7 +17,7 @@ ASKED = "asked for"
 
 
 class Provider(Protocol):
-    """What makes machines; every method raises HostError or MachineError with its own words."""
+    """It makes machines; every method raises HostError or MachineError with its own words."""
 
     @property
     def name(self) -> str:

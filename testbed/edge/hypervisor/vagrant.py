@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Vagrant as a provider: its own records and boxes on disk, and what it does when it is run.
 
-What only reads its files works where Vagrant is not installed, too.
+Reading its files works where Vagrant is not installed, too.
 """
 
 import functools

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `up` has to do: what there is, what is wanted, and the provider between them."""
+"""The work that `up` has to do, from what there is and what is wanted; and the provider for it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
