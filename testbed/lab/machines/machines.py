@@ -164,12 +164,11 @@ class Machines:
         demand_memory(self.config.machines)
         self.terminal.say(f"provider: {wanted['provider']}: {wanted['provider_reason']}")
         self.project.stage(wanted)
-        self.domains.ensure_pool(Path(wanted["pool"]["path"]))
+        self.domains.ensure_pool(pool := Path(wanted["pool"]["path"]))
         if not self.provider.has_box(box.name):
             with self.terminal.step("check and unpack the box", expect_s=5):
                 self.boxes.verify(box)
                 self.provider.add_box(box.name, box.box)
-        pool = Path(wanted["pool"]["path"])
         delete_broken_copies(self.vagrant, self.domains, pool, box.name, self.terminal)
 
     def _booting(self) -> Booting:
@@ -203,7 +202,8 @@ class Machines:
         something of a removed machine is still there.
         """
         end_left(self.project, self.terminal)
-        states = settled(self.domains) if self.project.path.exists() else {}
+        looked = how == "destroy" or self.project.path.exists()
+        states = settled(self.domains) if looked else {}
         demand_ours(self.project, self.domains, states)
         running = [role for role in ROLES if states.get(role) in ALIVE]
         if how == "destroy":

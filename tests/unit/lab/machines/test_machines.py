@@ -414,7 +414,6 @@ def test_a_machine_of_our_name_that_somebody_else_made_is_left_alone(
     mine = machines()
     provider.found, provider.not_ours = {"server": "shut off"}, ["server"]
     for verb in (lambda: up(mine), lambda: mine.down("destroy"), lambda: mine.planned(STAMP)):
-        mine.project.path.mkdir(parents=True, exist_ok=True)
         with pytest.raises(MachineError) as caught:
             verb()
         assert caught.value.message == (
