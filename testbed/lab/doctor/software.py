@@ -158,7 +158,7 @@ def provider(name: str, reason: str, *, installed: bool) -> Diagnosis:
             "provider",
             "note",
             f"libvirt: {reason}",
-            "nothing: libvirt alone does; `./lab --provider vagrant` mends Vagrant",
+            "nothing: libvirt alone does; to have Vagrant, install vagrant-libvirt again",
         )
     return ok("provider", f"{name}: {reason}")
 
