@@ -168,7 +168,7 @@ def bench() -> None:
 
 def lifecycle() -> None:
     """Warm up and down, up on running machines, status; then Vagrant's own on the same machines."""
-    subprocess.run(testbed("-q", "up"), check=True)
+    subprocess.run(testbed("-q", "up", "--provider", "vagrant"), check=True)
     ours = {"up on a running pair": seconds(testbed("-q", "up")),
             "status": seconds(testbed("status"))}  # fmt: skip
     cycles: dict[str, list[float]] = {"down": [], "warm up": []}
@@ -188,9 +188,30 @@ def lifecycle() -> None:
         tell(name, f"{mine:.2f} s", reference, mine / theirs[name], promises.get(name, ""))
 
 
+def providers() -> None:
+    """First, cold and warm `up` of both providers, stage by stage; the last one's pair stays."""
+    took: dict[str, dict[str, float]] = {}
+    for provider in ("vagrant", "libvirt"):
+        subprocess.run(testbed("down", "--destroy"), check=True)
+        up = testbed("-q", "up", "--provider", provider, "--timings")
+        mine = took[provider] = {}
+        for name, down in (("first", None), ("cold", "--halt"), ("warm", "")):
+            if down is not None:
+                subprocess.run([*testbed("down"), *filter(None, [down])], check=True)
+            start = time.perf_counter()
+            done = subprocess.run(up, check=True, capture_output=True, text=True)
+            mine[f"{name} up"] = time.perf_counter() - start
+            for line in done.stdout.splitlines():
+                seconds_, _, stage = line.strip().partition(" s  ")
+                mine[f"{name}: {stage}"] = float(seconds_)
+    for stage, theirs in took["vagrant"].items():
+        if (ours := took["libvirt"].get(stage)) is not None:
+            tell("", f"{stage} {ours:.2f} s", f"by Vagrant {theirs:.2f} s", ours / theirs, "< 1")
+
+
 ALL: dict[str, Callable[[], None]] = {
     "help": help_, "size": size, "boot": boot, "bench": bench, "report": report,
-    "runs": runs, "lifecycle": lifecycle,
+    "runs": runs, "lifecycle": lifecycle, "providers": providers,
 }  # fmt: skip
 
 

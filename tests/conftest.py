@@ -18,8 +18,8 @@ from testbed import cli
 from testbed.edge.computer import session_place
 from testbed.edge.computer.account import Account
 from testbed.edge.hypervisor.libvirt import Domains
+from testbed.edge.hypervisor.python_vagrant import Calls
 from testbed.edge.hypervisor.session import Session
-from testbed.edge.hypervisor.vagrant import _Vagrant
 from testbed.edge.output.terminal import Terminal
 from testbed.lab.experiment import trials
 
@@ -43,7 +43,7 @@ def no_real_machines(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(Domains, "_virsh", refuse)
     monkeypatch.setattr(Session, "_virsh", refuse)
-    monkeypatch.setattr(_Vagrant, "_make_vagrant_command", refuse)
+    monkeypatch.setattr(Calls, "_make_vagrant_command", refuse)
     monkeypatch.setattr(Account, "current", refuse)
 
 

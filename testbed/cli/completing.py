@@ -18,6 +18,11 @@ def machine(incomplete: str) -> list[str]:
     return _beginning(incomplete, ("client", "server"))
 
 
+def provider(incomplete: str) -> list[str]:
+    """Offer what can make the machines."""
+    return _beginning(incomplete, ("auto", "libvirt", "vagrant"))
+
+
 def profile(incomplete: str) -> list[str]:
     """Offer the two protocols."""
     return _beginning(incomplete, ("fair", "original"))

@@ -29,6 +29,14 @@ def up(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print what would be done, and why.")
     ] = False,
+    provider: Annotated[
+        str | None,
+        typer.Option(
+            "--provider",
+            help="The program that makes them: auto, vagrant or libvirt.",
+            autocompletion=completing.provider,
+        ),
+    ] = None,
     timings: Annotated[
         bool, typer.Option("--timings", help="Print in the end how long each step took.")
     ] = False,
@@ -40,7 +48,7 @@ def up(
     from testbed import verbs
 
     lab = the_lab()
-    verbs.up(lab, dry_run=dry_run)
+    verbs.up(lab, dry_run=dry_run, provider=provider)
     if timings:
         lab.terminal.print_timings()
 

@@ -67,6 +67,7 @@ MachineConfig = ServerMachine | ClientMachine
 class MachinesConfig(_Section):
     """How the two machines run."""
 
+    provider: Literal["auto", "vagrant", "libvirt"] = "auto"
     accelerator: Literal["auto", "kvm", "emulation"] = "auto"
     nic_model: NicModel = "e1000"
     boot_timeout_s: Annotated[int, Field(ge=10, le=3600)] = 300
@@ -171,6 +172,12 @@ class Config(_Section):
     network: NetworkConfig = Field(default_factory=NetworkConfig)
     bench: BenchConfig = Field(default_factory=BenchConfig)
     box: BoxConfig = Field(default_factory=BoxConfig)
+
+    def with_provider(self, name: str) -> "Config":
+        """Return this configuration with the option of `testbed up`. Raises ConfigError."""
+        whole = self.model_dump()
+        whole["machines"]["provider"] = name
+        return _validated(whole, None)
 
     def with_bench(self, **changes: float | int | None) -> "Config":
         """Return this configuration with the given options of `testbed bench`.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""libvirt, through virsh: what the machines' domains and disks are, and what Vagrant is slow at.
+"""libvirt, through virsh: what the machines' domains and disks are, and all that is done with them.
 
 Every call runs as the account that owns the machines, in its own session daemon, which starts
 when it is asked something and ends by itself.
@@ -9,19 +9,24 @@ import contextlib
 import json
 import re
 import time
-from collections.abc import Iterator, Sequence
+import xml.etree.ElementTree as ET
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from testbed.edge.computer import host
 from testbed.edge.computer.account import Account
-from testbed.edge.hypervisor.states import OFF, RUNNING, SAVED, known
+from testbed.edge.hypervisor.states import ALIVE, OFF, RUNNING, SAVED, known
 from testbed.model.errors import HostError, MachineError
 
 URI = "qemu:///session"
 ANSWER_LIMIT_S = 10
 """A guest's own agent answers within a tenth of a second, or it is not there."""
+SHUT_DOWN_LIMIT_S = 60
+"""A guest that has not shut down by then is ended, as Vagrant does it."""
+BOX_IMAGE = re.compile(r"(testbed-[0-9a-f]{12})_(?:vagrant_box_image_[\w.-]+|box)\.img")
+"""A box's image in the pool: Vagrant's copy, or that of `plain_libvirt`."""
 BUSY_LIMIT_S = 300
 """As long as `virsh managedsave` itself may take."""
 
@@ -57,6 +62,28 @@ class Domains:
             return False
         return re.search(r"^Job type:\s+(Bounded|Unbounded)\b", said, re.MULTILINE) is not None
 
+    def define(self, disk: Path, machine: Path) -> None:
+        """Make a machine's disk, and then the machine, from their definitions in files."""
+        self._virsh("vol-create", self.pool, str(disk))
+        self._virsh("define", str(machine))
+
+    def strangers(self, roles: Iterable[str], folder: Path) -> list[str]:
+        """Return the roles whose machine does not write its console into `folder`: not ours."""
+        every = list(roles)
+        with ThreadPoolExecutor(len(every) or 1) as pool:
+            consoles = list(pool.map(self._console, every))
+        return [
+            role
+            for role, path in zip(every, consoles, strict=True)
+            if path != str(folder / f"{role}-console.log")
+        ]
+
+    def _console(self, role: str) -> str | None:
+        """Return the file that a machine's definition writes the console to, if there is one."""
+        root = ET.fromstring(self._virsh("dumpxml", "--inactive", self.prefix + role))
+        source = root.find("devices/serial/source")
+        return None if source is None else source.get("path")
+
     def save(self, role: str) -> None:
         """Write a running machine's state to disk and end it."""
         self._virsh("managedsave", self.prefix + role, timeout_s=300)
@@ -72,6 +99,20 @@ class Domains:
     def stop(self, role: str) -> None:
         """End a running machine at once, as pulling its plug would."""
         self._virsh("destroy", self.prefix + role)
+
+    def shut_down(self, role: str) -> None:
+        """Let a running machine shut itself down; end it when it has not within a minute."""
+        name = self.prefix + role
+        deadline = time.monotonic() + SHUT_DOWN_LIMIT_S
+        try:
+            self._virsh("shutdown", name, "--mode", "agent")
+        except HostError:  # its agent is gone: the power button is left
+            with contextlib.suppress(HostError):
+                self._virsh("shutdown", name, "--mode", "acpi")
+        while self.states().get(role) in ALIVE:
+            if time.monotonic() > deadline:
+                self.stop(role)
+            time.sleep(0.2)
 
     def host_name(self, role: str) -> str | None:
         """Return the name that a running machine gives itself, None when it does not answer.
@@ -146,7 +187,7 @@ class Domains:
         gone = []
         for name in names:
             used = any(f"/{name}</path>" in text for other, text in xml.items() if other != name)
-            if "_vagrant_box_image_" in name and not used:
+            if BOX_IMAGE.fullmatch(name) and not used:
                 self._virsh("vol-delete", name, "--pool", self.pool)
                 gone.append(name)
         return gone
@@ -204,6 +245,6 @@ def _reached(domains: Domains, role: str, action: str) -> bool:
     return domains.states().get(role) == GOAL[action]
 
 
-GOAL = {"save": SAVED, "start": RUNNING, "resume": RUNNING}
+GOAL = {"save": SAVED, "start": RUNNING, "resume": RUNNING, "shut_down": OFF}
 PAST = {"save": "saved", "start": "started", "resume": "resumed", "stop": "stopped",
-        "remove": "removed"}  # fmt: skip
+        "remove": "removed", "shut_down": "shut down"}  # fmt: skip

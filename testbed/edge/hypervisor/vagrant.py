@@ -1,102 +1,110 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Vagrant, through python-vagrant.
+"""Vagrant as a provider: its own records and boxes on disk, and what it does when it is run.
 
-python-vagrant throws the streams away, replaces the environment and knows no other
-account; here each call gets the testbed's environment, runs as the account that owns
-the machines, and a failure carries Vagrant's own words.
+Reading its files works where Vagrant is not installed, too.
 """
 
 import functools
-import logging
-import shlex
 import shutil
 import subprocess
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Callable, Collection
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from testbed.edge.computer import host, lasting
+from testbed.edge.computer import host
 from testbed.edge.computer.account import Account
-from testbed.edge.computer.lasting import NOTE, Lasting
-from testbed.edge.output import journal
-from testbed.model.errors import MachineError
+from testbed.edge.hypervisor.provider import advice
+from testbed.model.errors import HostError, MachineError, TooSlow
 
-# It complains on stderr when it is loaded where Vagrant is missing; here that is said when
-# Vagrant is needed, with what to do.
-logging.getLogger("vagrant").addHandler(logging.NullHandler())
-import vagrant  # noqa: E402
+if TYPE_CHECKING:
+    from testbed.edge.hypervisor.python_vagrant import Calls
 
-
-class _Vagrant(vagrant.Vagrant):  # python-vagrant has no types: its calls are ignored below
-    """python-vagrant with the account's command prefix and with the output kept."""
-
-    def __init__(self, folder: Path, account: Account, environment: Mapping[str, str], log: Path):
-        super().__init__(  # type: ignore[no-untyped-call]
-            str(folder), env=account.environment(environment)
-        )
-        self._account = account
-        self._extra = [f"{name}={value}" for name, value in environment.items()]
-        self._log = log
-
-    def _make_vagrant_command(self, args: list[object]) -> list[str]:
-        words = [str(word) for word in args if word is not None]
-        tool = host.find("vagrant", package="vagrant")
-        return ["env", *self._extra, tool, *words]
-
-    def _call_vagrant_command(self, args: list[object]) -> None:
-        """Run with both streams in the log, as a group that ends with this process's wish.
-
-        While it runs, a note in the folder tells of it (`testbed.edge.computer.lasting`).
-        """
-        argv = self._make_vagrant_command(args)
-        self._account.ensure_session()
-        journal.on_host(self._account.command(argv), Path(self.root))
-        what = shlex.join(["vagrant", *(str(word) for word in args if word is not None)])
-        folder = Path(self.root)
-        with self._log.open("ab") as log, lasting.noted(
-            self._account, argv, folder / NOTE, what,
-            cwd=folder, environment=self.env, output=log,
-        ) as process:  # fmt: skip
-            status = process.wait()
-        if status != 0:
-            raise subprocess.CalledProcessError(status, process.args)
-
-    def _run_vagrant_command(self, args: list[object]) -> str:
-        argv = self._account.command(self._make_vagrant_command(args))
-        return host.run(argv, cwd=Path(self.root), environment=self.env).stdout
+TRIAL_LIMIT_S = 60.0
+"""A Vagrant that loads its plugin takes one second, ten within an emulated computer."""
+TRIAL = """\
+require "vagrant-libvirt"
+require "vagrant-libvirt/driver"
+Vagrant.configure("2") do |config|
+  config.vm.box = "none"
+  config.vm.provider(:libvirt) { |libvirt| libvirt.uri = "qemu:///session" }
+end
+"""
+"""Loads all that needs Ruby's other half, compiled code included; starts nothing."""
 
 
 class Vagrant:
-    """The two machines as Vagrant sees them."""
+    """The two machines as Vagrant sees them: a `Provider`."""
 
-    def __init__(self, account: Account, project: Path, vagrant_home: Path) -> None:
+    name = "vagrant"
+
+    def __init__(self, account: Account, project: Path) -> None:
         self.account = account
         self.project = project
         self.log = project / "vagrant.log"
         self.environment = {
             "TESTBED_PROJECT": str(project),
-            "VAGRANT_HOME": str(vagrant_home),
+            "VAGRANT_HOME": str(account.data_dir / "vagrant.d"),
             "VAGRANT_CWD": str(project),
             "VAGRANT_DOTFILE_PATH": str(project / "vagrant"),
             "VAGRANT_CHECKPOINT_DISABLE": "1",
             "VAGRANT_NO_COLOR": "1",
             "VAGRANT_DEFAULT_PROVIDER": "libvirt",
         }
-        self._vagrant = _Vagrant(project, account, self.environment, self.log)
 
-    def command(self) -> list[str]:
-        """Return the start of a command line that runs `vagrant` on these machines."""
+    @cached_property
+    def _vagrant(self) -> "Calls":
+        """python-vagrant, loaded where Vagrant is about to be run."""
+        from testbed.edge.hypervisor.python_vagrant import Calls
+
+        return Calls(self.project, self.account, self.environment, self.log)
+
+    def problem(self, limit_s: float = TRIAL_LIMIT_S) -> str | None:
+        """Return why no machine can be made with it, None where its libvirt plugin loads.
+
+        Found by trying, in a folder to throw away: a plugin may be missing, damaged, or built for
+        another Ruby.
+        """
+        if (tool := _installed()) is None:
+            return "no vagrant on this computer"
+        home = Path(self.environment["VAGRANT_HOME"])
+        with tempfile.TemporaryDirectory(prefix="testbed-vagrant-") as scratch:
+            folder = Path(scratch)
+            (folder / "Vagrantfile").write_text(TRIAL)
+            self.account.own(folder)
+            places = {"VAGRANT_CWD": scratch, "VAGRANT_DOTFILE_PATH": str(folder / "vagrant"),
+                      "VAGRANT_HOME": str(home if home.is_dir() else folder / "home")}  # fmt: skip
+            pairs = [f"{name}={value}" for name, value in {**self.environment, **places}.items()]
+            argv = self.account.command(["env", *pairs, tool, "validate"])
+            try:
+                done = host.run(
+                    argv, environment=self.account.environment(), cwd=folder, check=False,
+                    timeout_s=limit_s,
+                )  # fmt: skip
+            except TooSlow:
+                return f"vagrant gave no answer within {limit_s:g} s"
+        return None if done.returncode == 0 else _reason(done.stdout + done.stderr)
+
+    def command(self) -> list[str] | None:
+        """Return the start of a command line that runs `vagrant` on these machines.
+
+        None where Vagrant has been removed since it made them.
+        """
+        if (tool := _installed()) is None:
+            return None
         own = {**self.account.session.pairs, **self.environment}
         pairs = [f"{name}={value}" for name, value in own.items()]
-        return self.account.command(["env", *pairs, host.find("vagrant", package="vagrant")])
+        return self.account.command(["env", *pairs, tool])
 
     def forget(self, role: str) -> None:
         """Remove Vagrant's record of a machine, which would pin the next one to an old box."""
         shutil.rmtree(self._record(role), ignore_errors=True)
 
-    def recorded(self) -> set[str]:
+    def recorded(self, _there: Collection[str]) -> frozenset[str]:
         """Return the roles that Vagrant has a record of."""
         machines = Path(self.environment["VAGRANT_DOTFILE_PATH"]) / "machines"
-        return {path.parent.parent.name for path in machines.glob("*/libvirt/id")}
+        return frozenset(path.parent.parent.name for path in machines.glob("*/libvirt/id"))
 
     def _record(self, role: str) -> Path:
         return Path(self.environment["VAGRANT_DOTFILE_PATH"]) / "machines" / role
@@ -109,18 +117,10 @@ class Vagrant:
             shutil.rmtree(folder)
         return [str(folder) for folder in folders]
 
-    def up(self) -> None:
+    def create(self) -> None:
         """Create and boot both machines side by side; raises MachineError with the log's end."""
         boot = functools.partial(self._vagrant.up, provider="libvirt", provision=False)
         self._say(boot, "vagrant up")
-
-    def halt(self) -> None:
-        """Shut both machines down."""
-        self._say(self._vagrant.halt, "vagrant halt")
-
-    def left(self) -> Lasting | None:
-        """Return the Vagrant that outlived the command that started it, None without one."""
-        return lasting.left(self.project / NOTE, self.account)
 
     def has_box(self, name: str) -> bool:
         """Whether Vagrant already holds the box, whole: one cut off on the way in is deleted."""
@@ -132,7 +132,7 @@ class Vagrant:
         return False
 
     def box_image(self, name: str) -> Path | None:
-        """Return the disk image of a box that Vagrant holds."""
+        """Return the disk image of a box that Vagrant holds, which it copies into the pool."""
         folder = Path(self.environment["VAGRANT_HOME"]) / "boxes" / name
         return next(iter(sorted(folder.glob("*/libvirt/box.img"))), None)
 
@@ -141,37 +141,43 @@ class Vagrant:
         add = functools.partial(self._vagrant.box_add, name, str(path), provider="libvirt")
         self._say(add, "vagrant box add")
 
-    def version(self) -> str:
-        """Return Vagrant's version."""
-        tool = host.find("vagrant", package="vagrant")
-        said = host.run(self.account.command([tool, "--version"]), environment=self._vagrant.env)
-        return said.stdout.strip()
+    def facts(self) -> dict[str, str]:
+        """Return Vagrant's version; none where it has been removed since."""
+        if (tool := _installed()) is None:
+            return {}
+        environment = self.account.environment(self.environment)
+        said = host.run(self.account.command([tool, "--version"]), environment=environment)
+        return {"vagrant": said.stdout.strip()}
 
-    def _say(self, action: object, what: str) -> None:
+    def _say(self, action: Callable[[], object], what: str) -> None:
         start = self.log.stat().st_size if self.log.exists() else 0
         try:
-            action()  # type: ignore[operator]
+            action()
         except subprocess.CalledProcessError as error:
             with self.log.open("rb") as log:
                 log.seek(start)
                 words = log.read().decode(errors="replace")
             raise MachineError(
                 f"{what} failed",
-                hint=_advice(words),
+                hint=advice(words, "Vagrant"),
                 detail="\n".join(words.splitlines()[-20:]),
             ) from error
 
 
-def _advice(words: str) -> str:
-    if "Address already in use" in words or "Could not set up host forwarding" in words:
-        return "another program took one of the ports: run the command again, new ones are chosen"
-    if "Timed out while waiting for the machine to boot" in words:
-        return "its console, above, tells how far it came; [machines] boot_timeout_s sets the limit"
-    if "Cannot allocate memory" in words:
-        return "too little memory: close programs, or lower memory_mb in testbed.toml"
-    if "Failed to connect socket" in words:
-        return "libvirt's session daemon did not start: try `virsh -c qemu:///session list`"
-    return (
-        "the last lines above are Vagrant's; "
-        "`testbed down --destroy` then `testbed up` starts afresh"
-    )
+def _installed() -> str | None:
+    """Return the path of `vagrant`, None where there is none."""
+    try:
+        return host.find("vagrant", package="vagrant")
+    except HostError:
+        return None
+
+
+def _reason(words: str) -> str:
+    """Return the one line of a failed trial that tells what is wrong."""
+    if "cannot load such file -- vagrant-libvirt\n" in words + "\n":
+        return "Vagrant's libvirt plugin is not installed"
+    lines = [line.strip() for line in words.splitlines() if line.strip()]
+    told = [line.removeprefix("Message: ") for line in lines if line.startswith("Message: ")]
+    after = [lines[i + 1] for i, line in enumerate(lines[:-1]) if line.endswith("shown below.")]
+    said = [*told, *after, *lines[-1:], "it says nothing"][0]
+    return f"Vagrant's libvirt plugin does not load: {said}"

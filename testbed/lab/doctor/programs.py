@@ -4,10 +4,13 @@
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from testbed.edge.computer import host
 from testbed.edge.computer.account import Account
+from testbed.edge.hypervisor import provider
+from testbed.edge.hypervisor.vagrant import Vagrant
 from testbed.lab.counting import plugin
 from testbed.lab.doctor import software
 from testbed.lab.doctor.diagnosis import Diagnosis
@@ -24,16 +27,23 @@ DISTRIBUTIONS = Path("/usr/share/vagrant-plugins/plugins.d") / f"{PLUGIN}.json"
 
 def tools(at: Surroundings) -> list[Diagnosis]:
     """Look at everything that `./lab` installs."""
+    wanted = at.config.machines.provider
     with ThreadPoolExecutor() as pool:
+        trial = pool.submit(_provider, at)
         said = dict(zip(software.TOOLS, pool.map(_version, software.TOOLS), strict=True))
     found = []
     for tool, words in said.items():
+        if tool.name == "vagrant":
+            made_by = trial.result()
+            found.append(made_by)
+            if wanted == "libvirt" or (wanted == "auto" and words is None):
+                continue  # nothing needs it
         if isinstance(words, TooSlow):
             found.append(slow(tool.name, words))
         else:
             found.append(software.tool(tool, words))
-        if tool.name == "vagrant":
-            found.append(software.provider(_plugin(at)))
+        if tool.name == "vagrant" and (wanted == "vagrant" or made_by.level == "ok"):
+            found.append(software.plugin(_plugin(at)))
         elif tool.name == "qemu" and isinstance(words, str):
             nic = at.config.machines.nic_model
             found += [software.nic_model(nic, software.version_in(words)), _counting(at)]
@@ -42,6 +52,22 @@ def tools(at: Surroundings) -> list[Diagnosis]:
     missing = {name: package for name, package in software.SMALL_TOOLS.items() if not _path(name)}
     files = [str(path) for path in (image.MBR_CODE, image.KEYRING) if not path.exists()]
     return [*found, software.small_tools(missing, files)]
+
+
+def _provider(at: Surroundings) -> Diagnosis:
+    """Find out what would make machines here, and let Vagrant load its plugin where that decides.
+
+    Nothing is made: Vagrant gets a home to throw away where it has none.
+    """
+    try:
+        vagrant = Vagrant(at.account, at.account.project_dir(at.checkout))
+        problem = partial(vagrant.problem, LIMIT_S)
+        choice = provider.choose(at.config.machines.provider, None, problem)
+    except NoAccount as error:
+        return Diagnosis("provider", "note", f"not looked at: {error.message}", "`./lab setup`")
+    except HostError as error:
+        return software.no_provider(error.message)
+    return software.provider(choice.name, choice.reason, installed=_path("vagrant") is not None)
 
 
 def _counting(at: Surroundings) -> Diagnosis:
@@ -76,7 +102,7 @@ def _path(tool: str) -> str | None:
 def _plugin(at: Surroundings) -> str | None:
     """Return what is written about the version of Vagrant's libvirt plugin, None without one.
 
-    Vagrant itself is not asked: it takes a second, and makes its home where there is none.
+    Vagrant itself is not asked: it would make its home where there is none.
     """
     if DISTRIBUTIONS.exists():
         query = _path("dpkg-query")

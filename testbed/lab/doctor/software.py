@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from testbed.edge.hypervisor.provider import ASKED
 from testbed.lab.doctor.diagnosis import Diagnosis, ok
 
 Version = tuple[int, ...]
@@ -150,7 +151,25 @@ def daemon(found: Sequence[str]) -> Diagnosis:
     return ok("libvirt daemon", found[0])
 
 
-def provider(version: str | None) -> Diagnosis:
+def provider(name: str, reason: str, *, installed: bool) -> Diagnosis:
+    """Tell what makes the machines here; `installed`: whether there is a Vagrant at all."""
+    if name == "libvirt" and installed and reason != ASKED:
+        return Diagnosis(
+            "provider",
+            "note",
+            f"libvirt: {reason}",
+            "nothing: libvirt alone does; to have Vagrant, install vagrant-libvirt again",
+        )
+    return ok("provider", f"{name}: {reason}")
+
+
+def no_provider(why: str) -> Diagnosis:
+    """Tell that the provider which testbed.toml asks for cannot be used."""
+    fix = '`./lab --provider vagrant`; or set provider = "auto" in testbed.toml'
+    return Diagnosis("provider", "problem", why, fix)
+
+
+def plugin(version: str | None) -> Diagnosis:
     """Judge Vagrant's libvirt plugin by its version; None where it is not installed."""
     one = Tool("vagrant-libvirt", ("vagrant", "plugin", "list"), "vagrant-libvirt", (0, 11, 2))
     return tool(one, version)

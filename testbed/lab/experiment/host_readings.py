@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from testbed.lab.machines.leftovers import machine_processes
 from testbed.lab.machines.machines import Machines
 from testbed.lab.machines.project import ROLES
 
@@ -34,8 +35,8 @@ class HostReadings:
         prefix = machines.domains.prefix
         known = settings.get("machines", {})
         ports = {role: int(known[role]["local_port"]) for role in ROLES if role in known}
-        found = {role: _process(f"guest={prefix}{role},") for role in ROLES}
-        return cls({role: pid for role, pid in found.items() if pid is not None}, ports)
+        pids = {name.removeprefix(prefix): pid for pid, name in machine_processes(prefix).items()}
+        return cls({role: pids[role] for role in ROLES if role in pids}, ports)
 
     def read(self) -> dict[str, Any]:
         """Return the counters now; what cannot be read is None."""
@@ -51,14 +52,6 @@ class HostReadings:
             "link_drops": {role: drops.get(port) for role, port in self.link_ports.items()},
             "own_cpu_ns": time.process_time_ns(),
         }
-
-
-def _process(words: str) -> int | None:
-    """Return the id of the process with `words` in its command line."""
-    for folder in PROC.iterdir():
-        if folder.name.isdigit() and words in (_text(folder / "cmdline") or ""):
-            return int(folder.name)
-    return None
 
 
 def _threads(pid: int) -> list[dict[str, Any]] | None:

@@ -14,7 +14,6 @@ from testbed.model.errors import HostError, MachineError
 
 COUNTING = "testbed-count-"
 """How the name of a counting machine's QEMU begins; the id of its command follows."""
-PROC = Path("/proc")
 
 
 def remains(
@@ -48,17 +47,8 @@ def saved_states(account: Account, prefix: str) -> list[Path]:
 
 def machine_processes(prefix: str) -> dict[int, str]:
     """Return {process id: domain name} of the QEMU processes of such machines."""
-    found = {}
-    for folder in PROC.iterdir():
-        if folder.name.isdigit():
-            try:
-                words = (folder / "cmdline").read_text(errors="replace").split("\0")
-            except OSError:
-                continue  # it has ended
-            for word in words:
-                if word.startswith(f"guest={prefix}"):
-                    found[int(folder.name)] = word.partition(",")[0].removeprefix("guest=")
-    return found
+    every = processes.machines()
+    return {one.pid: one.guest for one in every if one.guest.startswith(prefix)}
 
 
 def remove_counting(account: Account) -> list[str]:

@@ -15,20 +15,24 @@ from testbed.edge.computer.account import Account
 from testbed.edge.guests.connection import closed_on_failure
 from testbed.edge.guests.guest import Guest
 from testbed.edge.hypervisor.libvirt import Domains, for_each
+from testbed.edge.hypervisor.plain_libvirt import PlainLibvirt
+from testbed.edge.hypervisor.provider import Name, Provider
 from testbed.edge.hypervisor.states import ALIVE, RUNNING
 from testbed.edge.hypervisor.vagrant import Vagrant
 from testbed.edge.output.terminal import Terminal
-from testbed.lab.machines import accelerator, machines_json, reconcile
+from testbed.lab.machines import accelerator, machines_json
 from testbed.lab.machines.accelerator import Accelerator
 from testbed.lab.machines.booting import Booting, Prepare
 from testbed.lab.machines.box import Box, BoxStore
 from testbed.lab.machines.free_space import demand_disk, demand_memory
 from testbed.lab.machines.leftovers import remains, remove_counting
+from testbed.lab.machines.planning import Planning
 from testbed.lab.machines.project import ROLES, Project
-from testbed.lab.machines.reconcile import Seen, Step
+from testbed.lab.machines.reconcile import Step
 from testbed.lab.machines.taking_over import (
     delete_broken_copies,
-    end_vagrant,
+    demand_ours,
+    end_left,
     ending,
     settled,
     without_dead,
@@ -61,24 +65,36 @@ class Machines:
         """The machines as libvirt knows them."""
         return self.project.domains
 
-    @cached_property
+    @property
     def vagrant(self) -> Vagrant:
-        """The machines as Vagrant knows them."""
-        return Vagrant(self.account, self.project.path, self.account.data_dir / "vagrant.d")
+        """Vagrant's own records and boxes, whoever made the machines."""
+        return Vagrant(self.account, self.project.path)
+
+    @property
+    def provider(self) -> Provider:
+        """The one that made the machines that are there."""
+        return self._named((self.project.settings() or {}).get("provider", "vagrant"))
+
+    def _named(self, name: Name) -> Provider:
+        return self.vagrant if name == "vagrant" else PlainLibvirt(self.domains, self.project.path)
+
+    @property
+    def _planning(self) -> Planning:
+        key, problem = self.boxes.private_key, self.vagrant.problem
+        return Planning(self.config, self.project, self.domains, key, self._named, problem)
 
     def up(self, prepare: Prepare, stamp: Mapping[str, Any]) -> None:
         """Bring both machines up as the configuration says, and have them prepared.
 
         `stamp` is what `prepare` gives them: while that is what they got, running machines are
-        left alone. `prepare` runs in a thread per machine, while Vagrant still looks after them.
+        left alone. `prepare` runs in a thread per machine, beside the provider.
         Raises HostError (tools, memory, KVM demanded), MachineError (box, boot), and
         whatever `prepare` raises.
         """
         box = self.boxes.build(self.terminal)
         chosen = self._accelerator(box)
-        end_vagrant(self.vagrant, self.terminal)
-        seen, wanted = self._look(box, chosen, stamp)
-        steps = reconcile.plan(seen, wanted)
+        end_left(self.project, self.terminal)
+        steps, wanted = self._planning.plan(box, chosen, stamp)
         self._claim()
         if steps:
             self.project.note_prepared(None)
@@ -111,7 +127,7 @@ class Machines:
         if actions & {"create", "start"}:
             kind, boot_s = f"boot, {chosen.name}", 25 if chosen.name == "kvm" else 70
             with self.terminal.step("boot, set up, build", expect_s=boot_s, kind=kind):
-                answered = self._booting().boot(self.vagrant.up, prepare)
+                answered = self._booting().boot(lambda: self._boot(steps), prepare)
             self.project.note_boot(answered)
         if actions & {"restore", "resume"} or self.project.is_waking():
             self._booting().wake_or_prepare(self.config.network, prepare)
@@ -120,6 +136,13 @@ class Machines:
             with self.terminal.step("set up, build", expect_s=5):
                 self._booting().prepare(prepare)
 
+    def _boot(self, steps: Sequence[Step]) -> None:
+        """Boot what is there and does not run, then make and boot what is missing."""
+        for_each([r for step in steps if step.action == "start" for r in step.roles], "start",
+                 self.domains)  # fmt: skip
+        if any(step.action == "create" for step in steps):
+            self.provider.create()
+
     def planned(self, stamp: Mapping[str, Any]) -> list[str]:
         """Return what `up` would do, a line each; nothing is done."""
         box = self.boxes.find()
@@ -127,21 +150,8 @@ class Machines:
             return ["build box: that of today's recipe is not there",
                     "create client and server: on the new box"]  # fmt: skip
         chosen = accelerator.choose(self.config.machines.accelerator, self.account, box)
-        steps = reconcile.plan(*self._look(box, chosen, stamp))
-        return [*ending(self.vagrant), *map(str, steps)]
-
-    def _look(
-        self, box: Box, chosen: Accelerator, stamp: Mapping[str, Any]
-    ) -> tuple[Seen, dict[str, Any]]:
-        """Return what there is, and what the Vagrantfile shall read."""
-        states, old = settled(self.domains), self.project.settings()
-        taken = machines_json.taken(old, states) if old else frozenset()
-        wanted = self._settings(box, chosen, old if states and not taken else None)
-        whole = all(states.get(role) == RUNNING for role in ROLES)
-        names = self.domains.host_names(ROLES) if whole else {}
-        disks = frozenset() if whole else self.domains.disks(ROLES)
-        recorded, current = frozenset(self.vagrant.recorded()), self.project.is_prepared(stamp)
-        return Seen(states, recorded, disks, old, taken, names, current), wanted
+        steps, _ = self._planning.plan(box, chosen, stamp)
+        return [*ending(self.project), *map(str, steps)]
 
     def _remove(self, roles: Sequence[str]) -> None:
         with self.terminal.step(f"remove {' and '.join(roles)}", expect_s=1):
@@ -150,15 +160,15 @@ class Machines:
                 self.vagrant.forget(role)
 
     def _make_room(self, wanted: Mapping[str, Any], box: Box) -> None:
-        """Prepare what new machines need: memory, settings, the pool, the box in Vagrant."""
+        """Prepare what new machines need: memory, settings, the pool, the provider's box."""
         demand_memory(self.config.machines)
+        self.terminal.say(f"provider: {wanted['provider']}: {wanted['provider_reason']}")
         self.project.stage(wanted)
-        self.domains.ensure_pool(Path(wanted["pool"]["path"]))
-        if not self.vagrant.has_box(box.name):
-            with self.terminal.step("check the box and give it to Vagrant", expect_s=5):
+        self.domains.ensure_pool(pool := Path(wanted["pool"]["path"]))
+        if not self.provider.has_box(box.name):
+            with self.terminal.step("check and unpack the box", expect_s=5):
                 self.boxes.verify(box)
-                self.vagrant.add_box(box.name, box.box)
-        pool = Path(wanted["pool"]["path"])
+                self.provider.add_box(box.name, box.box)
         delete_broken_copies(self.vagrant, self.domains, pool, box.name, self.terminal)
 
     def _booting(self) -> Booting:
@@ -167,7 +177,7 @@ class Machines:
 
     def guests(self) -> dict[str, Guest]:
         """Return both guests, connected; raises MachineError when they are not up."""
-        end_vagrant(self.vagrant, self.terminal)
+        end_left(self.project, self.terminal)
         states = self.states()
         waking = ", not set right since" if self.project.is_waking() else ""
         if waking or not all(state == RUNNING for state in states.values()):
@@ -191,8 +201,10 @@ class Machines:
         Raises HostError when there is no room for what is to be saved, and MachineError when
         something of a removed machine is still there.
         """
-        end_vagrant(self.vagrant, self.terminal)
-        states = settled(self.domains) if self.project.path.exists() else {}
+        end_left(self.project, self.terminal)
+        looked = how == "destroy" or self.project.path.exists()
+        states = settled(self.domains) if looked else {}
+        demand_ours(self.project, self.domains, states)
         running = [role for role in ROLES if states.get(role) in ALIVE]
         if how == "destroy":
             known = self.project.settings()
@@ -210,7 +222,7 @@ class Machines:
             self.terminal.say(f"nothing runs: {said}")
         elif how == "halt":
             with self.terminal.step("shut down", expect_s=60):
-                self.vagrant.halt()
+                for_each(running, "shut_down", self.domains)
         else:
             running = without_dead(running, self.states(), self.domains)
             demand_disk(self.account, self.project.settings() or {}, running)
@@ -226,7 +238,7 @@ class Machines:
 
         Counting machines go, too. Raises MachineError while machines rest on one.
         """
-        end_vagrant(self.vagrant, self.terminal)
+        end_left(self.project, self.terminal)
         if self.domains.states():
             raise MachineError(
                 "the machines still use the box", hint="run `testbed down --destroy` first"
@@ -245,16 +257,3 @@ class Machines:
         if chosen.name == "emulation" and self.project.settings() is None:
             self.terminal.warn(f"no KVM: {chosen.reason}. Emulating the CPUs: slower, same code.")
         return chosen
-
-    def _settings(
-        self, box: Box, chosen: Accelerator, old: Mapping[str, Any] | None
-    ) -> dict[str, Any]:
-        """Return what the Vagrantfile shall read; ports are kept while the machines exist."""
-        ports = old["ports"] if old else machines_json.free_ports()
-        return {
-            **machines_json.of_the_pair(self.config, self.project.path, ports),
-            **machines_json.of_this_host(self.account, chosen),
-            **machines_json.of_the_box(box, self.boxes.private_key),
-            "prefix": self.domains.prefix,
-            "command": self.vagrant.command(),
-        }

@@ -9,6 +9,7 @@ from typing import Any
 from testbed.edge.computer import host
 from testbed.edge.computer.account import Account
 from testbed.edge.guests.guest import Guest
+from testbed.edge.hypervisor.provider import Choice
 from testbed.edge.hypervisor.states import ALIVE
 from testbed.lab.guests.deploy import setup_arguments
 from testbed.lab.machines.accelerator import Accelerator
@@ -43,6 +44,11 @@ def accelerator_of(settings: Mapping[str, Any] | None) -> Accelerator:
     """Return what machines were started with; `?` where that is not known."""
     known = settings or {}
     return Accelerator(known.get("accelerator", "?"), known.get("accelerator_reason", "?"))
+
+
+def provider_of(settings: Mapping[str, Any]) -> Choice:
+    """Return what machines were made by, and why by that."""
+    return Choice(settings["provider"], settings.get("provider_reason", "?"))
 
 
 def guests_of(settings: Mapping[str, Any]) -> dict[str, Guest]:

@@ -10,8 +10,10 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from testbed.edge.computer import lasting
 from testbed.edge.computer.account import Account
 from testbed.edge.computer.identity import CARRIED, CLAIM, carried, carry, checkout_of
+from testbed.edge.computer.lasting import NOTE, Lasting
 from testbed.edge.hypervisor.libvirt import Domains
 from testbed.edge.hypervisor.states import PANICKED, RUNNING
 from testbed.lab.guests.console import is_panicked
@@ -46,10 +48,18 @@ class Project:
                 found[role] = PANICKED
         return {role: found.get(role, "not created") for role in ROLES}
 
+    def left(self) -> Lasting | None:
+        """Return what works on the machines for a command that was killed, None without one."""
+        return lasting.left(self.path / NOTE, self.account)
+
     def settings(self) -> dict[str, Any] | None:
-        """Return what the machines were last brought up with."""
+        """Return what the machines were last brought up with.
+
+        Before there was a choice of provider it was Vagrant.
+        """
         data = self._read("machines.json")
-        return data if data and "machines" in data and "ports" in data else None
+        whole = data and "machines" in data and "ports" in data
+        return {"provider": "vagrant", **data} if data and whole else None
 
     def claim(self) -> Path | None:
         """Make the folder, and write down whose it is, before anything else is there.
@@ -69,8 +79,7 @@ class Project:
 
     def stage(self, settings: Mapping[str, Any]) -> None:
         """Put settings, Vagrantfile and set-up scripts where account and Vagrant read them."""
-        for name in ("pool", "vagrant.d"):
-            self.account.make_dir(self.account.data_dir / name)
+        self.account.make_dir(self.account.data_dir / "pool")
         text = json.dumps(settings, indent=2) + "\n"
         self.account.write(self.path / "machines.json", text)
         shutil.copy(self.checkout / "Vagrantfile", self.path / "Vagrantfile")

@@ -13,7 +13,7 @@ from testbed.edge.hypervisor.states import ALIVE, OFF, PAUSED, RUNNING, SAVED, S
 from testbed.lab.machines.project import ROLES
 
 Action = Literal["remove", "stop", "create", "restore", "resume", "start", "set up"]
-MARKS = ("driver", "cpu_mode", "nic_model", "box", "private_key")
+MARKS = ("provider", "driver", "cpu_mode", "nic_model", "box", "private_key")
 """Settings of both machines that cannot be changed in machines that exist."""
 
 
@@ -107,11 +107,11 @@ def _removals(seen: Seen, wanted: Mapping[str, Any]) -> Iterator[Step]:
 def changed(old: Mapping[str, Any] | None, wanted: Mapping[str, Any]) -> Iterator[str]:
     """Yield the outdated settings of both machines: "NIC model: e1000, now virtio"."""
     names = {"driver": "accelerator", "cpu_mode": "CPU model", "nic_model": "NIC model",
-             "box": "box", "private_key": "key"}  # fmt: skip
+             "private_key": "key"}  # fmt: skip
     for key in MARKS:
         was, now = (_shown(settings.get(key)) for settings in (old or wanted, wanted))
         if was != now:
-            yield f"{names[key]}: {was}, now {now}"
+            yield f"{names.get(key, key)}: {was}, now {now}"
 
 
 def _changed_machine(

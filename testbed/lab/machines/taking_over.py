@@ -2,13 +2,15 @@
 """Half of what a killed command began: ended, waited for, or deleted before work goes on."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from testbed.edge.hypervisor.libvirt import Domains, for_each
+from testbed.edge.hypervisor.libvirt import URI, Domains, for_each
 from testbed.edge.hypervisor.states import PANICKED, PAUSED
 from testbed.edge.hypervisor.vagrant import Vagrant
 from testbed.edge.output.terminal import Terminal
+from testbed.lab.machines.project import Project
+from testbed.model.errors import MachineError
 
 SAVING_LIMIT_S = 300
 """libvirt writes a machine's memory within seconds, on a slow disk within minutes."""
@@ -18,12 +20,12 @@ STILL_S = 3.0
 TAIL_BYTES = 1 << 20
 
 
-def end_vagrant(vagrant: Vagrant, terminal: Terminal) -> None:
-    """End a Vagrant that outlived its command: it would go on with the same machines.
+def end_left(project: Project, terminal: Terminal) -> None:
+    """End what outlived its command, as Vagrant may: it would go on with the same machines.
 
     Its work so far is looked at afterwards, as anything else that is found.
     """
-    found = vagrant.left()
+    found = project.left()
     if found is None:
         return
     what = f"`{found.what}` (process {found.process.pid})"
@@ -32,9 +34,9 @@ def end_vagrant(vagrant: Vagrant, terminal: Terminal) -> None:
         found.end()
 
 
-def ending(vagrant: Vagrant) -> list[str]:
-    """Return what `end_vagrant` would do, as a line of a plan; no line where that is nothing."""
-    found = vagrant.left()
+def ending(project: Project) -> list[str]:
+    """Return what `end_left` would do, as a line of a plan; no line where that is nothing."""
+    found = project.left()
     return [f"end `{found.what}`: the command that started it was killed"] if found else []
 
 
@@ -52,6 +54,17 @@ def settled(domains: Domains) -> Mapping[str, str]:
         time.sleep(0.5)
         states = domains.states()
     return states
+
+
+def demand_ours(project: Project, domains: Domains, roles: Iterable[str]) -> None:
+    """Raise MachineError where a machine has the name of ours and was made by somebody else."""
+    for role in domains.strangers(roles, project.path):
+        name = domains.prefix + role
+        undefine = project.account.typed(["virsh", "-c", URI, "undefine", name, "--managed-save"])
+        raise MachineError(
+            f"libvirt has a machine {name} that testbed did not make: it is left alone",
+            hint=f"if nobody needs it, end it and `{undefine}`; then run this again",
+        )
 
 
 def without_dead(running: Sequence[str], states: Mapping[str, str], domains: Domains) -> list[str]:

@@ -48,11 +48,17 @@ def take(account: Account) -> Inventory:
         domains=tuple(domains),
         saved=tuple(sorted(account.session.saves.glob("tb*.save"))),
         volumes=tuple(_volumes(data / "pool")),
-        boxes=frozenset(path.name for path in (data / "vagrant.d/boxes").glob("testbed-*")),
+        boxes=frozenset(_boxes(data)),
         scratch=tuple(scratch),
         projects=tuple(_projects(projects_dir)),
         elsewhere=_elsewhere(domains, projects_dir),
     )
+
+
+def _boxes(data: Path) -> Iterator[str]:
+    """Yield the names of the boxes that machines can be made from: built ones, Vagrant's."""
+    yield from (f"testbed-{path.parent.name}" for path in (data / "boxes").glob("*/box.json"))
+    yield from (path.name for path in (data / "vagrant.d/boxes").glob("testbed-*"))
 
 
 def _outlived(account: Account) -> Iterator[Lasting]:

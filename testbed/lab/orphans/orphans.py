@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Literal
 
 from testbed.edge.computer.lasting import Lasting
+from testbed.edge.hypervisor.libvirt import BOX_IMAGE
 from testbed.edge.hypervisor.session import Domain
 from testbed.lab.machines.processes import Process
 
 MACHINE = re.compile(r"tb([0-9a-f]{6})-(client|server)")
 DISK = re.compile(r"tb([0-9a-f]{6})-(client|server)[\w.-]*\.img")
-BOX_IMAGE = re.compile(r"(testbed-[0-9a-f]{12})_vagrant_box_image_[\w.-]+\.img")
 CONSOLE = re.compile(r"<source path='([^']*)/(?:client|server)-console\.log'")
 COMMANDS_GUEST = re.compile(r"testbed-(?:doctor|count)-(\d+)")
 """A trial machine of `doctor`, or a counting machine: it ends with the command that it names."""
@@ -77,7 +77,7 @@ class Inventory:
     saved: tuple[Path, ...] = ()
     volumes: tuple[Volume, ...] = ()
     boxes: frozenset[str] = frozenset()
-    """Boxes that Vagrant holds."""
+    """Boxes that are built, or that Vagrant holds."""
     scratch: tuple[Scratch, ...] = ()
 
 

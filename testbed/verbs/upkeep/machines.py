@@ -4,6 +4,7 @@
 import shlex
 import subprocess
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 from testbed.edge.computer import host
@@ -23,8 +24,13 @@ from testbed.verbs.lab import Lab, print_json
 from testbed.verbs.upkeep.lab_folder import demand_packages
 
 
-def up(lab: Lab, *, dry_run: bool = False) -> None:
-    """Bring both machines up, set up and with the fair arms built; or print what that would do."""
+def up(lab: Lab, *, dry_run: bool = False, provider: str | None = None) -> None:
+    """Bring both machines up, set up and with the fair arms built; or print what that would do.
+
+    `provider` is in place of what `testbed.toml` says.
+    """
+    if provider is not None:
+        lab = replace(lab, configured=lab.config.with_provider(provider))
     if dry_run:
         planned = lab.machines.planned(_stamp(lab, fair_sources(lab)))
         for line in planned or ["nothing: both machines run, set up"]:
@@ -146,6 +152,11 @@ def vagrant(lab: Lab, arguments: Sequence[str]) -> int:
     settings = lab.machines.project.settings()
     if settings is None:
         raise MachineError("there are no machines yet", hint="run `testbed up` first")
+    if settings["command"] is None:
+        raise MachineError(
+            "these machines were made by libvirt alone: Vagrant does not know them",
+            hint="`testbed ssh server` opens one; `testbed up --provider vagrant` makes them anew",
+        )
     argv = [*settings["command"], *arguments]
     journal.on_host(argv)
     return subprocess.call(argv)

@@ -404,6 +404,35 @@ def test_plain_vagrant_ends_as_it_ended(testbed: Testbed, monkeypatch: pytest.Mo
     assert called == [["env", "A=b", "vagrant", "status", "--help"]]
 
 
+def test_plain_vagrant_on_machines_that_it_does_not_know(
+    testbed: Testbed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Project, "settings", lambda _: {"command": None})
+    said = testbed("vagrant", "status")
+    assert (said.status, said.err) == (
+        4,
+        "testbed: these machines were made by libvirt alone: Vagrant does not know them\n"
+        "  → `testbed ssh server` opens one; `testbed up --provider vagrant` makes them anew\n",
+    )
+
+
+def test_up_takes_the_provider_that_is_asked_for_and_writes_nothing(
+    testbed: Testbed, checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[str] = []
+    monkeypatch.setattr(
+        Machines, "planned", lambda self, _: found.append(self.config.machines.provider) or []
+    )
+    (checkout / "testbed.toml").write_text('[machines]\nprovider = "vagrant"\n')
+    assert testbed("up", "--dry-run").status == 0
+    assert testbed("up", "--dry-run", "--provider", "libvirt").status == 0
+    assert found == ["vagrant", "libvirt"]
+    said = testbed("up", "--dry-run", "--provider", "virtualbox")
+    assert said.status == 2
+    assert "should be 'auto', 'vagrant' or 'libvirt'" in said.err
+    assert (checkout / "testbed.toml").read_text() == '[machines]\nprovider = "vagrant"\n'
+
+
 @pytest.mark.parametrize(("invalid", "status"), [(False, 0), (True, 7)])
 def test_a_report_of_an_invalid_run_ends_with_seven(
     testbed: Testbed, monkeypatch: pytest.MonkeyPatch, *, invalid: bool, status: int

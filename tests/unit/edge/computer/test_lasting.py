@@ -173,10 +173,10 @@ def test_vagrant_is_noted(
     def words(_: Any, args: list[object]) -> list[str]:
         return [str(path), *map(str, args)]
 
-    monkeypatch.setattr("testbed.edge.hypervisor.vagrant._Vagrant._make_vagrant_command", words)
-    mine = Vagrant(account, tmp_path, tmp_path / "home")
-    mine.up()
+    monkeypatch.setattr("testbed.edge.hypervisor.python_vagrant.Calls._make_vagrant_command", words)
+    mine = Vagrant(account, tmp_path)
+    mine.create()
     log = json.loads((tmp_path / "vagrant.log").read_text())
     assert log["what"].startswith("vagrant up")
-    assert mine.left() is None
+    assert lasting.left(tmp_path / NOTE, account) is None
     assert not (tmp_path / NOTE).exists()

@@ -8,7 +8,9 @@ import pytest
 
 from testbed.edge.computer.account import Account
 from testbed.edge.hypervisor.libvirt import Domains, for_each
+from testbed.lab.machines import processes
 from testbed.lab.machines.leftovers import machine_processes, remains, saved_states
+from testbed.lab.machines.processes import Process
 from testbed.model.errors import HostError, MachineError
 
 VIRSH = """
@@ -143,16 +145,12 @@ def test_what_remains_is_named(domains: Domains, account: Account, tmp_path: Pat
     assert remains(account, domains, project, None)[-1] == f"folder {project}"
 
 
-def test_processes_are_found_by_the_name_of_the_domain(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_processes_are_found_by_the_name_of_the_domain(monkeypatch: pytest.MonkeyPatch) -> None:
     commands = {
-        12: "qemu\0-name\0guest=tb1-client,debug-threads=on\0",
-        13: "qemu\0-name\0guest=tb2-client\0",
-        14: "sh\0tb1-client\0",
+        12: ("qemu", "-name", "guest=tb1-client,debug-threads=on"),
+        13: ("qemu", "-name", "guest=tb2-client"),
+        14: ("qemu", "-drive", "file=tb1-client.img"),
     }
-    for pid, words in commands.items():
-        (tmp_path / "proc" / str(pid)).mkdir(parents=True)
-        (tmp_path / "proc" / str(pid) / "cmdline").write_text(words)
-    monkeypatch.setattr("testbed.lab.machines.leftovers.PROC", tmp_path / "proc")
+    running = [Process(pid, 1, "qemu", words, 1, 1) for pid, words in commands.items()]
+    monkeypatch.setattr(processes, "machines", lambda: running)
     assert machine_processes("tb1-") == {12: "tb1-client"}

@@ -115,9 +115,11 @@ def test_what_is_slow_is_called_slow_and_the_others_are_looked_at(
     tool("virsh", "[ $1 = --version ] && echo 9.0.0 && exit; exec sleep 60")
     tool("mmdebstrap", "[ $1 = --version ] && echo 1.3.5 && exit; exec sleep 60")
     names = ("vagrant", "user namespaces", "libvirt session", "leftovers")
-    for line in broken(testbed, *names):
+    made_by, *others = broken(testbed, "provider", *names)
+    for line in others:
         assert line["level"] == "warning"
         assert line["found"].startswith("slow: no end after 0.5 s: ")
+    assert made_by["found"] == "libvirt: vagrant gave no answer within 0.5 s"
 
 
 def test_the_box(testbed: Testbed, well: LeftOver, monkeypatch: pytest.MonkeyPatch) -> None:

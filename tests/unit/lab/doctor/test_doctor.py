@@ -20,7 +20,8 @@ from tests.unit.factories.left_over import LeftOver
 Testbed = Callable[..., Any]
 NAMES = [
     "testbed.toml", "platform", "virtualisation", "cores", "KVM", "memory", "disk: data",
-    "disk: scratch", "disk: results", "vagrant", "vagrant-libvirt", "qemu", "nic_model", "counting",
+    "disk: scratch", "disk: results", "provider", "vagrant", "vagrant-libvirt", "qemu", "nic_model",
+    "counting",
     "qemu-img", "libvirt", "libvirt daemon", "mmdebstrap", "mke2fs", "setpriv", "ssh",
     "image tools", "account", "user ids", "user namespaces", "data folder", "checkout",
     "ssh key", "libvirt sockets", "libvirt session", "box", "ports", "lock", "power", "governor",
@@ -106,11 +107,11 @@ def test_the_table_in_a_pipe(testbed: Testbed) -> None:
     note = next(number for number, line in enumerate(lines) if line.startswith("note     box"))
     assert lines[note] == "note     box              not built yet"
     assert lines[note + 1].startswith("         → `testbed box build`")
-    assert "2 notes, 35 ok" in said.err
+    assert "2 notes, 36 ok" in said.err
 
 
 @pytest.mark.usefixtures("well")
-@pytest.mark.parametrize("name", ["vagrant", "qemu-img", "mmdebstrap", "libvirtd", "virsh"])
+@pytest.mark.parametrize("name", ["qemu-img", "mmdebstrap", "libvirtd", "virsh"])
 def test_a_tool_that_is_missing(
     testbed: Testbed, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
@@ -165,6 +166,42 @@ def test_a_check_that_fails_hides_no_other(
     assert fix in lines["memory"]["fix"]
     assert list(lines) == NAMES
     assert status == 0
+
+
+@pytest.mark.usefixtures("well")
+def test_a_computer_without_vagrant_lacks_nothing_unless_it_is_asked_for(
+    testbed: Testbed, checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = programs.host.find
+
+    def find(tool: str, *, package: str) -> str:
+        if tool == "vagrant":
+            raise HostError(f"{tool} is not installed", hint="run ./lab")
+        return real(tool, package=package)
+
+    monkeypatch.setattr(programs.host, "find", find)
+    status, lines = looked(testbed)
+    assert status == 0
+    assert [name for name in NAMES if name not in lines] == ["vagrant", "vagrant-libvirt"]
+    assert lines["provider"]["found"] == "libvirt: no vagrant on this computer"
+    (checkout / "testbed.toml").write_text('[machines]\nprovider = "vagrant"\n')
+    status, lines = looked(testbed)
+    assert status == 3
+    assert {lines[name]["level"] for name in ("provider", "vagrant")} == {"problem"}
+    assert "./lab --provider vagrant" in lines["provider"]["fix"]
+
+
+@pytest.mark.usefixtures("well")
+def test_a_vagrant_whose_plugin_does_not_load_is_a_note(
+    testbed: Testbed, tool: Callable[[str, str], Path]
+) -> None:
+    tool("vagrant", '[ "$1" = --version ] && exec echo Vagrant 2.3.4; echo "it is broken"; exit 1')
+    status, lines = looked(testbed)
+    assert (status, lines["provider"]["level"]) == (0, "note")
+    assert lines["provider"]["found"] == (
+        "libvirt: Vagrant's libvirt plugin does not load: it is broken"
+    )
+    assert (lines["vagrant"]["level"], "vagrant-libvirt" in lines) == ("ok", False)
 
 
 @pytest.mark.usefixtures("well")

@@ -3,11 +3,15 @@
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from testbed.lab.experiment import host_readings
 from testbed.lab.experiment.host_readings import HostReadings
+from testbed.lab.machines import processes
+from testbed.lab.machines.processes import Process
 
 UDP = (
     "   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout "
@@ -23,9 +27,6 @@ def proc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "net").mkdir()
     (tmp_path / "net/udp").write_text(UDP)
     (tmp_path / "stat").write_text("cpu  1 0 2 30 0 0 0 0 0 0\ncpu0 1 0 2 30 0 0 0 0 0 0\nintr 5\n")
-    for pid, name in (("77", "tbaaaaaa"), ("78", "tbbbbbbb")):
-        (tmp_path / pid).mkdir()
-        (tmp_path / pid / "cmdline").write_text(f"qemu\0-name\0guest={name}-server,debug=on\0")
     threads = {"77": ("qemu-system-x86", "5 6 7"), "80": ("CPU 0/TCG", "1000 200 3"),
                "81": ("CPU 1/TCG", "3000 400 9")}  # fmt: skip
     for tid, (comm, schedstat) in threads.items():
@@ -37,9 +38,19 @@ def proc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_a_process_is_found_by_its_machines_name(proc: Path) -> None:
-    assert host_readings._process("guest=tbaaaaaa-server,") == 77
-    assert host_readings._process("guest=tbcccccc-server,") is None
+def test_a_process_is_found_by_its_machines_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    running = [
+        Process(pid, 1, "qemu", ("qemu", "-name", f"guest={name}-server,debug=on"), 1, 1)
+        for pid, name in ((77, "tbaaaaaa"), (78, "tbbbbbbb"))
+    ]
+    monkeypatch.setattr(processes, "machines", lambda: running)
+    machines: Any = SimpleNamespace(
+        project=SimpleNamespace(settings=lambda: {"machines": {"server": {"local_port": 5}}}),
+        domains=SimpleNamespace(prefix="tbaaaaaa-"),
+    )
+    assert HostReadings.of(machines) == HostReadings({"server": 77}, {"server": 5})
+    machines.domains.prefix = "tbcccccc-"
+    assert HostReadings.of(machines).processes == {}
 
 
 def test_threads_drops_and_cpu_lines(proc: Path) -> None:

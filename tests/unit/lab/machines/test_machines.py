@@ -26,7 +26,7 @@ from testbed.lab.machines.box import Box, BoxStore
 from testbed.lab.machines.machines import Machines
 from testbed.lab.machines.machines_json import LAB_MACS, MGMT_MAC
 from testbed.lab.machines.processes import Process
-from testbed.lab.machines.project import ROLES
+from testbed.lab.machines.project import ROLES, Project
 from testbed.model.config import Config
 from testbed.model.errors import ExitCode, GuestError, HostError, MachineError
 from tests.unit.factories.ids import project_id
@@ -37,7 +37,7 @@ HALTED = {"client": "shut off", "server": "shut off"}
 
 @dataclass
 class Pretended:
-    """In place of Vagrant and of libvirt: notes what is asked of both."""
+    """In place of libvirt, of Vagrant and of either as a provider: notes what is asked of them."""
 
     found: dict[str, str] = field(default_factory=dict)
     records: set[str] = field(default_factory=set)
@@ -45,16 +45,25 @@ class Pretended:
     asked: list[str] = field(default_factory=list)
     up_raises: BaseException | None = None
     sticky: bool = False
+    name: str = ""
     names: dict[str, str | None] = field(default_factory=lambda: {r: r for r in ROLES})
     prefix: str = "tb-"
-    outlived: Any = None
     image: Path | None = None
+    why_no_vagrant: str | None = None
+    not_ours: list[str] = field(default_factory=list)
+
+    def problem(self) -> str | None:
+        self.asked.append("try vagrant")
+        return self.why_no_vagrant
+
+    def strangers(self, roles: Sequence[str], _folder: Path) -> list[str]:
+        return [role for role in roles if role in self.not_ours]
 
     def states(self) -> dict[str, str]:
         return dict(self.found)
 
-    def recorded(self) -> set[str]:
-        return set(self.records)
+    def recorded(self, _there: Any) -> frozenset[str]:
+        return frozenset(self.records if self.name == "vagrant" else self.found)
 
     def volumes(self) -> list[str]:
         return [f"{self.prefix}{role}.img" for role in self.found]
@@ -65,8 +74,8 @@ class Pretended:
     def disks(self, _roles: Sequence[str]) -> frozenset[str]:
         return frozenset(self.found)
 
-    def up(self) -> None:
-        self.asked.append("up")
+    def create(self) -> None:
+        self.asked.append("create")
         if self.up_raises is not None:
             raise self.up_raises
         self.found = dict(RUNNING)
@@ -80,9 +89,9 @@ class Pretended:
     def forget(self, role: str) -> None:
         self.records.discard(role)
 
-    def halt(self) -> None:
-        self.asked.append("halt")
-        self.found = dict(HALTED)
+    def shut_down(self, role: str) -> None:
+        self.asked.append(f"shut down {role}")
+        self.found[role] = "shut off"
 
     def save(self, role: str) -> None:
         self.asked.append(f"save {role}")
@@ -96,8 +105,12 @@ class Pretended:
         self.asked.append(f"start {role}")
         self.found[role] = "running"
 
-    def command(self) -> list[str]:
-        return ["env", "vagrant"]
+    def called(self, name: str) -> "Pretended":
+        self.name = name
+        return self
+
+    def command(self) -> list[str] | None:
+        return ["env", "vagrant"] if self.name == "vagrant" else None
 
     def remove_boxes(self) -> list[str]:
         return []
@@ -110,9 +123,6 @@ class Pretended:
 
     def is_busy(self, _role: str) -> bool:
         return False
-
-    def left(self) -> Any:
-        return self.outlived
 
     def box_image(self, _name: str) -> Path | None:
         return self.image
@@ -128,8 +138,9 @@ class Pretended:
         self.boxes.add(name)
 
 
-FRESH = ["pool", "add box", "up"]
-AGAIN = ["remove client", "remove server", "pool", "up"]
+FRESH = ["try vagrant", "pool", "add box", "create"]
+AGAIN = ["try vagrant", "remove client", "remove server", "pool", "create"]
+HALF = ["try vagrant", "pool", "create"]
 STAMP = {"sources": "1"}
 
 
@@ -140,6 +151,7 @@ def provider(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Pretended:
     box = Box("0123456789ab", tmp_path / "box", 1, "2025", "6.1.0", "00")
     monkeypatch.setattr(Machines, "domains", pretended)
     monkeypatch.setattr(Machines, "vagrant", pretended)
+    monkeypatch.setattr(Machines, "_named", lambda _, name: pretended.called(name))
     monkeypatch.setattr(BoxStore, "build", lambda *_: box)
     monkeypatch.setattr(BoxStore, "find", lambda *_: box)
     monkeypatch.setattr(BoxStore, "verify", lambda *_: None)
@@ -275,7 +287,7 @@ def test_halted_machines_are_started(
     provider.asked.clear()
     provider.found = dict(HALTED)
     assert up(machines()) == ["client", "server"]
-    assert provider.asked == ["up"]
+    assert sorted(provider.asked) == ["start client", "start server"]
     assert machines().project.settings() == settings
 
 
@@ -311,8 +323,8 @@ def test_machines_that_no_longer_fit_are_made_anew(
     up(machines())
     provider.asked.clear()
     assert up(machines(**change)) == ["client", "server"]
-    assert sorted(provider.asked[:-2]) == [f"remove {role}" for role in anew]
-    assert provider.asked[-2:] == ["pool", "up"]
+    assert sorted(provider.asked[:-2]) == [*(f"remove {role}" for role in anew), "try vagrant"]
+    assert provider.asked[-2:] == HALF[1:]
 
 
 def test_the_missing_half_is_made(machines: Callable[..., Machines], provider: Pretended) -> None:
@@ -322,7 +334,7 @@ def test_the_missing_half_is_made(machines: Callable[..., Machines], provider: P
     provider.found = {"server": "running"}
     provider.records = {"server"}
     up(machines())
-    assert provider.asked == ["pool", "up"]
+    assert provider.asked == HALF
     assert machines().project.settings() == settings
 
 
@@ -336,6 +348,79 @@ def test_settings_that_are_damaged(
     provider.asked.clear()
     assert up(machines()) == ["client", "server"]
     assert sorted(provider.asked) == sorted(AGAIN)
+
+
+def test_without_vagrant_libvirt_makes_them_and_says_why(
+    machines: Callable[..., Machines], provider: Pretended, capsys: pytest.CaptureFixture[str]
+) -> None:
+    provider.why_no_vagrant = "no vagrant on this computer"
+    mine = Machines(machines().config, machines().checkout, machines().account, Terminal(0))
+    up(mine)
+    assert "provider: libvirt: no vagrant on this computer\n" in capsys.readouterr().err
+    settings = mine.project.settings()
+    assert settings is not None
+    assert (settings["provider"], settings["command"]) == ("libvirt", None)
+
+
+@pytest.mark.parametrize("made_by", ["vagrant", "libvirt"])
+def test_machines_go_on_whoever_made_them(
+    machines: Callable[..., Machines], provider: Pretended, made_by: str
+) -> None:
+    """Vagrant may have come, or gone, since: what is there needs it no more."""
+    up(machines(provider=made_by))
+    provider.why_no_vagrant = "no vagrant on this computer" if made_by == "vagrant" else None
+    provider.found = dict(HALTED)
+    provider.asked.clear()
+    up(machines())
+    assert sorted(provider.asked) == ["start client", "start server"]
+    assert up(machines(provider=made_by)) == []
+
+
+def test_a_lost_machine_of_a_vagrant_that_is_gone_makes_both_anew_without_it(
+    machines: Callable[..., Machines], provider: Pretended
+) -> None:
+    up(machines())
+    provider.found, provider.records = {"server": "running"}, {"server"}
+    provider.why_no_vagrant = "no vagrant on this computer"
+    assert machines().planned(STAMP) == [
+        "remove server: provider: vagrant, now libvirt",
+        "create client: it does not exist",
+        "create server: in its place",
+    ]
+    up(machines())
+    assert machines().provider.name == "libvirt"
+    provider.found, provider.why_no_vagrant = {"server": "running"}, None
+    assert machines().planned(STAMP) == ["create client: it does not exist"]
+
+
+def test_another_provider_that_is_asked_for_makes_them_anew(
+    machines: Callable[..., Machines], provider: Pretended
+) -> None:
+    up(machines(provider="vagrant"))
+    other = machines(provider="libvirt")
+    assert other.planned(STAMP) == [
+        "remove client and server: provider: vagrant, now libvirt",
+        "create client and server: in its place",
+    ]
+    provider.asked.clear()
+    up(other)
+    assert sorted(provider.asked) == sorted(AGAIN[1:])
+    assert other.provider.name == "libvirt"
+
+
+def test_a_machine_of_our_name_that_somebody_else_made_is_left_alone(
+    machines: Callable[..., Machines], provider: Pretended
+) -> None:
+    mine = machines()
+    provider.found, provider.not_ours = {"server": "shut off"}, ["server"]
+    for verb in (lambda: up(mine), lambda: mine.down("destroy"), lambda: mine.planned(STAMP)):
+        with pytest.raises(MachineError) as caught:
+            verb()
+        assert caught.value.message == (
+            "libvirt has a machine tb-server that testbed did not make: it is left alone"
+        )
+        assert "virsh -c qemu:///session undefine tb-server" in caught.value.hint
+    assert {words.split()[0] for words in provider.asked} == {"try"}
 
 
 def test_what_the_vagrantfile_reads(
@@ -399,7 +484,7 @@ def test_too_little_memory(
         "close programs, or lower [machines.server] memory_mb in testbed.toml"
     )
     assert caught.value.exit_code is ExitCode.HOST
-    assert provider.asked == []
+    assert provider.asked == ["try vagrant"]
 
 
 def test_running_machines_are_not_counted_twice(
@@ -445,23 +530,25 @@ def test_states_and_down(machines: Callable[..., Machines], provider: Pretended)
     mine.down("halt")
     assert mine.states() == HALTED
     mine.down("halt")
-    assert provider.asked == ["halt"]
+    assert sorted(provider.asked) == ["shut down client", "shut down server"]
     mine.down("destroy")
     assert mine.states() == {"client": "not created", "server": "not created"}
-    assert sorted(provider.asked) == ["halt", "remove client", "remove server"]
+    assert provider.asked[2:] == ["remove client", "remove server"]
     assert not mine.project.path.exists()
 
 
 @pytest.mark.parametrize("verb", ["up", "down", "guests", "remove_boxes"])
 def test_a_vagrant_that_outlived_its_command_is_ended_before_anything_is_done(
-    machines: Callable[..., Machines], provider: Pretended, verb: str
-) -> None:
+    machines: Callable[..., Machines], provider: Pretended, verb: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
     mine = machines()
     up(mine)
     provider.asked.clear()
-    provider.outlived = SimpleNamespace(
+    left = SimpleNamespace(
         what="vagrant up", process=SimpleNamespace(pid=17), end=lambda: provider.asked.append("end")
     )
+    monkeypatch.setattr(Project, "left", lambda _: left)
     assert mine.planned(STAMP) == ["end `vagrant up`: the command that started it was killed"]
     with contextlib.suppress(MachineError):
         {"up": lambda: up(mine), "down": lambda: mine.down("save"), "guests": mine.guests,
@@ -479,7 +566,7 @@ def test_half_a_copy_of_the_box_in_the_pool_is_deleted(
     copy.write_bytes(b"who")
     os.utime(copy, (1, 1))
     up(machines())
-    assert provider.asked == ["pool", "add box", f"delete {copy.name}", "up"]
+    assert provider.asked == [*FRESH[:3], f"delete {copy.name}", "create"]
 
 
 def test_what_cannot_be_removed_is_told(
@@ -570,7 +657,7 @@ def test_ctrl_c_while_arms_are_built_does_not_wait_for_the_build(
 
     def build(guest: Guest) -> None:
         if guest.role == "server":
-            while "up" not in provider.asked:
+            while "create" not in provider.asked:
                 time.sleep(0.01)
             time.sleep(0.05)  # Vagrant has ended, what is left is this build
             os.kill(os.getpid(), signal.SIGINT)

@@ -15,7 +15,8 @@ from testbed.edge.hypervisor.libvirt import Domains, for_each
 from testbed.edge.hypervisor.vagrant import Vagrant
 from testbed.edge.output.terminal import Terminal
 from testbed.lab.machines import taking_over
-from testbed.lab.machines.taking_over import broken_copies, end_vagrant, settled
+from testbed.lab.machines.project import Project
+from testbed.lab.machines.taking_over import broken_copies, end_left, settled
 from testbed.model.errors import HostError, MachineError
 
 IMAGE = bytes(range(256)) * 10_000
@@ -134,11 +135,11 @@ def test_a_vagrant_that_is_left_is_ended_and_told(
     left: Any = SimpleNamespace(
         what="vagrant up", process=SimpleNamespace(pid=17), end=lambda: ended.append("it")
     )
-    vagrant = Vagrant(account, tmp_path, tmp_path)
-    end_vagrant(vagrant, Terminal(0))
+    project = Project(account, tmp_path)
+    end_left(project, Terminal(0))
     assert (ended, capsys.readouterr().err) == ([], "")
-    monkeypatch.setattr(Vagrant, "left", lambda _: left)
-    end_vagrant(vagrant, Terminal(0))
+    monkeypatch.setattr(Project, "left", lambda _: left)
+    end_left(project, Terminal(0))
     assert ended == ["it"]
     assert (
         "`vagrant up` (process 17) still ran for a command that was killed: it is ended now"
@@ -147,13 +148,14 @@ def test_a_vagrant_that_is_left_is_ended_and_told(
 
 
 def test_half_a_box_in_vagrants_hands_is_deleted(account: Account, tmp_path: Path) -> None:
-    vagrant = Vagrant(account, tmp_path, tmp_path)
-    folder = tmp_path / "boxes/testbed-a/0/libvirt"
+    vagrant = Vagrant(account, tmp_path)
+    boxes = account.data_dir / "vagrant.d/boxes"
+    folder = boxes / "testbed-a/0/libvirt"
     assert not vagrant.has_box("testbed-a")
     folder.mkdir(parents=True)
     (folder / "box.img").touch()
     assert not vagrant.has_box("testbed-a")
-    assert not (tmp_path / "boxes/testbed-a").exists()
+    assert not (boxes / "testbed-a").exists()
     folder.mkdir(parents=True)
     for name in ("box.img", "metadata.json"):
         (folder / name).touch()
