@@ -28,7 +28,7 @@ from testbed.analysis.measures.host_shares import (
 from testbed.analysis.measures.rates import lower_rate
 from testbed.analysis.reading import environment
 from testbed.analysis.reading.records import Run, Trial
-from testbed.model.host_bounds import (
+from testbed.model.host_cpus import (
     OTHER_CPUS,
     STEAL_SUSPECT,
     WAIT_SHARE_EMULATION_INVALID,

@@ -20,7 +20,7 @@ from testbed.analysis.findings.finding import (
 from testbed.analysis.reading.environment import UNKNOWN, fact
 from testbed.analysis.reading.records import Run
 from testbed.analysis.reading.trial_records import ServerTrial
-from testbed.model.cpu_time import USER_HZ
+from testbed.model.host_cpus import USER_HZ
 
 CLOSED = (0.99, 1.01)
 TICKS_SUSPECT, TICKS_INVALID = 400, 100

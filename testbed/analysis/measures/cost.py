@@ -26,7 +26,7 @@ from math import sqrt
 from testbed.analysis.measures.cpu_clock import clock_fault
 from testbed.analysis.reading.records import Run, Trial
 from testbed.analysis.reading.trial_records import Snap
-from testbed.model.cpu_time import USER_HZ
+from testbed.model.host_cpus import USER_HZ
 
 MINIMUM_DELIVERED = 100
 """Below, a cost per packet would be mostly the cost of the packets that never arrived."""

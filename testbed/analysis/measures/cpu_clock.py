@@ -16,7 +16,7 @@ from itertools import pairwise
 
 from testbed.analysis.formats.proc_files import ProcStat
 from testbed.analysis.reading.trial_records import ServerTrial, Snap
-from testbed.model.cpu_time import USER_HZ
+from testbed.model.host_cpus import USER_HZ
 
 ROUNDING_TICKS = 1
 """An interval that moves from iowait to idle is cut to ticks in another place."""

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 
 from testbed.analysis.reading.records import Trial
 from testbed.analysis.reading.trial_records import HostReading
-from testbed.model import cpu_time
-from testbed.model.cpu_time import BUSY, USER_HZ, waiting_share
+from testbed.model import host_cpus
+from testbed.model.host_cpus import BUSY, USER_HZ, waiting_share
 
 
 def steal_share(trial: Trial) -> float | None:
@@ -65,7 +65,7 @@ def other_cpus(trial: Trial) -> float | None:
         return None
     busy_ticks = sum(ticks for ticks in busy if ticks is not None)
     ours_ns = sum(ns for ns in ours if ns is not None) + after.own_cpu_ns - before.own_cpu_ns
-    return cpu_time.other_cpus(busy_ticks, ours_ns, wall_s)
+    return host_cpus.other_cpus(busy_ticks, ours_ns, wall_s)
 
 
 def _window(trial: Trial) -> tuple[HostReading, HostReading, float] | None:

@@ -21,7 +21,7 @@ from testbed.analysis.formats.mpstat import COLUMNS, Recording, Row, parse_mpsta
 from testbed.analysis.formats.proc_files import STAT_COLUMNS, ProcStat
 from testbed.analysis.reading.records import Arm, Run, Trial
 from testbed.analysis.reading.trial_records import HookState, ServerTrial, Snap
-from testbed.model.cpu_time import USER_HZ
+from testbed.model.host_cpus import USER_HZ
 from testbed.model.nic import INTERFACE
 
 FOLDER = Path(__file__).parent

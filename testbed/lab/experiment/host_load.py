@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from testbed.model import cpu_time
-from testbed.model.host_bounds import OTHER_CPUS, waiting_bound
+from testbed.model import host_cpus
+from testbed.model.host_cpus import OTHER_CPUS, waiting_bound
 
 MARGIN = 0.8
 """A part of the bound where `contention` is SUSPECT: trials differ among themselves."""
@@ -77,7 +77,7 @@ class HostLoad:
         waited_ns = _moved(before, after, "server", "wait_ns", "CPU ")
         waiting = None
         if cpus and waited_ns is not None:
-            waiting = cpu_time.waiting_share(waited_ns, wall_s, len(cpus))
+            waiting = host_cpus.waiting_share(waited_ns, wall_s, len(cpus))
         bound = waiting_bound(kvm=cpus[0].endswith("KVM"), cpu_count=len(cpus)) if cpus else None
         if not before.get("stat") or not after.get("stat"):
             return cls(waiting, bound)
@@ -89,8 +89,8 @@ class HostLoad:
         if None in ours:
             return cls(waiting, bound, idle)
         ours_ns = sum(ns or 0 for ns in ours) + after["own_cpu_ns"] - before["own_cpu_ns"]
-        busy_ticks = sum(ticks[name] for name in cpu_time.BUSY)
-        return cls(waiting, bound, idle, cpu_time.other_cpus(busy_ticks, ours_ns, wall_s))
+        busy_ticks = sum(ticks[name] for name in host_cpus.BUSY)
+        return cls(waiting, bound, idle, host_cpus.other_cpus(busy_ticks, ours_ns, wall_s))
 
 
 def _threads(reading: Mapping[str, Any], role: str, start: str = "") -> list[tuple[str, Any]]:

@@ -7,10 +7,10 @@ from pathlib import Path
 from testbed import __version__
 from testbed.edge.computer import host
 from testbed.edge.files import lab_folder
+from testbed.edge.files.config_text import commented
 from testbed.edge.output.terminal import Terminal
 from testbed.lab.doctor.software import SMALL_TOOLS, TOOLS
 from testbed.model.config import FILE_NAME
-from testbed.model.config_text import commented
 from testbed.model.errors import HostError
 
 IGNORED = """\

@@ -12,9 +12,9 @@ import pytest
 
 from testbed.edge.computer.checkout import is_checkout
 from testbed.edge.files import lab_folder
+from testbed.edge.files.config_text import commented
 from testbed.lab.machines.box import BoxStore
 from testbed.model.config import Config, load
-from testbed.model.config_text import commented
 from testbed.model.errors import ExitCode, HostError, RunError, UsageError
 from tests import PROJECT
 from tests.conftest import Said

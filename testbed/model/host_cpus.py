@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How much of the host the machines may want, before a packet's cost shows the host instead.
+"""How the host shares its CPU time, and the bounds before a cost shows the host instead.
 
-The warm-up stays below these bounds, and the check `contention` judges every trial by them.
+The warm-up computes the shares from a trial's host.json while it looks for a load, and stays below
+the bounds. The analysis computes them from the same file afterwards: the check `contention`.
 """
 
+USER_HZ = 100
+"""Ticks a second in /proc/stat on every Linux architecture we run on (sysconf(_SC_CLK_TCK))."""
+BUSY = ("user", "nice", "system", "irq", "softirq")
+"""Columns of the host's /proc/stat; user and nice hold what guests use."""
 WAIT_SHARES_KVM = (0.02, 0.10)
 """SUSPECT and INVALID: time for which the server's virtual CPUs were ready and waited for a CPU of
 the host, over wall × virtual CPUs. The guest takes that time for work, so it is in the cost."""
@@ -23,6 +28,20 @@ machines took their share. So the bound of a hog is well below 1.
 STEAL_SUSPECT = 0.01
 """A share of CPU time, the guest's or the host's. A guest under emulation has no steal clock and
 reads 0; a host on hardware does too. Emulated quiet trials on a rented host had 0.000."""
+
+
+def waiting_share(waited_ns: int, wall_s: float, cpu_count: int) -> float:
+    """How long virtual CPUs waited for the host's, over wall × virtual CPUs: 0 … 1."""
+    return waited_ns / 1e9 / (wall_s * cpu_count)
+
+
+def other_cpus(busy_ticks: int, ours_ns: int, wall_s: float) -> float:
+    """CPUs of the host busy with neither the machines nor the testbed.
+
+    `busy_ticks` is the sum of the `BUSY` columns, `ours_ns` the CPU time of the machines' processes
+    and of the testbed itself. The clocks differ, so a small negative number is possible.
+    """
+    return (busy_ticks / USER_HZ - ours_ns / 1e9) / wall_s
 
 
 def waiting_bound(*, kvm: bool, cpu_count: int) -> float:
