@@ -36,6 +36,8 @@ from testbed.packets.drawing import TrialSpace
 from testbed.packets.schedule import Schedule
 
 OUTPUT = f"{SCRATCH}/gate.txt"
+MOST_LOGGED = 10
+"""Lines of the kernel's log: the bound of the check `logging`. Loading a module takes two."""
 ROUNDS = 4
 """So often a frame is sent at most."""
 CAPTURE_LIMIT_S, SEND_LIMIT_S = 120, 60
@@ -110,6 +112,7 @@ def examine(
                 if c.fate in MUST_COME_OUT and c.number not in seen
             ]  # fmt: skip
         after = hook.hits()
+        _tell_log(hook, time.monotonic() - started, terminal)
     with blamed(hook):
         hook.prove_gone()
         hook.prove_untouched()
@@ -135,6 +138,17 @@ def examine(
         "cases": [_as_json(case, frames.sending) for case in frames.cases],
     }
     run_dir.write_json(f"{folder}/{run_files.GATE_RECORD}", record)  # last: what it names is there
+
+
+def _tell_log(hook: Hook, took_s: float, terminal: Terminal) -> None:
+    """Warn of an arm in which the kernel logged more than a trial may have (check `logging`)."""
+    if hook.arm.commands.load and not hook.arm.expect.log_lines_per_packet:
+        lines, worst = hook.logged(took_s)
+        if lines > MOST_LOGGED:
+            terminal.warn(
+                f"arm {hook.arm.name}: the kernel logged {lines:,} lines while it was loaded: "
+                f"{worst.strip()}"
+            )
 
 
 def _wanted(cases: Sequence[Case], missing: Sequence[int], *, everything: bool) -> list[Case]:

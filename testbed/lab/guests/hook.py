@@ -31,6 +31,11 @@ _DMESG = """\
 read -r now rest < /proc/uptime
 dmesg | awk -F '[][]' -v now="$now" -v ago="$1" '$2 > now - ago' | tail -n 30
 """
+_LOGGED = """\
+read -r now rest < /proc/uptime
+dmesg | awk -F '[][]' -v now="$now" -v ago="$1" '$2 > now - ago { if (!n++) first = $0
+    if (!worst && /WARNING: /) worst = $0 } END { print n + 0; print worst ? worst : first }'
+"""
 
 
 @dataclass
@@ -189,6 +194,15 @@ class Hook:
                 detail=shortened(done.stdout or done.stderr),
             )
         return done
+
+    def logged(self, took_s: float) -> tuple[int, str]:
+        """Return how many lines the kernel logged in the last seconds, and the worst or first.
+
+        The kernel forgets the oldest of very many.
+        """
+        said = self.server.run(["sh", "-c", _LOGGED, "dmesg", str(math.ceil(took_s))]).stdout
+        count, _, line = said.partition("\n")
+        return (int(count) if count.isdecimal() else 0), shortened(line)
 
     def _kernel_words(self, took_s: float) -> str:
         """Return what the kernel logged while a step ran, under a heading; "" when that is nothing.

@@ -127,6 +127,22 @@ def test_every_arm_is_sent_everything_once(tmp_path: Path) -> None:
     assert names == {"gate.json", "sent.pcap.gz", "namespace.pcap.gz", "root.pcap.gz"}
 
 
+@pytest.mark.parametrize(
+    ("arm", "lines", "told"),
+    [(XDP, 1730, True), (XDP, 10, False), (NONE, 1730, False), ("netfilter-logging", 1730, False)],
+)
+def test_what_the_kernel_says_of_a_hook_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arm: str, lines: int, told: bool
+) -> None:
+    """An arm that warns once a packet does the same work; an exhibit logs by design."""
+    world = world_of()
+    log = f"{lines}\n[  61.2] WARNING: CPU: 0 PID: 0 at hook.c:7\n"
+    world.machines["server"].answers["dmesg"] = {"status": 0, "stdout": log, "stderr": ""}
+    run(world, tmp_path, arm)
+    words = f"! arm {arm}: the kernel logged 1,730 lines while it was loaded: [  61.2] WARNING: "
+    assert (words in capsys.readouterr().err) is told
+
+
 def test_what_the_link_lost_is_sent_again(tmp_path: Path) -> None:
     world = world_of()
     lost = frozenset(range(300, 420))
