@@ -25,7 +25,9 @@ ANSWER_LIMIT_S = 10
 """A guest's own agent answers within a tenth of a second, or it is not there."""
 SHUT_DOWN_LIMIT_S = 60
 """A guest that has not shut down by then is ended, as Vagrant does it."""
-BOX_IMAGE = re.compile(r"(testbed-[0-9a-f]{12})_(?:vagrant_box_image_[\w.-]+|box)\.img")
+BOX_IMAGE = re.compile(
+    r"(testbed-[0-9a-f]{12})_(?:vagrant_box_image_[\w.-]+|box_[0-9a-f]{12})\.img"
+)
 """A box's image in the pool: Vagrant's copy, or that of `plain_libvirt`."""
 BUSY_LIMIT_S = 300
 """As long as `virsh managedsave` itself may take."""
