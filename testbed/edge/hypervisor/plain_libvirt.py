@@ -94,7 +94,10 @@ class PlainLibvirt:
             shutil.rmtree(part, ignore_errors=True)
 
     def _image(self, name: str) -> Path:
-        return self.account.data_dir / "pool" / f"{name}_box.img"
+        """Return the place of a box's image; the same recipe, built again, has another one."""
+        built = self.account.data_dir / "boxes" / name.removeprefix("testbed-") / "box.json"
+        digest = str(json.loads(built.read_text())["sha256"])[:12]
+        return self.account.data_dir / "pool" / f"{name}_box_{digest}.img"
 
     def command(self) -> None:
         """Return None: `testbed ssh` and virsh do what `vagrant` does."""

@@ -122,6 +122,8 @@ def provider(
     for name in ("list", "asked"):
         (tmp_path / name).write_text("")
     (account.data_dir / "pool").mkdir()
+    built = account.data_dir / f"boxes/{NAME.removeprefix('testbed-')}/box.json"
+    account.write(built, json.dumps({"sha256": "ab" * 32}))
     text = json.dumps(settings(account.data_dir / "pool"))
     account.write(tmp_path / "project/machines.json", text)
     return PlainLibvirt(Domains(account, "tb1-"), tmp_path / "project")
@@ -187,7 +189,6 @@ def test_without_qemu_nothing_is_made(
 def box(account: Account, member: str = "box.img") -> Path:
     """Return a box with an image of three bytes."""
     path = account.data_dir / f"boxes/{NAME.removeprefix('testbed-')}/testbed.box"
-    path.parent.mkdir(parents=True)
     with tarfile.open(path, "w") as tar:
         info = tarfile.TarInfo(member)
         info.size = 3
@@ -205,6 +206,8 @@ def test_the_image_comes_into_the_pool_whole_or_not_at_all(
     (image,) = (account.data_dir / "pool").iterdir()
     assert image.read_bytes() == b"QFI"
     assert libvirt_module.BOX_IMAGE.fullmatch(image.name)
+    (path.parent / "box.json").write_text(json.dumps({"sha256": "cd" * 32}))
+    assert not provider.has_box(NAME), "the recipe is the same, the box is another one"
     assert image.stat().st_mode & 0o777 == 0o400
     assert [one.name for one in (account.data_dir / "boxes").iterdir()] == [path.parent.name]
 

@@ -46,12 +46,12 @@ def test_the_session(there: LeftOver) -> None:
 def test_an_image_of_a_box_that_is_built_is_no_leftover(there: LeftOver) -> None:
     """Machines that libvirt alone makes rest on it; Vagrant need not hold the box."""
     for recipe in ("0123456789ab", "ba9876543210"):
-        (there.pool / f"testbed-{recipe}_box.img").write_bytes(b"image")
+        (there.pool / f"testbed-{recipe}_box_00112233aabb.img").write_bytes(b"image")
     built = there.account.data_dir / "boxes/0123456789ab"
     built.mkdir()
     (built / "box.json").write_text("{}")
     found = orphans.find(inventory.take(there.account))
-    assert [one.name for one in found] == ["testbed-ba9876543210_box.img"]
+    assert [one.name for one in found] == ["testbed-ba9876543210_box_00112233aabb.img"]
 
 
 def test_a_machine_that_vanishes_while_it_is_looked_at(there: LeftOver) -> None:
