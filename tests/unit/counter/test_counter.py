@@ -16,6 +16,7 @@ from testbed.edge.hypervisor.counter import Counter, Stretch
 from testbed.model.count_files import TABLE_FULL, VISIT
 from testbed.model.errors import MachineError, NoAnswer
 from tests import PROJECT
+from tests.conftest import need
 
 KERNEL = 0xFFFF_FFFF_8100_0000
 NOP, MOVE, STOSB = b"\x90", b"\x48\x89\x07", b"\xaa"
@@ -78,7 +79,7 @@ class Machine:
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
     """The counter with the pretended QEMU, by plugin interface."""
-    assert shutil.which("gcc"), "gcc is missing: apt-get install gcc"
+    need("gcc", "gcc libc6-dev")
     folder = tmp_path_factory.mktemp("counter")
     return {interface: compiled(folder, interface) for interface in (1, 4)}
 
