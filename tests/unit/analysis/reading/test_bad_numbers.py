@@ -27,6 +27,8 @@ from testbed.model.json_node import DEEPEST, parse_json
 from testbed.model.numbers import LARGEST, decimal, whole
 from tests import PROJECT
 
+pytestmark = pytest.mark.usefixtures("sketched")
+
 SAMPLE = PROJECT / "results/sample"
 NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?![\w.])")
 NEVER = (
@@ -99,6 +101,12 @@ def costs(judged: Judged) -> dict[str, float | None]:
     return {folder: cost.cost_us if cost else None for folder, cost in found.items()}
 
 
+@pytest.fixture(scope="module")
+def untouched(copy: Path) -> dict[str, float | None]:
+    """The costs of the whole run."""
+    return costs(judge(load_run(copy)))
+
+
 @settings(quick, max_examples=50)
 @given(st.sampled_from(FILES), st.floats(0, 1, exclude_max=True), st.sampled_from(NEVER))
 def test_a_value_that_json_may_not_hold(copy: Path, name: str, share: float, value: str) -> None:
@@ -114,8 +122,9 @@ def test_a_value_that_json_may_not_hold(copy: Path, name: str, share: float, val
 
 @settings(quick, max_examples=50)
 @given(st.sampled_from(FILES), st.floats(0, 1, exclude_max=True), st.sampled_from(EVERY))
-def test_a_value_that_is_no_count(copy: Path, name: str, share: float, value: str) -> None:
-    untouched = costs(judge(load_run(copy)))
+def test_a_value_that_is_no_count(
+    copy: Path, untouched: dict[str, float | None], name: str, share: float, value: str
+) -> None:
     with one_number(copy, name, share, value, in_texts=True):
         try:
             judged = judge(load_run(copy))
