@@ -47,6 +47,22 @@ def no_real_machines(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(Account, "current", refuse)
 
 
+def lacking(what: str) -> NoReturn:
+    """Skip the test that lacks something of this computer; fail where nothing may be lacking.
+
+    That is in CI, which sets the variable CI, and in `./lab test`, which has installed all.
+    """
+    if os.environ.get("CI") or os.environ.get("TESTBED_STRICT"):
+        pytest.fail(what, pytrace=False)
+    pytest.skip(what)
+
+
+def need(tool: str, package: str) -> str:
+    """Return the path of a program that a test needs, wherever Debian keeps it."""
+    found = shutil.which(tool) or shutil.which(tool, path="/usr/sbin:/sbin")
+    return found or lacking(f"{tool} is missing: apt-get install {package}")
+
+
 REAL_VIRSH = Domains._virsh
 
 

@@ -7,7 +7,6 @@ literal brace is written twice. Text and facts are data: both are escaped where 
 """
 
 import re
-import string
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,8 +110,3 @@ def _flatten(value: Any, key: str, texts: dict[str, str], path: Path) -> None:
             f"{path}: {key}: a text is wanted, between quotation marks",
             hint="docs/handout.md tells how a sheet is written",
         )
-
-
-def placeholders_of(text: str) -> set[str]:
-    """Return the names of the facts that a text asks for. Raises ValueError for a stray brace."""
-    return {name for _, name, _, _ in string.Formatter().parse(text) if name is not None}

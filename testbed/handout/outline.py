@@ -134,9 +134,3 @@ HAND_IN = ("code", "answers", "run", "design")
 TROUBLES = ("merged", "mpstat", "btf", "kvm", "up", "build", "load", "lossy", "stuck")
 """The first three are those that the original's report tells of."""
 TEACHING = ("before", "during", "marking", "time")
-
-
-def command_ids() -> list[str]:
-    """Return the ids of all commands, in the order in which the sheet has them."""
-    parts = [SETUP, *(part for task in TASKS for part in task.parts), END]
-    return [name for part in parts if part.kind == "run" for name in part.names]

@@ -142,11 +142,3 @@ def udp_checksum_valid(packet: bytes) -> bool:
         return True
     pseudo = packet[12:20] + bytes((0, UDP)) + length.to_bytes(2, "big")
     return ones_complement_sum(pseudo + packet[start : start + length]) == 0xFFFF
-
-
-def checksums_valid(packet: bytes) -> bool:
-    """Whether the IP checksum and, in a whole UDP datagram, UDP's are right."""
-    if not ip_checksum_valid(packet):
-        return False
-    whole_udp = packet[9] == UDP and int.from_bytes(packet[6:8], "big") & 0x3FFF == 0
-    return not whole_udp or udp_checksum_valid(packet)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The linters, as tests: what they find is a failure with their own words.
 
-Nothing is skipped for a missing tool: the failure names what to install.
+Without a tool its test is skipped, or fails in CI and in `./lab test`: `need` says which.
 """
 
 import os
@@ -14,6 +14,8 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+
+from tests.conftest import lacking, need
 
 PROJECT = Path(__file__).resolve().parents[2]
 LONGEST = 260
@@ -61,8 +63,7 @@ def installed(name: str) -> str:
     """Return the path of a tool that comes with the project's `test` extra."""
     beside = Path(sys.executable).with_name(name)
     found = str(beside) if beside.exists() else shutil.which(name)
-    assert found, f"{name} is missing: pip install -e '.[test]'"
-    return found
+    return found or lacking(f"{name} is missing: pip install -e '.[test]'")
 
 
 def passes(*argv: str, **environment: str) -> None:
@@ -107,8 +108,7 @@ def shell_scripts() -> list[str]:
 
 
 def test_shell_scripts() -> None:
-    tool = shutil.which("shellcheck")
-    assert tool, "shellcheck is missing: apt-get install shellcheck"
+    tool = need("shellcheck", "shellcheck")
     scripts = shell_scripts()
     assert {"lab", ".ci/run", "guest/box/setup.sh", "guest/setup/server.sh"} <= set(scripts)
     passes(tool, "--external-sources", *scripts)
@@ -116,8 +116,7 @@ def test_shell_scripts() -> None:
 
 def test_c_beside_the_arms_is_formatted() -> None:
     """The arms' own C has a test in tests/unit/arms/test_arm_sources.py."""
-    tool = shutil.which("clang-format")
-    assert tool, "clang-format is missing: apt-get install clang-format"
+    tool = need("clang-format", "clang-format")
     sources = [
         name for name in tracked() if re.fullmatch(r"(tests/unit/)?(counter|guest)/\w+\.[ch]", name)
     ]

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from tests.conftest import need
 from tests.pages.gallery import gallery
 
 
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     """Chromium without a window; root has no sandbox to give it."""
-    path = shutil.which("chromium") or shutil.which("chromium-browser")
-    assert path, "chromium is missing: `./lab test` installs it"
+    path = shutil.which("chromium-browser") or need("chromium", "chromium")
     with sync_playwright() as play:
         chromium = play.chromium.launch(
             executable_path=path, args=["--no-sandbox"] if os.geteuid() == 0 else []

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The lab sheets in a real browser, as the other pages: both versions, every language."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Page
 
 from testbed.analysis.reading.run import load_run
 from testbed.handout import render_sheet
@@ -13,7 +14,9 @@ from tests.pages.test_pages import (
     DESKTOP,
     PAPER,
     PHONE,
+    Noticed,
     opened,
+    seen,
     violations,
     wider_than_the_window,
 )
@@ -21,7 +24,7 @@ from tests.unit.factories.handout_page import LANGUAGES, sheet
 from tests.unit.factories.run_factory import make_run
 
 SHEETS = [(language, kind) for language in LANGUAGES for kind in ("student", "instructor")]
-EVERY = pytest.mark.parametrize("page_of", SHEETS, indirect=True, ids="-".join)
+EVERY = pytest.mark.parametrize("shown", SHEETS, indirect=True, ids="-".join)
 
 
 @pytest.fixture(scope="module")
@@ -37,73 +40,80 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Pat
     return paths
 
 
-@pytest.fixture
-def page_of(request: pytest.FixtureRequest, pages: dict[tuple[str, str], Path]) -> Path:
-    """One of them."""
-    return pages[request.param]
+@pytest.fixture(scope="module")
+def shown(
+    request: pytest.FixtureRequest, browser: Browser, pages: dict[tuple[str, str], Path]
+) -> Iterator[tuple[Page, Noticed]]:
+    """One of them, loaded once for all tests of it."""
+    with opened(browser, pages[request.param], PHONE) as both:
+        yield both
 
 
 @EVERY
 def test_a_sheet_asks_for_nothing_and_fits_a_phone_a_desktop_and_paper(
-    browser: Browser, page_of: Path
+    shown: tuple[Page, Noticed],
 ) -> None:
+    page, noticed = shown
     for width, media in ((PHONE, "screen"), (DESKTOP, "screen"), (PAPER, "print")):
-        with opened(browser, page_of, width, media=media) as (page, noticed):
-            assert wider_than_the_window(page) == []
-            assert [url for url in noticed.requests if not url.startswith("data:")] == []
-            assert noticed.words == []
+        seen(page, width, media=media)
+        assert wider_than_the_window(page) == [], (width, media)
+    assert [url for url in noticed.requests if not url.startswith("data:")] == []
+    assert noticed.words == []
 
 
 @EVERY
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_sheet_can_be_read_by_everybody(browser: Browser, page_of: Path, scheme: str) -> None:
+def test_a_sheet_can_be_read_by_everybody(shown: tuple[Page, Noticed], scheme: str) -> None:
+    page, _ = shown
     for width in (PHONE, DESKTOP):
-        with opened(browser, page_of, width, scheme=scheme) as (page, _):
-            assert violations(page) == []
+        seen(page, width, scheme=scheme)
+        assert violations(page, scheme) == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @EVERY
 def test_words_of_the_drawing_stay_in_their_boxes_and_stand_out(
-    browser: Browser, page_of: Path, scheme: str
+    shown: tuple[Page, Noticed], scheme: str
 ) -> None:
     """As the browser lays them out, whatever font it has."""
-    with opened(browser, page_of, PHONE, scheme=scheme) as (page, _):
-        outside = page.evaluate(
-            """() => {
-                const svg = document.querySelector('svg.path')
-                const edge = svg.getBoundingClientRect()
-                const place = element => element.getBoundingClientRect()
-                const boxes = [...svg.querySelectorAll('rect.box')].map(place)
-                const out = []
-                for (const text of svg.querySelectorAll('text')) {
-                    const r = text.getBoundingClientRect()
-                    if (r.left < edge.left || r.right > edge.right) out.push(text.textContent)
-                    for (const b of boxes)
-                        if (r.top < b.bottom && r.bottom > b.top
-                            && r.left < b.right && r.right > b.left
-                            && (r.left < b.left || r.right > b.right)) out.push(text.textContent)
-                }
-                return out
-            }"""
-        )
-        assert outside == []
-        colours = page.evaluate(
-            """() => {
-                const fill = s => getComputedStyle(document.querySelector('svg.path ' + s)).fill
-                const ink = getComputedStyle(document.body).color
-                return [fill('.ink'), ink, fill('.frame'), fill('.used')]
-            }"""
-        )
-        assert colours[0] == colours[1]
-        assert len(set(colours[1:])) == 3
+    page, _ = shown
+    seen(page, PHONE, scheme=scheme)
+    outside = page.evaluate(
+        """() => {
+            const svg = document.querySelector('svg.path')
+            const edge = svg.getBoundingClientRect()
+            const place = element => element.getBoundingClientRect()
+            const boxes = [...svg.querySelectorAll('rect.box')].map(place)
+            const out = []
+            for (const text of svg.querySelectorAll('text')) {
+                const r = text.getBoundingClientRect()
+                if (r.left < edge.left || r.right > edge.right) out.push(text.textContent)
+                for (const b of boxes)
+                    if (r.top < b.bottom && r.bottom > b.top
+                        && r.left < b.right && r.right > b.left
+                        && (r.left < b.left || r.right > b.right)) out.push(text.textContent)
+            }
+            return out
+        }"""
+    )
+    assert outside == []
+    colours = page.evaluate(
+        """() => {
+            const fill = s => getComputedStyle(document.querySelector('svg.path ' + s)).fill
+            const ink = getComputedStyle(document.body).color
+            return [fill('.ink'), ink, fill('.frame'), fill('.used')]
+        }"""
+    )
+    assert colours[0] == colours[1]
+    assert len(set(colours[1:])) == 3
 
 
 @EVERY
-def test_a_command_can_be_selected_without_its_prompt(browser: Browser, page_of: Path) -> None:
-    with opened(browser, page_of, DESKTOP) as (page, _):
-        lines: list[str] = page.evaluate(
-            "() => [...document.querySelectorAll('pre.command')].map(p => p.innerText)"
-        )
+def test_a_command_can_be_selected_without_its_prompt(shown: tuple[Page, Noticed]) -> None:
+    page, _ = shown
+    seen(page, DESKTOP)
+    lines: list[str] = page.evaluate(
+        "() => [...document.querySelectorAll('pre.command')].map(p => p.innerText)"
+    )
     assert "testbed up" in lines
     assert not any(line.startswith("$") for line in lines)

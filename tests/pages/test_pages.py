@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every page in a real browser: it asks for nothing, fits, can be read by all, and does nothing."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,9 +13,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
+from testbed.analysis.formats.templates import TEMPLATES
 from tests.pages.gallery import EVIL, LARGE, gallery
-
-pytestmark = pytest.mark.timeout(600)  # two hundred arms have hundreds of figures to be drawn first
 
 NAMES = tuple(gallery(Path()))
 PHONE, DESKTOP, PAPER = 360, 1280, 673
@@ -50,6 +50,12 @@ def opened(
     context.close()
 
 
+def seen(page: Page, width: int, *, scheme: Any = "light", media: Any = "screen") -> None:
+    """Let an opened page be seen otherwise; it is laid out anew and not loaded again."""
+    page.set_viewport_size({"width": width, "height": 800})
+    page.emulate_media(media=media, color_scheme=scheme)
+
+
 def wider_than_the_window(page: Page) -> list[str]:
     """Elements that stick out to the right, unless they scroll by themselves or are in one that
     does."""
@@ -68,31 +74,48 @@ def wider_than_the_window(page: Page) -> list[str]:
     return found
 
 
-def violations(page: Page) -> list[tuple[str, list[str]]]:
-    """Return the findings of axe-core: the rule, and the first elements that break it."""
-    found = Axe().run(page).response["violations"]
+ALL: dict[str, Any] = {"resultTypes": ["violations"]}
+OF_COLOURS = ("color-contrast", "link-in-text-block")
+COLOURS = {**ALL, "runOnly": {"type": "rule", "values": OF_COLOURS}}
+
+
+def violations(page: Page, scheme: str = "light") -> list[tuple[str, list[str]]]:
+    """Return the findings of axe-core: the rule, and the first elements that break it.
+
+    In the dark only the rules about colours are asked: nothing else differs there, as
+    `test_the_dark_changes_colours_alone` shows.
+    """
+    options = ALL if scheme == "light" else COLOURS
+    found = Axe().run(page, options=options).response["violations"]
     return [(v["id"], [node["html"][:160] for node in v["nodes"][:3]]) for v in found]
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_page_asks_for_nothing_complains_of_nothing_and_fits_a_phone(
-    browser: Browser, made: Maker, name: str
+@pytest.fixture(scope="module")
+def shown(
+    request: pytest.FixtureRequest, browser: Browser, made: Maker
+) -> Iterator[tuple[Page, Noticed]]:
+    """A page of the gallery, loaded once for all tests of it."""
+    with opened(browser, made(request.param), PHONE) as both:
+        yield both
+
+
+EVERY = pytest.mark.parametrize("shown", NAMES, indirect=True)
+
+
+@EVERY
+def test_a_page_asks_for_nothing_complains_of_nothing_and_fits_a_phone_a_desktop_and_paper(
+    shown: tuple[Page, Noticed],
 ) -> None:
-    with opened(browser, made(name), PHONE) as (page, noticed):
-        assert wider_than_the_window(page) == []
-        assert [url for url in noticed.requests if not url.startswith("data:")] == []
-        assert noticed.words == []
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_page_fits_a_desktop_and_paper(browser: Browser, made: Maker, name: str) -> None:
-    for width, media in ((DESKTOP, "screen"), (PAPER, "print")):
-        with opened(browser, made(name), width, media=media) as (page, _):
-            assert wider_than_the_window(page) == []
+    page, noticed = shown
+    for width, media in ((PHONE, "screen"), (DESKTOP, "screen"), (PAPER, "print")):
+        seen(page, width, media=media)
+        assert wider_than_the_window(page) == [], (width, media)
+    assert [url for url in noticed.requests if not url.startswith("data:")] == []
+    assert noticed.words == []
 
 
 @pytest.mark.parametrize(
-    ("name", "width", "scheme"),
+    ("shown", "width", "scheme"),
     [
         (name, width, scheme)
         for name in NAMES
@@ -100,21 +123,36 @@ def test_a_page_fits_a_desktop_and_paper(browser: Browser, made: Maker, name: st
         for scheme in ("light", "dark")
         if name not in LARGE or (width, scheme) == (PHONE, "light")
     ],
+    indirect=["shown"],
 )
 def test_a_page_can_be_read_by_everybody(
-    browser: Browser, made: Maker, name: str, width: int, scheme: str
+    shown: tuple[Page, Noticed], width: int, scheme: str
 ) -> None:
     """axe-core: contrast, names, headings, tables, landmarks, keyboard."""
-    with opened(browser, made(name), width, scheme=scheme) as (page, _):
-        assert violations(page) == []
+    page, _ = shown
+    seen(page, width, scheme=scheme)
+    assert violations(page, scheme) == []
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_headings_leave_out_no_level(browser: Browser, made: Maker, name: str) -> None:
-    with opened(browser, made(name), DESKTOP) as (page, _):
-        levels: list[int] = page.evaluate(
-            "() => [...document.querySelectorAll('h1,h2,h3,h4,h5,h6')].map(h => +h.tagName[1])"
-        )
+@pytest.mark.parametrize("path", sorted(TEMPLATES.rglob("*.css")), ids=lambda path: path.name)
+def test_the_dark_changes_colours_alone(path: Path) -> None:
+    """So a page that axe passes in the light is asked about colours alone in the dark."""
+    for block in re.findall(r"prefers-color-scheme[^{]*\{(.*?)\n\}", path.read_text(), re.DOTALL):
+        selector, _, rules = block.partition("{")
+        assert selector.strip() == ":root"
+        set_here = [rule.strip() for rule in rules.replace("}", "").split(";") if rule.strip()]
+        assert set_here
+        for rule in set_here:
+            assert re.fullmatch(r"--[a-z]+:\s*#[0-9a-f]{3,8}", rule), rule
+
+
+@EVERY
+def test_headings_leave_out_no_level(shown: tuple[Page, Noticed]) -> None:
+    page, _ = shown
+    seen(page, DESKTOP)
+    levels: list[int] = page.evaluate(
+        "() => [...document.querySelectorAll('h1,h2,h3,h4,h5,h6')].map(h => +h.tagName[1])"
+    )
     assert levels.count(1) == 1
     assert levels[0] == 1
     assert all(after <= before + 1 for before, after in pairwise(levels))
@@ -170,7 +208,7 @@ def test_an_invalid_run_says_so_and_why_before_anything_else(browser: Browser, m
 
 
 def test_links_of_a_page_lead_to_files_of_the_run(browser: Browser, made: Maker) -> None:
-    for name in ("sample", "beside-published", "200-trials", "published"):
+    for name in ("sample", "beside-published", "100-trials", "published"):
         path = made(name)
         with opened(browser, path, DESKTOP) as (page, _):
             hrefs: list[str] = page.evaluate(

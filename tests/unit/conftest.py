@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from testbed.analysis.plots import style
 from testbed.edge.computer.account import Account
 from testbed.edge.guests.guest import Guest
 from testbed.edge.output.terminal import Terminal
@@ -22,6 +23,19 @@ from testbed.verbs.lab import Lab
 from testbed.verbs.upkeep.machines import prepare
 from tests.unit.factories.fakes import World
 from tests.unit.factories.left_over import LeftOver, pretend
+from tests.unit.factories.sketches import sketch
+
+
+@pytest.fixture
+def sketched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures are laid out and not written: for tests that look at words."""
+    sketch(monkeypatch)
+
+
+@pytest.fixture
+def no_png(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of a figure's time goes into its PNG: for tests that look at the SVG."""
+    monkeypatch.setattr(style, "png_of", lambda _: b"")
 
 
 @pytest.fixture

@@ -182,11 +182,6 @@ def _judged_together(
     }
 
 
-def aa_comparison(comparisons: tuple[Comparison, ...]) -> Comparison | None:
-    """The A/A pair: an arm measured again, over itself. None when there is no valid one."""
-    return next((c for c in comparisons if c.control_kind == "again" and c.ratio), None)
-
-
 def verdict_on(ratio: Ratio | None, confidence: float = CONFIDENCE) -> str:
     """An interval within 5 % of 1 is "no difference larger than x %", x its farther end, rounded
     up; otherwise one that leaves out 1 is "lower" or "higher"; otherwise it is inconclusive.

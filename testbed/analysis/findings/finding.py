@@ -131,9 +131,6 @@ def of_arm(name: str) -> Scope:
     return Scope(arm=name)
 
 
-of_trial = of
-
-
 def graded(value: float, suspect: float, invalid: float) -> Verdict:
     """By how far a value that should be small is above its two bounds."""
     if value > invalid:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from testbed.model.errors import ParseError
-from testbed.model.json_node import Node, parse_json
+from testbed.model.json_node import Node
 from testbed.model.numbers import decimal
 
 COLUMNS = ("usr", "nice", "sys", "iowait", "irq", "soft", "steal", "guest", "gnice", "idle")
@@ -59,13 +59,11 @@ class Recording:
     average: tuple[Row, ...] = ()
 
 
-def parse_mpstat_json(text: str, name: str) -> Recording:
-    """Raises ParseError on the truncated JSON that a SIGTERM leaves behind."""
-    return mpstat_of(parse_json(text, name))
-
-
 def mpstat_of(node: Node) -> Recording:
-    """The same from JSON that has been read."""
+    """Return what mpstat recorded, from its JSON. Raises ParseError naming what is missing in it.
+
+    The truncated JSON that a SIGTERM leaves behind is no node: `parse_json` refuses it.
+    """
     hosts = node.get("sysstat").get("hosts").items()
     if len(hosts) != 1:
         raise ParseError(f"{node.file}: sysstat.hosts: expected one host, found {len(hosts)}")

@@ -105,7 +105,7 @@ class Domains:
         self._virsh("destroy", self.prefix + role)
 
     def shut_down(self, role: str) -> None:
-        """Let a running machine shut itself down; end it when it has not after SHUT_DOWN_LIMIT_S."""
+        """Let a running machine shut itself down; end it after SHUT_DOWN_LIMIT_S."""
         name = self.prefix + role
         deadline = time.monotonic() + SHUT_DOWN_LIMIT_S
         try:

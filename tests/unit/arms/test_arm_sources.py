@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from tests import PROJECT
+from tests.conftest import lacking, need
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -76,21 +77,13 @@ def c_sources() -> list[Path]:
     return [path for path in sources() if path.suffix in {".c", ".h"}]
 
 
-def need(tool: str, package: str) -> str:
-    """The path of a tool; sbin is where Debian keeps bpftool, and not on every user's path."""
-    found = shutil.which(tool) or shutil.which(tool, path="/usr/sbin:/sbin")
-    assert found, f"{tool} is missing: apt-get install {package}"
-    return found
-
-
 def need_kernel_headers() -> Path:
     """A kernel build tree: of Debian's kernel as in the guest, not of the one running here."""
     trees = sorted(path.parent for path in Path("/lib/modules").glob("*/build/Makefile"))
     trees += sorted(path.parent for path in Path("/usr/src").glob("linux-headers-*/.config"))
     package = {"x86_64": "linux-headers-amd64", "aarch64": "linux-headers-arm64"}
     name = package.get(platform.machine(), "linux-headers-generic")
-    assert trees, f"no kernel headers: apt-get install {name}"
-    return trees[-1]
+    return trees[-1] if trees else lacking(f"no kernel headers: apt-get install {name}")
 
 
 def copy(arm: str, into: Path) -> Path:

@@ -5,7 +5,6 @@
 """
 
 import ctypes
-import shutil
 import struct
 import subprocess
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests import PROJECT
+from tests.conftest import need
 
 INCLUDE = PROJECT / "guest" / "arms" / "include"
 FLAGS = (
@@ -41,8 +41,7 @@ __u16 update(__u16 check, __u16 from, __u16 to)
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
-    compiler = shutil.which("gcc")
-    assert compiler, "gcc is missing: apt-get install gcc libc6-dev"
+    compiler = need("gcc", "gcc libc6-dev")
     built = tmp_path_factory.mktemp("rewrite") / "rewrite.so"
     subprocess.run(
         [compiler, *FLAGS, "-x", "c", "-", "-o", str(built)],

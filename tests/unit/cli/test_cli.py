@@ -25,7 +25,7 @@ from testbed.model import errors
 from testbed.model.config import Config
 from testbed.model.errors import GuestError, TestbedError
 from tests.unit.factories.ids import project_id
-from tests.unit.factories.run_factory import make_run
+from tests.unit.factories.run_factory import RunRecipe, make_run
 
 Testbed = Callable[..., Any]
 RANGE = "  → docs/configuration.md lists every key and its range\n"
@@ -266,14 +266,14 @@ def test_status_loads_nothing_to_change_machines_with(checkout: Path) -> None:
 
 
 def test_report_loads_nothing_to_reach_machines_with(checkout: Path) -> None:
-    run = make_run(checkout / "results")
+    run = make_run(checkout / "results", RunRecipe(arms=("xdp",), trials=1))
     there = loaded(checkout, "-q", "report", run.name)
     assert "pandas" in there
     assert there & {"fabric", "paramiko", "invoke", "vagrant", "filelock", "dpkt"} == set()
 
 
 def test_a_report_draws_beside_its_reading_and_alone_on_one_core(checkout: Path) -> None:
-    run = make_run(checkout / "results")
+    run = make_run(checkout / "results", RunRecipe(arms=("none", "xdp"), trials=1))
     before = set(run.rglob("*"))
 
     def render(setting: str) -> tuple[set[str], dict[str, bytes]]:
@@ -445,6 +445,7 @@ def test_a_report_of_an_invalid_run_ends_with_seven(
     assert (said.status, said.out, said.err) == (status, '{"schema": 1}\n', "")
 
 
+@pytest.mark.usefixtures("sketched")
 def test_a_report_from_files_alone(testbed: Testbed, checkout: Path) -> None:
     """The autouse fixture lets any step towards a machine fail."""
     run = make_run(checkout / "results")

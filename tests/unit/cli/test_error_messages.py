@@ -21,6 +21,8 @@ from tests.unit.factories.fakes import World
 from tests.unit.factories.golden_files import same_as_golden
 from tests.unit.factories.run_factory import RunRecipe, make_run
 
+pytestmark = pytest.mark.usefixtures("sketched")
+
 PACKAGE = PROJECT / "testbed"
 CLASSES: dict[str, type[TestbedError]] = {
     name: kind

@@ -2,7 +2,6 @@
 """The man page: what the command line is now, in roff that no tool has a word against."""
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from testbed.cli import manual
 from testbed.cli.app import app
 from testbed.model.errors import ExitCode
 from tests import PROJECT
+from tests.conftest import need
 
 
 def rendered() -> str:
@@ -29,7 +29,7 @@ def test_the_page_is_that_of_this_command_line() -> None:
 
 
 def test_groff_has_nothing_to_say() -> None:
-    assert shutil.which("groff"), "groff is missing: apt-get install groff-base"
+    need("groff", "groff-base")
     argv = ["groff", "-man", "-Tutf8", "-ww", "-z", str(manual.PAGE)]
     done = subprocess.run(argv, capture_output=True, text=True, check=True)
     assert done.stderr == ""

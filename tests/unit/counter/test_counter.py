@@ -5,6 +5,7 @@ import ctypes
 import shutil
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,10 @@ from testbed.edge.hypervisor.counter import Counter, Stretch
 from testbed.model.count_files import TABLE_FULL, VISIT
 from testbed.model.errors import MachineError, NoAnswer
 from tests import PROJECT
+from tests.conftest import need
 
 KERNEL = 0xFFFF_FFFF_8100_0000
+TASKS = Path("/proc/self/task")
 NOP, MOVE, STOSB = b"\x90", b"\x48\x89\x07", b"\xaa"
 REP_MOVSB, REP_STOSQ = b"\xf3\xa4", b"\xf3\x48\xab"
 CALL, IRETQ, IN, CMOV = b"\xe8\0\0\0\0", b"\x48\xcf", b"\xec", b"\x0f\x45\xc1"
@@ -42,8 +45,16 @@ class Machine:
         self.counter = Counter(ours)
         arguments = (ctypes.c_char_p * 1)(f"reader={self.theirs.fileno()}".encode())
         info = Info(b"x86_64", 0, interface, True, cpus, cpus)
-        identity = ctypes.c_uint64(1)
+        identity, before = ctypes.c_uint64(1), set(TASKS.iterdir())
         self.status = self.c.qemu_plugin_install(identity, ctypes.byref(info), 1, arguments)
+        self.listener = set(TASKS.iterdir()) - before
+
+    def close(self) -> None:
+        """End the counter's listener, before another test's socket gets the number of ours."""
+        self.counter.link.close()
+        while self.listener.intersection(TASKS.iterdir()):
+            time.sleep(0.001)
+        self.theirs.close()
 
     def block(self, address: int, *instructions: bytes) -> Any:
         sizes = bytes(len(one) for one in instructions)
@@ -78,7 +89,7 @@ class Machine:
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
     """The counter with the pretended QEMU, by plugin interface."""
-    assert shutil.which("gcc"), "gcc is missing: apt-get install gcc"
+    need("gcc", "gcc libc6-dev")
     folder = tmp_path_factory.mktemp("counter")
     return {interface: compiled(folder, interface) for interface in (1, 4)}
 
@@ -108,8 +119,7 @@ def machine(
     assert made.counter.interface == request.param
     made.begin()
     yield made
-    made.counter.link.close()
-    made.theirs.close()
+    made.close()
 
 
 def test_each_block_that_runs_is_told_with_its_instructions(machine: Machine) -> None:

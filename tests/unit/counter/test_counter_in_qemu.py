@@ -2,7 +2,6 @@
 """The counter in the QEMU at hand, on a machine whose every instruction is known: bare_guest.S."""
 
 import contextlib
-import shutil
 import socket
 import subprocess
 from collections import Counter as Tally
@@ -19,6 +18,7 @@ from testbed.lab.counting.plugin import Plugin
 from testbed.model.count_files import TABLE_FULL
 from testbed.model.errors import MachineError
 from tests import PROJECT
+from tests.conftest import need
 
 INSTRUCTIONS = 15
 """From the interrupt's entry to the next HLT, with nothing planted."""
@@ -34,7 +34,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Plugin:
 def guest(folder: Path, **planted: int) -> Path:
     """Assemble the machine's only program."""
     for tool in ("gcc", "ld", "objcopy"):
-        assert shutil.which(tool), f"{tool} is missing: apt-get install gcc binutils"
+        need(tool, "gcc binutils")
     source, made = str(PROJECT / "tests/unit/counter/bare_guest.S"), folder / "guest"
     numbers = [f"-D{name}={value}" for name, value in planted.items()]
     steps = [

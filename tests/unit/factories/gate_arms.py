@@ -6,17 +6,21 @@ packet, or None for one that it drops, or a list of them.
 """
 
 from collections.abc import Callable
+from functools import cache
 from ipaddress import IPv4Address
 
 from testbed.lab.gate.frames import FrameSet, frame_set
 from testbed.model.config import BenchConfig, NetworkConfig
+from testbed.packets import reference
 from testbed.packets.drawing import TrialSpace
 from testbed.packets.reference import (
     ones_complement_sum,
-    redirected,
     updated,
     with_ip_checksum,
 )
+
+redirected = cache(reference.redirected)
+"""Every arm gets the same packets, and two hundred are tried."""
 
 NETWORK = NetworkConfig()
 SERVER = IPv4Address(NETWORK.server_address).packed

@@ -7,7 +7,6 @@ hands out a copy here, as the kernel's does for a packet that is not linear.
 """
 
 import ctypes
-import shutil
 import struct
 import subprocess
 from ipaddress import IPv4Address
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from testbed.model.config import NetworkConfig
 from tests import PROJECT
+from tests.conftest import need
 
 FLAGS = (
     *("-std=gnu11", "-O2", "-shared", "-fPIC", "-Wall", "-Wextra", "-Wno-unused-parameter"),
@@ -83,8 +83,7 @@ HEADERS = {"my-netfilter": ("redirect_module.h", MODULE), "my-xdp": ("redirect_x
 
 def compiled(arm: str, source: str, folder: Path) -> ctypes.CDLL:
     """Compile a source of the starter, or of its solution, into a shared object."""
-    compiler = shutil.which("gcc")
-    assert compiler, "gcc is missing: apt-get install gcc libc6-dev"
+    compiler = need("gcc", "gcc libc6-dev")
     folder.mkdir(parents=True)
     header, stub = HEADERS[arm]
     (folder / header).write_text(stub)

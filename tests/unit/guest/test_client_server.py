@@ -4,6 +4,7 @@
 import json
 import os
 import queue
+import re
 import signal
 import socket
 import subprocess
@@ -184,13 +185,15 @@ def test_trials_arrive_and_both_sides_say_so(start: Callable[..., Process]) -> N
     assert (code, err) == (0, "")
     lines = out.splitlines()
     assert len(lines) == 2
-    assert lines[0].startswith("Trial 3: Succeed with 10") and lines[0].endswith(" ms")
+    said = re.fullmatch(r"Trial 3: Succeed with (\d+\.\d\d) ms", lines[0])
+    assert said
     code, out, err = receiving.wait()
     assert (code, err) == (0, "")
     assert f"START trial 3 from {HOST}:{base + 2}\n" in out
-    assert f"END   trial 4 from {HOST}:{base + 3}: 200 packets in 1" in out
+    assert f"END   trial 4 from {HOST}:{base + 3}: 200 packets in " in out
 
     sent, got = sending.json, receiving.json
+    assert float(said[1]) == pytest.approx(sent["trials"][0]["duration_ms"], abs=0.005)
     assert sent["complete"] is got["complete"] is True
     window = got["idle_window"]
     assert window["after"]["monotonic_ns"][0] - window["before"]["monotonic_ns"][1] >= 50e6
@@ -203,7 +206,9 @@ def test_trials_arrive_and_both_sides_say_so(start: Callable[..., Process]) -> N
         assert ours["server"]["unique"] == 200 and ours["succeeded"] and ours["acknowledged"]
         assert ours["source_port"] == base + number - 1
         assert theirs["peer"] == f"{HOST}:{base + number - 1}"
-        assert ours["achieved_pps"] == pytest.approx(2000, rel=0.05)
+        # Never before their time; how late the last one is, is the computer's.
+        assert ours["achieved_pps"] <= 2000 * 1.05 and ours["duration_ms"] > 95
+        assert ours["achieved_pps"] * ours["duration_ms"] == pytest.approx(200_000, rel=0.05)
         assert sum(ours["gap_us"]["histogram"]["counts"]) == 199
         assert theirs["socket_drops"] == 0 and theirs["foreign"] == 0
         assert "cpu0" in theirs["before"]["stat"] and "NET_RX" in theirs["after"]["softirqs"]

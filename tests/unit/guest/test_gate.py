@@ -23,6 +23,7 @@ from testbed.packets.recognition import Recognition
 from testbed.packets.reference import packed
 from testbed.packets.schedule import schedule
 from tests import PROJECT
+from tests.conftest import need
 from tests.unit.packets.test_cases import MACS, NETWORK, WIRE, crafted, draws
 
 GUEST = PROJECT / "guest"
@@ -54,7 +55,18 @@ def chain() -> Iterator[list[str]]:
     """The start of a command line that runs in the chain; only root can make one."""
     if os.geteuid() != 0:
         pytest.skip("needs root")
-    probe = ["unshare", "--net", "--mount", "ip", "link", "add", "probe", "type", "veth"]
+    need("ip", "iproute2")
+    probe = [
+        need("unshare", "util-linux"),
+        "--net",
+        "--mount",
+        "ip",
+        "link",
+        "add",
+        "probe",
+        "type",
+        "veth",
+    ]
     tried = subprocess.run(probe, capture_output=True, text=True, check=False)
     if tried.returncode != 0:
         pytest.skip(f"no network namespaces with veth to be had here: {tried.stderr}")

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests import PROJECT
+from tests.conftest import need
 
 GUEST = PROJECT / "guest"
 sys.path.insert(0, str(GUEST))
@@ -166,9 +167,10 @@ def test_tc_tells_the_same(tmp_path: Path) -> None:
 
 
 def test_tables_of_nft(tmp_path: Path) -> None:
+    need("nft", "nftables")
     said = in_a_network("nft add table inet mine 2>&1 || echo NONE", folder=tmp_path)
     if "NONE" in said:
-        pytest.skip("this kernel has no nf_tables, or nft is not installed")
+        pytest.skip("this kernel has no nf_tables")
     lines = ("nft add table inet mine", "nft add table ip other")
     found, _ = lists(tmp_path, *lines, modules='["nf_tables"]')
     assert found["nft_tables"] == ["inet mine", "ip other"]

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from tests import PROJECT
+from tests.conftest import need
 
 GUEST = PROJECT / "guest"
 sys.path.insert(0, str(GUEST))
@@ -89,14 +90,12 @@ def other_network() -> Iterator[str]:
     """The path of a fresh network namespace; only root can enter one."""
     if os.geteuid() != 0:
         pytest.skip("needs root")
-    try:
-        child = subprocess.Popen(
-            ["unshare", "--net", sys.executable, "-c", "print(flush=True); input()"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
-    except OSError:
-        pytest.skip("needs unshare")
+    child = subprocess.Popen(
+        [need("unshare", "util-linux"), "--net", sys.executable, "-c",
+         "print(flush=True); input()"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )  # fmt: skip
     assert child.stdout is not None
     if not child.stdout.readline():
         pytest.skip("no new network namespace to be had here")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The sheet's texts: the same keys and facts in every language, every key used, data escaped."""
 
+import string
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 
 from testbed.analysis.reading.run import load_run
 from testbed.handout import catalogue, page, render_sheet
-from testbed.handout.catalogue import Catalogue, languages, placeholders_of, read_texts
+from testbed.handout.catalogue import Catalogue, languages, read_texts
 from testbed.handout.path import STAGES
 from testbed.handout.sample import sample_of
 from testbed.model.config import Config, MachinesConfig
@@ -36,6 +37,11 @@ def test_the_languages() -> None:
 def test_every_language_has_the_same_keys() -> None:
     for language in LANGUAGES:
         assert set(texts(language)) == set(texts("en")), language
+
+
+def placeholders_of(text: str) -> set[str]:
+    """Return the names of the facts that a text asks for."""
+    return {name for _, name, _, _ in string.Formatter().parse(text) if name is not None}
 
 
 def test_every_text_asks_for_the_same_facts_in_every_language() -> None:

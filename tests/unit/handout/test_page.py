@@ -11,7 +11,7 @@ from testbed.analysis.reading.run import load_run
 from testbed.handout import render_sheet
 from testbed.handout.commands import commands_of
 from testbed.handout.facts import facts_of
-from testbed.handout.outline import CLOSING, MARKS, TASKS, command_ids
+from testbed.handout.outline import CLOSING, END, MARKS, SETUP, TASKS
 from testbed.handout.sample import sample_of
 from testbed.model.config import Config, MachinesConfig, NetworkConfig
 from testbed.model.errors import ExitCode, UsageError
@@ -58,7 +58,9 @@ def test_the_same_sheet_gives_the_same_bytes(language: str, instructor: bool) ->
 def test_every_command_is_there_once_in_its_order(language: str, instructor: bool) -> None:
     made = page(language, instructor=instructor)
     commands = commands_of(Config())
-    assert list(made.commands) == [command.id for command in commands] == command_ids()
+    parts = [SETUP, *(part for task in TASKS for part in task.parts), END]
+    ids = [name for part in parts if part.kind == "run" for name in part.names]
+    assert list(made.commands) == [command.id for command in commands] == ids
     assert made.commands == {command.id: command.line for command in commands}
 
 
@@ -155,6 +157,7 @@ def test_without_a_sample_run_the_page_says_so() -> None:
     assert "no figures are shown" in made.text
 
 
+@pytest.mark.usefixtures("sketched")
 def test_a_runs_figures_are_those_of_its_report(tmp_path: Path) -> None:
     recipe = RunRecipe(cost_us={"none": 150.0, "netfilter": 165.0, "xdp": 300.0})
     path = make_run(tmp_path, recipe)

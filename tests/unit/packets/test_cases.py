@@ -13,13 +13,13 @@ from testbed.packets.cases import cases_for
 from testbed.packets.craft import Wire
 from testbed.packets.drawing import LONGEST, Draws, TrialSpace
 from testbed.packets.reference import (
-    checksums_valid,
     expected,
     ip_checksum_valid,
     packet_of,
     tag_bytes,
     udp_checksum_valid,
 )
+from tests.unit.factories.checksums import checksums_valid
 
 MACS = ("52:54:00:7b:ed:07", "52:54:00:7b:ed:02")
 WIRE = Wire(*MACS)

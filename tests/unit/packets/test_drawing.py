@@ -45,7 +45,7 @@ def network_of(server: str, host: int, match: int, inner: str, target: int) -> N
     server=addresses, host=st.integers(1, 254), match=ports, inner=addresses, target=ports,
     seed=st.integers(0, 2**31), payload=st.integers(24, 1472), rate=st.integers(10, 20_000),
 )  # fmt: skip
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_no_two_packets_are_alike_in_any_network(
     server: str, host: int, match: int, inner: str, target: int, seed: int, payload: int, rate: int
 ) -> None:

@@ -2,7 +2,6 @@
 """The reference against the C rewrite that every fair arm compiles, and against recomputation."""
 
 import ctypes
-import shutil
 import subprocess
 from ipaddress import IPv4Address
 
@@ -13,7 +12,6 @@ from hypothesis import strategies as st
 from testbed.model.config import NetworkConfig
 from testbed.packets.case import Case
 from testbed.packets.reference import (
-    checksums_valid,
     expected,
     packet_of,
     redirected,
@@ -21,15 +19,16 @@ from testbed.packets.reference import (
     tag_bytes,
     updated,
 )
+from tests.conftest import need
 from tests.unit.arms.test_rewrite import FLAGS, SHIM, Datagram, Rule, call, datagrams, rules
+from tests.unit.factories.checksums import checksums_valid
 from tests.unit.packets.test_cases import NETWORK, NETWORKS, crafted
 
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     """rewrite.h as it is, as a shared object."""
-    compiler = shutil.which("gcc")
-    assert compiler, "gcc is missing: apt-get install gcc libc6-dev"
+    compiler = need("gcc", "gcc libc6-dev")
     built = tmp_path_factory.mktemp("reference") / "rewrite.so"
     argv = [compiler, *FLAGS, "-x", "c", "-", "-o", str(built)]
     subprocess.run(argv, input=SHIM, text=True, check=True)

@@ -11,6 +11,7 @@ from tests.conftest import Said
 from tests.unit.factories.count_runs import ARMS, IDENTITY, close, put_count
 from tests.unit.factories.run_factory import RunRecipe, make_run
 
+pytestmark = pytest.mark.usefixtures("sketched")
 Testbed = Callable[..., Said]
 FIRST, SECOND = "20261128T051600Z-aaaaaa", "20261128T061600Z-bbbbbb"
 
@@ -191,3 +192,11 @@ def test_a_count_is_not_compared_with_trials(testbed: Testbed, checkout: Path) -
     said = testbed("compare", FIRST, run.name)
     assert said.status == 2
     assert "one of these runs is a count" in said.err
+
+
+def test_gro_is_part_of_what_counts_are_compared_by(testbed: Testbed, checkout: Path) -> None:
+    put_count(checkout / "results", FIRST, arms=["none"])
+    put_count(checkout / "results", SECOND, arms=["none"], identity={**IDENTITY, "gro": False})
+    said = testbed("compare", FIRST, SECOND)
+    assert said.status == 2
+    assert "gro: True in the first, False in the second" in said.err

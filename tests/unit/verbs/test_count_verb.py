@@ -24,6 +24,7 @@ from tests.unit.factories.counting_factory import Kernel, packet
 from tests.unit.factories.counting_fakes import FakeCounter, FakeMonitor, Sender
 from tests.unit.factories.fakes import World
 
+pytestmark = pytest.mark.usefixtures("sketched")
 Count = Callable[..., Any]
 PACKETS = 17
 

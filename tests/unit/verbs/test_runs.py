@@ -17,6 +17,7 @@ from testbed.model.errors import UsageError
 from tests.conftest import Said
 from tests.unit.factories.run_factory import RunRecipe, make_run
 
+pytestmark = pytest.mark.usefixtures("sketched")
 Testbed = Callable[..., Said]
 
 

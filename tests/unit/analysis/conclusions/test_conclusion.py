@@ -17,6 +17,8 @@ from testbed.analysis.statistics.intervals import Ratio
 from tests.unit.analysis.conclusions.test_controls import run_with_controls
 from tests.unit.factories.run_factory import RunRecipe, make_run
 
+pytestmark = pytest.mark.usefixtures("sketched")
+
 SIGNS = (SOLID, RANGE, "#")
 
 

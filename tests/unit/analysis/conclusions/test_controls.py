@@ -12,7 +12,6 @@ from testbed.analysis.conclusions.comparison import (
     AA_PAIR,
     OBSERVED,
     Comparison,
-    aa_comparison,
     compare,
     verdict_on,
 )
@@ -54,8 +53,7 @@ def test_controls_are_compared_with_their_own_alone(tmp_path: Path) -> None:
         ("netfilter", "netfilter-again", False, True),
         ("none", "xdp-unmatched", False, True),
     ]
-    pair = aa_comparison(compared)
-    assert pair is not None and pair.arm == "netfilter-again"
+    assert [c.arm for c in compared if c.control_kind == "again"] == ["netfilter-again"]
 
 
 def test_a_control_is_no_baseline_and_decides_nothing(tmp_path: Path) -> None:
@@ -70,16 +68,16 @@ def test_a_control_is_no_baseline_and_decides_nothing(tmp_path: Path) -> None:
 
 def test_the_pairs_spread_tells_what_could_have_been_seen(tmp_path: Path) -> None:
     compared = compare(run_with_controls(tmp_path), ())
-    pair = aa_comparison(compared)
-    assert pair is not None and pair.ratio is not None and pair.ratio.sd_log is not None
-    expected = minimum_detectable_effect(pair.ratio.sd_log, 5)
+    (pair,) = [c.ratio for c in compared if c.control_kind == "again"]
+    assert pair is not None and pair.sd_log is not None
+    expected = minimum_detectable_effect(pair.sd_log, 5)
     assert {(c.mde, c.mde_source) for c in compared} == {(expected, AA_PAIR)}
 
 
 def test_without_a_pair_each_has_its_own_spread(tmp_path: Path) -> None:
     run = load_run(make_run(tmp_path))
     compared = compare(run, check_run(run))
-    assert aa_comparison(compared) is None
+    assert not any(c.control_kind for c in compared)
     for c in compared:
         assert c.ratio is not None and c.ratio.sd_log is not None
         assert c.mde == minimum_detectable_effect(c.ratio.sd_log, 5)

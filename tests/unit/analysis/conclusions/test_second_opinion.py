@@ -15,6 +15,8 @@ from testbed.analysis.reading.run import load_run
 from tests.unit.factories.run_changes import plain, trials
 from tests.unit.factories.run_factory import RunRecipe, make_run
 
+pytestmark = pytest.mark.usefixtures("sketched")
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:

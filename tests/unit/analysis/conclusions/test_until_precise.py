@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """When a run may stop: on precision alone, and with an interval that still covers."""
 
+import inspect
 import json
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from testbed.analysis.conclusions.until_precise import (
 )
 from testbed.analysis.reading.run import load_run
 from testbed.analysis.statistics.intervals import paired_ratio, student_t
+from testbed.cli.measuring import bench
 from tests.unit.factories.run_factory import RunRecipe, make_run
 
 RUNS = 40_000
@@ -172,3 +174,7 @@ def test_a_lost_trial_leaves_its_block_out(tmp_path: Path) -> None:
     done, width = reached(root, TARGET)
     assert not done
     assert width is not None
+
+
+def test_the_simulated_limit_is_that_of_the_command() -> None:
+    assert inspect.signature(bench).parameters["max_blocks"].default == MOST_BLOCKS

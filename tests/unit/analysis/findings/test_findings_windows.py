@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from testbed.analysis.findings import Verdict
+from testbed.analysis.findings.clock import SKEW
 from testbed.analysis.reading.records import Run, Trial
 from testbed.analysis.reading.run import load_run
 from testbed.analysis.reading.trial_records import ClockReading, Snap
@@ -176,6 +177,24 @@ def test_a_drift_too_small_for_a_trial_shows_over_the_run(run: Run) -> None:
     (finding,) = found_by(changed, "clock")
     assert (finding.scope.arm, finding.verdict) == (None, INVALID)
     assert "the host's went" in plain(finding.statement)
+
+
+@pytest.mark.parametrize(("step_s", "is_found"), [(0.005, False), (0.02, True), (-0.02, True)])
+def test_a_step_of_the_clock_is_found_beyond_what_proc_uptime_cuts_off(
+    run: Run, step_s: float, is_found: bool
+) -> None:
+    """Beyond the allowed skew; /proc/uptime has hundredths of a second."""
+
+    def stepped(trial: Trial) -> Trial:
+        before, after = trial.clocks["before"], trial.clocks["after"]
+        shortest_s = (after.host_before_ns - before.host_after_ns) / 1e9
+        longest_s = (after.host_after_ns - before.host_before_ns) / 1e9
+        went_s = longest_s * (1 + SKEW) if step_s > 0 else shortest_s * (1 - SKEW)
+        moved = replace(after, guest_s=before.guest_s + went_s + step_s)
+        return replace(trial, clocks={"before": before, "after": moved})
+
+    found = [one for one in found_by(trials(stepped)(run), "clock") if one.scope.arm]
+    assert bool(found) == is_found
 
 
 def _one_percent_fast(trial: Trial) -> Trial:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from testbed.analysis.formats.kernel_log import parse_kernel_log
-from testbed.analysis.formats.mpstat import parse_mpstat_json, parse_mpstat_text, render_mpstat_text
+from testbed.analysis.formats.mpstat import mpstat_of, parse_mpstat_text, render_mpstat_text
 from testbed.analysis.formats.proc_files import difference, parse_per_cpu, parse_snmp, parse_stat
 from testbed.model.errors import ParseError
 from testbed.model.json_node import parse_json
@@ -59,7 +59,7 @@ def test_published_mpstat_says_what_the_report_printed() -> None:
 
 
 def test_json_renders_as_the_text_form_of_the_c_locale() -> None:
-    text = render_mpstat_text(parse_mpstat_json(MPSTAT_JSON, "mpstat.json"))
+    text = render_mpstat_text(mpstat_of(parse_json(MPSTAT_JSON, "mpstat.json")))
     assert text == (
         "Linux 6.1.0-41-amd64 (server) \t11/23/26 \t_x86_64_\t(2 CPU)\n"
         "\n"
@@ -90,7 +90,7 @@ def test_the_header_carries_the_second_before_the_first_row(first: str, start: s
 @given(cut=st.integers(min_value=0, max_value=len(MPSTAT_JSON) - 3))
 def test_any_truncation_of_mpstat_json_names_the_file(cut: int) -> None:
     with pytest.raises(ParseError, match=r"^mpstat\.json"):
-        parse_mpstat_json(MPSTAT_JSON[:cut], "mpstat.json")
+        mpstat_of(parse_json(MPSTAT_JSON[:cut], "mpstat.json"))
 
 
 @given(cut=st.integers(min_value=0, max_value=900))
@@ -104,7 +104,7 @@ def test_any_truncation_of_mpstat_text_is_a_record_or_a_named_error(cut: int) ->
 
 def test_mpstat_json_names_the_place_of_a_missing_column() -> None:
     with pytest.raises(ParseError) as caught:
-        parse_mpstat_json(MPSTAT_JSON.replace('"soft": 3.00, ', ""), "mpstat.json")
+        mpstat_of(parse_json(MPSTAT_JSON.replace('"soft": 3.00, ', ""), "mpstat.json"))
     place = "sysstat.hosts[0].statistics[0].cpu-load[0].soft"
     assert caught.value.message == f"mpstat.json: {place}: missing"
 

@@ -21,6 +21,9 @@ from tests import PROJECT
 from tests.unit.factories.fakes import Fault, Step, World
 from tests.unit.factories.run_changes import all_arms, found_by, of_facts, of_state
 from tests.unit.factories.run_factory import RunRecipe, make_run
+from tests.unit.factories.sketches import sketched
+
+pytestmark = pytest.mark.usefixtures("sketched")
 
 WITHOUT = Config().with_bench(gro=False)
 OFF, ON = "ethtool -K lab0 gro off", "ethtool -K lab0 gro on"
@@ -172,7 +175,8 @@ def test_a_cost_is_called_what_it_is(
     tmp_path: Path, accelerator: str, unit: str, noun: str
 ) -> None:
     found = load_run(make_run(tmp_path, RunRecipe(accelerator=accelerator)))
-    files = render_report(found)
+    with sketched(("comparison",)):
+        files = render_report(found)
     for name in ("report.html", "report.md"):
         page = files[name]
         assert isinstance(page, str)

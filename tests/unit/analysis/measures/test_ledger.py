@@ -103,14 +103,6 @@ def test_lengths_tell_data_from_the_rest(
     assert data_among(tally, payload, max(0, control + wrong_by)) == data
 
 
-def test_short_packets_and_cut_ones_are_counted_without_their_length() -> None:
-    short = Tally(packets=1003, octets=1000 * 72 + 3 * 66, headers=42)
-    assert data_among(short, 30, 3) == 1000
-    cut = Tally(packets=1003, octets=1000 * 542 + 3 * 66, headers=42)
-    assert data_among(cut, 1000, 3) == 1000
-    assert data_among(Tally(packets=1003, octets=None, headers=42), 1000, 3) == 1000
-
-
 def test_the_link_names_the_hosts_socket(run: Run) -> None:
     trial = link_drops(lost_at(trial_of(run, "none"), "server NIC rx", 250), 250)
     assert sentences(run, trial) == [

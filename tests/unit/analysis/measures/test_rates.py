@@ -24,6 +24,8 @@ from testbed.analysis.reading.trial_records import HostReading
 from tests.unit.factories.run_changes import found_by, of_client, of_end, plain, trials
 from tests.unit.factories.run_factory import RunRecipe, make_run
 
+pytestmark = pytest.mark.usefixtures("sketched")
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:

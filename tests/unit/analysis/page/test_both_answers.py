@@ -23,14 +23,15 @@ from testbed.analysis.receipt.judged import judge_count
 from testbed.analysis.receipt.lane import Lane, lane_of
 from tests.unit.factories.count_runs import (
     ARMS,
-    IDENTITY,
     close,
     count_run,
     put_beside,
-    put_count,
     put_failed,
 )
 from tests.unit.factories.run_factory import RunRecipe, make_run
+from tests.unit.factories.sketches import sketch
+
+pytestmark = pytest.mark.usefixtures("sketched")
 
 EXACT = "generic XDP executes 888 instructions more than the Netfilter module"
 FIRST, SECOND = "20260101T000000Z-aaaaaa", "20260102T000000Z-bbbbbb"
@@ -151,7 +152,10 @@ def put(checkout: Path, name: str, recipe: RunRecipe | None = None) -> Path:
     return make_run(checkout / "made", recipe).rename(path)
 
 
-def test_the_terminal_has_both_answers_first(testbed: Any, checkout: Path) -> None:
+def test_the_terminal_has_both_answers_first(
+    testbed: Any, checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sketch(monkeypatch, ("count-1000", "count-1000-narrow"))
     path = put_beside(put(checkout, FIRST, RunRecipe(trials=2)))
     said = testbed("report", FIRST)
     assert said.status == 0
@@ -250,11 +254,3 @@ def test_counts_of_runs_with_trials_are_set_beside_a_count(testbed: Any, checkou
     said = testbed("compare", FIRST, SECOND)
     assert said.status == 0, said.err
     assert "10,593    10,593        0" in said.out
-
-
-def test_gro_is_part_of_what_counts_are_compared_by(testbed: Any, checkout: Path) -> None:
-    put_count(checkout / "results", FIRST, arms=["none"])
-    put_count(checkout / "results", SECOND, arms=["none"], identity={**IDENTITY, "gro": False})
-    said = testbed("compare", FIRST, SECOND)
-    assert said.status == 2
-    assert "gro: True in the first, False in the second" in said.err

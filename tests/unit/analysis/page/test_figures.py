@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from testbed.analysis.page.figures import draw_figures
-from testbed.analysis.page.judged import judge
+from testbed.analysis.page.figures import Figures, draw_figures
+from testbed.analysis.page.judged import Judged, judge
 from testbed.analysis.page.report import render_report
-from testbed.analysis.plots import draw_comparison, draw_cpu_time, draw_ledger, draw_per_cpu
+from testbed.analysis.plots import draw_comparison, draw_cpu_time, draw_per_cpu
 from testbed.analysis.plots.bars import COLOURS
 from testbed.analysis.plots.cpu_time import ROW
 from testbed.analysis.plots.stamp import stamp
@@ -50,8 +50,20 @@ def chunks_of(png: bytes) -> list[bytes]:
     return found
 
 
-def test_every_figure_says_what_it_was_measured_on(tmp_path: Path) -> None:
-    files = render_report(run_of(tmp_path), overlay=True, per_cpu=True)
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Judged:
+    """A sound run, judged."""
+    return judge(run_of(tmp_path_factory.mktemp("sound")))
+
+
+@pytest.fixture(scope="module")
+def alone(sound: Judged) -> Figures:
+    """All its figures, drawn in this process."""
+    return draw_figures(sound, overlay=True, per_cpu=True)
+
+
+def test_every_figure_says_what_it_was_measured_on(sound: Judged, alone: Figures) -> None:
+    files = render_report(sound.run, judged=sound, overlay=True, figures=lambda: alone)
     svgs = {name: text for name, text in files.items() if name.endswith(".svg")}
     assert len(svgs) == 10
     for name, text in svgs.items():
@@ -76,21 +88,22 @@ def test_a_stamp_of_many_arms_counts_them(tmp_path: Path) -> None:
     assert stamp(run, run.arms).startswith("9 arms: on\u00a0· ")
 
 
-def test_every_svg_has_a_png_beside_it_that_is_the_same_twice(tmp_path: Path) -> None:
-    run = run_of(tmp_path)
-    once, again = render_report(run), render_report(run)
-    svgs = {name.removesuffix(".svg") for name in once if name.endswith(".svg")}
-    pngs = {name.removesuffix(".png") for name in once if name.endswith(".png")}
+def test_every_svg_has_a_png_beside_it_without_words_of_its_making(
+    sound: Judged, alone: Figures
+) -> None:
+    """That it is the same twice shows where it is drawn again, in two processes."""
+    files = render_report(sound.run, judged=sound, overlay=True, figures=lambda: alone)
+    svgs = {name.removesuffix(".svg") for name in files if name.endswith(".svg")}
+    pngs = {name.removesuffix(".png") for name in files if name.endswith(".png")}
     assert svgs == pngs
     for name in (f"{name}.png" for name in pngs):
-        png = once[name]
+        png = files[name]
         assert isinstance(png, bytes)
-        assert png == again[name]
         assert set(chunks_of(png)) <= {b"IHDR", b"PLTE", b"pHYs", b"IDAT", b"IEND"}
 
 
-def test_a_png_is_the_figure_at_twice_its_size(tmp_path: Path) -> None:
-    (drawing,) = draw_ledger(run_of(tmp_path))
+def test_a_png_is_the_figure_at_twice_its_size(alone: Figures) -> None:
+    (drawing,) = alone.ledger
     found = re.search(r'viewBox="0 0 (\S+) (\S+)"', drawing.svg)
     assert found
     assert size_of(drawing.png) == tuple(round(float(length) * 2) for length in found.groups())
@@ -100,9 +113,10 @@ def rgb(colour: str) -> tuple[int, ...]:
     return tuple(bytes.fromhex(colour.removeprefix("#")))
 
 
-def test_a_png_has_the_figures_colours_on_a_white_sheet_and_a_few_kilobytes(tmp_path: Path) -> None:
-    run = run_of(tmp_path)
-    (drawing,) = draw_cpu_time(run, run.arm("xdp"))
+def test_a_png_has_the_figures_colours_on_a_white_sheet_and_a_few_kilobytes(
+    alone: Figures,
+) -> None:
+    (drawing,) = alone.cpu_time["xdp"]
     picture = Image.open(io.BytesIO(drawing.png))
     assert picture.mode == "P"
     assert len(drawing.png) < 40_000
@@ -118,12 +132,10 @@ def test_a_png_has_the_figures_colours_on_a_white_sheet_and_a_few_kilobytes(tmp_
 
 
 def test_figures_that_are_drawn_in_two_processes_are_the_same(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sound: Judged, alone: Figures, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    judged = judge(run_of(tmp_path))
-    alone = draw_figures(judged, overlay=True, per_cpu=True)
     monkeypatch.setattr(aside, "can_fork", lambda: True)
-    assert draw_figures(judged, overlay=True, per_cpu=True, each=shared) == alone
+    assert draw_figures(sound, overlay=True, per_cpu=True, each=shared) == alone
     assert alone.beside is not None
     assert [drawing.name for drawing in alone.every()] == [
         "comparison", "ledger", "ledger-narrow", "cpu-none", "cpu-netfilter", "cpu-xdp",
@@ -136,18 +148,23 @@ def heights(drawings: tuple[Drawing, ...]) -> list[float]:
     return [float(match[1]) for match in found if match]
 
 
-@pytest.mark.timeout(240)
-def test_two_hundred_trials_go_on_in_rows_and_figures_that_fit_a_page(tmp_path: Path) -> None:
-    run = run_of(tmp_path, RunRecipe(arms=("none", "xdp"), trials=200))
+@pytest.mark.usefixtures("no_png")
+def test_two_hundred_trials_go_on_in_rows_and_figures_that_fit_a_page(sound: Judged) -> None:
+    run = sound.run
+    recorded = run.trials_of("xdp")
+    numbers = range(1, 201)
+    blocks = tuple(replace(recorded[n % 5], block=n, number=n) for n in numbers)
+    run = replace(run, trials=blocks, blocks=tuple(("xdp",) for _ in blocks))
     drawings = draw_cpu_time(run, run.arm("xdp"))
     assert [d.name for d in drawings] == ["cpu-xdp", *(f"cpu-xdp-part{n}" for n in range(2, 4))]
     assert all(height < 1_000 for height in heights(drawings))
-    numbers = " ".join(words_of(drawing.svg) for drawing in drawings).split()
-    assert {str(number) for number in range(1, 201)} <= set(numbers)
+    words = " ".join(words_of(drawing.svg) for drawing in drawings).split()
+    assert {str(number) for number in numbers} <= set(words)
     assert len(drawings) < 200 / ROW
     assert all(len(drawing.svg) < 120_000 for drawing in drawings)
 
 
+@pytest.mark.usefixtures("no_png")
 def test_many_arms_are_drawn_ten_to_a_figure_on_one_scale(tmp_path: Path) -> None:
     arms = tuple(f"a{number:02d}" for number in range(24))
     run = run_of(tmp_path, RunRecipe(arms=("none", *arms), trials=1))
@@ -162,10 +179,11 @@ def test_many_arms_are_drawn_ten_to_a_figure_on_one_scale(tmp_path: Path) -> Non
     assert all(f" {name} " in f" {words} " for name in ("No hook", *arms))
 
 
+@pytest.mark.usefixtures("sketched")
 def test_the_interval_of_a_mean_is_drawn_where_there_is_something_to_compare(
-    tmp_path: Path,
+    sound: Judged,
 ) -> None:
-    run = run_of(tmp_path)
+    run = sound.run
     (banded,) = draw_comparison(run, {}, relative=True, bands=True)
     (bare,) = draw_comparison(run, {}, relative=True)
     assert len(re.findall(r"95\u00a0% interval [\d.]+ to [\d.]+", banded.alternative)) == 3
@@ -174,9 +192,8 @@ def test_the_interval_of_a_mean_is_drawn_where_there_is_something_to_compare(
     assert one_void.alternative.count("interval") == 2
 
 
-def test_each_cpu_has_a_panel_of_its_own(tmp_path: Path) -> None:
-    run = run_of(tmp_path)
-    (drawing,) = draw_per_cpu(run, run.arm("xdp"))
+def test_each_cpu_has_a_panel_of_its_own(alone: Figures) -> None:
+    (drawing,) = alone.per_cpu["xdp"]
     words = words_of(drawing.svg)
     assert all(f"CPU {number}" in words for number in range(4))
     assert re.search(r"CPU 0 at most \d+ %, CPU 1 at most", drawing.alternative)
@@ -194,10 +211,11 @@ def test_a_recording_without_single_cpus_has_no_such_figure(tmp_path: Path) -> N
     assert draw_per_cpu(replace(run, trials=(bare,)), run.arms[0]) == ()
 
 
+@pytest.mark.usefixtures("no_png")
 def test_a_title_with_characters_that_no_file_may_hold_is_drawn_without_them(
-    tmp_path: Path,
+    sound: Judged,
 ) -> None:
-    run = run_of(tmp_path)
+    run = sound.run
     arms = tuple(replace(arm, title=f"a\x00b\ud800c\u202e {arm.name}") for arm in run.arms)
     files = render_report(replace(run, arms=arms))
     for name, content in files.items():

@@ -20,6 +20,9 @@ from testbed.analysis.plots.svg import INK
 from testbed.analysis.reading.run import load_run
 from testbed.model.errors import UsageError
 from tests.unit.factories.run_factory import RunRecipe, make_run
+from tests.unit.factories.sketches import EVERY, rendered, sketched
+
+pytestmark = pytest.mark.usefixtures("sketched")
 
 LOSSY = RunRecipe(
     arms=("none", "netfilter", "xdp-bounded-csum"),
@@ -76,12 +79,8 @@ def before_the_checks(text: str) -> str:
     return text[: text.index("checks, their thresholds and sources")]
 
 
-def rendered(parent: Path, recipe: RunRecipe | None = None) -> dict[str, str]:
-    return render_report(load_run(make_run(parent, recipe)))
-
-
-def test_the_files(tmp_path: Path) -> None:
-    files = rendered(tmp_path)
+def test_the_files() -> None:
+    files = rendered()
     assert {name for name in files if "mpstat" not in name} == {
         "report.html",
         "report.md",
@@ -97,12 +96,13 @@ def test_the_files(tmp_path: Path) -> None:
 
 def test_twice_the_same_bytes(tmp_path: Path) -> None:
     root = make_run(tmp_path)
-    assert render_report(load_run(root)) == render_report(load_run(root))
+    with sketched(EVERY):
+        assert render_report(load_run(root)) == rendered(drawn=EVERY)
 
 
 def test_the_page_is_sound_and_asks_for_nothing(tmp_path: Path) -> None:
     root = make_run(tmp_path)
-    files = render_report(load_run(root))
+    files = rendered(drawn=EVERY)
     page = Page(files["report.html"])
     assert "script" not in page.tags
     assert page.requests == ["data:,"]
@@ -116,8 +116,8 @@ def test_the_page_is_sound_and_asks_for_nothing(tmp_path: Path) -> None:
             assert link.rstrip("/") in files or (root / link).exists(), link
 
 
-def test_figures_are_well_formed_and_say_what_they_show(tmp_path: Path) -> None:
-    files = rendered(tmp_path, LOSSY)
+def test_figures_are_well_formed_and_say_what_they_show() -> None:
+    files = rendered(LOSSY, EVERY)
     for name, content in files.items():
         if name.endswith(".svg"):
             root = ET.fromstring(content)
@@ -128,8 +128,8 @@ def test_figures_are_well_formed_and_say_what_they_show(tmp_path: Path) -> None:
     assert files["report.html"].count('role="img"') == 6
 
 
-def test_a_valid_run_gives_one_answer_with_its_interval(tmp_path: Path) -> None:
-    text = Page(rendered(tmp_path)["report.html"]).text
+def test_a_valid_run_gives_one_answer_with_its_interval() -> None:
+    text = Page(rendered()["report.html"]).text
     assert "VALID Every check holds" in text
     assert re.search(
         r"“XDP program, generic mode” took \d\.\d+ times the non-idle time per delivered packet of "
@@ -140,18 +140,18 @@ def test_a_valid_run_gives_one_answer_with_its_interval(tmp_path: Path) -> None:
     assert "testbed bench --arms none,netfilter,xdp" in text
 
 
-def test_swapped_data_swaps_the_sentence(tmp_path: Path) -> None:
+def test_swapped_data_swaps_the_sentence() -> None:
     said = []
-    for index, (netfilter, xdp) in enumerate(((300.0, 200.0), (200.0, 300.0))):
+    for netfilter, xdp in ((300.0, 200.0), (200.0, 300.0)):
         recipe = RunRecipe(cost_us={"netfilter": netfilter, "xdp": xdp})
-        text = Page(rendered(tmp_path / str(index), recipe)["report.html"]).text
+        text = Page(rendered(recipe)["report.html"]).text
         match = re.search(r"(\w+): “XDP program, generic mode” took (0|1)\.", text)
         said.append(match.groups() if match else ())
     assert said == [("Lower", "0"), ("Higher", "1")]
 
 
-def test_noise_larger_than_the_effect_is_inconclusive_and_says_how_wide(tmp_path: Path) -> None:
-    text = Page(rendered(tmp_path, RunRecipe(spread=0.15))["report.html"]).text
+def test_noise_larger_than_the_effect_is_inconclusive_and_says_how_wide() -> None:
+    text = Page(rendered(RunRecipe(spread=0.15))["report.html"]).text
     assert re.search(
         r"Inconclusive: “XDP program, generic mode” took \d\.\d\d times .* in these 5 blocks, "
         r"but the 95 % interval, 0\.\d\d to 1\.\d\d, reaches from \d+ % less to \d+ % more\. "
@@ -161,14 +161,14 @@ def test_noise_larger_than_the_effect_is_inconclusive_and_says_how_wide(tmp_path
     )
 
 
-def test_one_block_has_no_interval_and_says_so(tmp_path: Path) -> None:
-    text = Page(rendered(tmp_path, RunRecipe(trials=1))["report.html"]).text
+def test_one_block_has_no_interval_and_says_so() -> None:
+    text = Page(rendered(RunRecipe(trials=1))["report.html"]).text
     assert "INVALID No ratio is printed" in text
     assert "The run: one block has no interval." in text
 
 
-def test_every_hook_stands_against_no_hook(tmp_path: Path) -> None:
-    files = rendered(tmp_path)
+def test_every_hook_stands_against_no_hook() -> None:
+    files = rendered()
     assert "Ratio to no hook" in Page(files["report.html"]).text
     number = r"\d+(?:\.\d+)?"
     for title, ratio in (
@@ -180,8 +180,8 @@ def test_every_hook_stands_against_no_hook(tmp_path: Path) -> None:
         assert re.search(row, files["report.md"], re.M), title
 
 
-def test_loss_is_said_first_and_no_ratio_is_printed(tmp_path: Path) -> None:
-    files = rendered(tmp_path, LOSSY)
+def test_loss_is_said_first_and_no_ratio_is_printed() -> None:
+    files = rendered(LOSSY, EVERY)
     text = Page(files["report.html"]).text
     assert "INVALID No ratio is printed: in 5 of 15 trials less than 99 % of the packets" in text
     assert "delivered 5 of 70,000 packets (0.01 %)" in text
@@ -204,11 +204,11 @@ def test_one_short_trial_is_named_with_its_own_numbers(tmp_path: Path) -> None:
     assert "No hook: delivered 13,847 of 14,000 packets (98.91 %) in trial 3" in text
 
 
-def test_findings_alike_are_said_once(tmp_path: Path) -> None:
+def test_findings_alike_are_said_once() -> None:
     recipe = RunRecipe(
         delivered_share={"xdp": 0.998}, mode={"xdp": "native"}, log_lines={"netfilter": 11}
     )
-    text = Page(rendered(tmp_path, recipe)["report.html"]).text
+    text = Page(rendered(recipe)["report.html"]).text
     assert "XDP program, generic mode, all 5 trials: 13,972 of 14,000 packets arrived" in text
     assert "Netfilter kernel module, all 5 trials: 11 kernel log lines." in text
     assert text.count("The label would be false") == 2  # at the finding, and as the first to do
@@ -228,18 +228,18 @@ def test_of_findings_that_differ_in_degree_the_worst_is_named(tmp_path: Path) ->
     ) in text
 
 
-def test_an_exhibit_beside_fair_arms_is_not_ranked_by_the_axis(tmp_path: Path) -> None:
+def test_an_exhibit_beside_fair_arms_is_not_ranked_by_the_axis() -> None:
     arms = ("none", "netfilter", "xdp", "netfilter-logging")
     recipe = RunRecipe(arms=arms, log_lines={"netfilter-logging": 50})
-    files = rendered(tmp_path, recipe)
+    files = rendered(recipe, ("comparison",))
     text = Page(files["report.html"]).text
     assert "Compared without Netfilter module that logs every packet" in text
     assert "per delivered packet of “Netfilter kernel module”" in text
     assert "% of no hook" not in files["plots/comparison.svg"]
 
 
-def test_an_incomplete_run_says_so_first_and_compares_nothing(tmp_path: Path) -> None:
-    files = rendered(tmp_path, RunRecipe(complete=False, trials_done=7))
+def test_an_incomplete_run_says_so_first_and_compares_nothing() -> None:
+    files = rendered(RunRecipe(complete=False, trials_done=7))
     text = Page(files["report.html"]).text
     assert "INCOMPLETE This run did not finish: 7 of 15 planned trials have files." in text
     assert "95 % interval" not in before_the_checks(text)
@@ -247,19 +247,19 @@ def test_an_incomplete_run_says_so_first_and_compares_nothing(tmp_path: Path) ->
     assert files["report.md"].index("INCOMPLETE") < files["report.md"].index("| Arm")
 
 
-def test_a_run_without_any_trial_still_has_a_page(tmp_path: Path) -> None:
-    files = rendered(tmp_path, RunRecipe(complete=False, trials_done=0))
+def test_a_run_without_any_trial_still_has_a_page() -> None:
+    files = rendered(RunRecipe(complete=False, trials_done=0))
     assert "0 of 15 planned trials" in files["report.html"]
     assert not [name for name in files if name.endswith(".svg")]
 
 
-def test_a_run_of_one_arm(tmp_path: Path) -> None:
-    text = Page(rendered(tmp_path, RunRecipe(arms=("xdp",)))["report.html"]).text
+def test_a_run_of_one_arm() -> None:
+    text = Page(rendered(RunRecipe(arms=("xdp",)))["report.html"]).text
     assert "Only one hook was measured" in text
 
 
-def test_an_unknown_number_is_an_empty_cell(tmp_path: Path) -> None:
-    files = rendered(tmp_path, RunRecipe(missing=("raw/02-xdp/server.json",)))
+def test_an_unknown_number_is_an_empty_cell() -> None:
+    files = rendered(RunRecipe(missing=("raw/02-xdp/server.json",)))
     rows = list(csv.DictReader(io.StringIO(files["derived/trials.csv"])))
     assert tuple(rows[0]) == COLUMNS
     assert len(rows) == 15
@@ -276,7 +276,8 @@ def test_text_from_files_is_data(tmp_path: Path) -> None:
     plan["command"].append("<img src=x>")
     (root / "plan.json").write_text(json.dumps(plan))
     (root / "facts/host.json").write_text(json.dumps({"accelerator_reason": evil}))
-    files = render_report(load_run(root))
+    with sketched(EVERY):
+        files = render_report(load_run(root))
     page = Page(files["report.html"])
     assert "script" not in page.tags
     assert "img" not in page.tags
@@ -318,19 +319,18 @@ def test_a_broken_template_is_named_with_its_line(
     assert message in caught.value.message
 
 
-def test_the_sections_come_in_the_order_of_a_readers_questions(tmp_path: Path) -> None:
-    html = rendered(tmp_path)["report.html"]
+def test_the_sections_come_in_the_order_of_a_readers_questions() -> None:
+    html = rendered()["report.html"]
     assert re.findall(r'<h2 id="([^"]+)"', html) == [
         "verdict", "cost", "ledger", "same-work", "instruments", "trials", "cpu", "findings",
         "method", "environment", "repeat", "files",
     ]  # fmt: skip
 
 
-def test_a_loss_too_small_to_draw_is_written_in_the_picture_and_in_the_table(
-    tmp_path: Path,
-) -> None:
+def test_a_loss_too_small_to_draw_is_written_in_the_picture_and_in_the_table() -> None:
     """Seven packets of 70,000: a river would be a fortieth of a hair thinner."""
-    files = rendered(tmp_path, RunRecipe(delivered_share={"xdp": 1 - 7 / 14_000}))
+    recipe = RunRecipe(delivered_share={"xdp": 1 - 7 / 14_000})
+    files = rendered(recipe, ("ledger", "ledger-narrow"))
     for name in ("plots/ledger.svg", "plots/ledger-narrow.svg"):
         assert "\u221235 (0.05\u00a0%)" in files[name]
     assert "69,965 (\u221235)" in files["report.md"]
@@ -338,8 +338,8 @@ def test_a_loss_too_small_to_draw_is_written_in_the_picture_and_in_the_table(
     assert "35 of 70,000 packets lost between “client NIC tx” and “server NIC rx”" in text
 
 
-def test_every_hop_has_its_packets_and_its_counter(tmp_path: Path) -> None:
-    files = rendered(tmp_path)
+def test_every_hop_has_its_packets_and_its_counter() -> None:
+    files = rendered()
     rows = re.findall(
         r"^\| ([a-z][^|]+) \| ([^|]*) \| ([^|]*) \| ([^|]*) \| ", files["report.md"], re.M
     )
@@ -351,26 +351,24 @@ def test_every_hop_has_its_packets_and_its_counter(tmp_path: Path) -> None:
     assert row["udp_delivered"] == row["veth_rx"] == row["client_nic_tx"] == "14000"
 
 
-def test_a_suspicion_is_written_on_the_chart_of_costs(tmp_path: Path) -> None:
-    sound = rendered(tmp_path / "sound")
+def test_a_suspicion_is_written_on_the_chart_of_costs() -> None:
+    sound = rendered(drawn=("comparison",))
     assert "SUSPECT" not in sound["plots/comparison.svg"]
-    doubted = rendered(tmp_path / "doubted", RunRecipe(rcvbuf_errors={"xdp": 1}))
+    doubted = rendered(RunRecipe(rcvbuf_errors={"xdp": 1}), ("comparison",))
     assert ">SUSPECT: " in doubted["plots/comparison.svg"]
     ET.fromstring(doubted["plots/comparison.svg"])
 
 
-def test_what_is_said_against_mpstat_stands_at_its_chart_and_in_its_column(
-    tmp_path: Path,
-) -> None:
-    files = rendered(tmp_path, RunRecipe(trials=1))
+def test_what_is_said_against_mpstat_stands_at_its_chart_and_in_its_column() -> None:
+    files = rendered(RunRecipe(trials=1))
     assert "columns that rest on few ticks" in files["report.md"]
     html = files["report.html"]
     assert html.index('<p class="badge suspect">') > html.index('id="cpu"')
     assert '<a class="tone suspect" href="#cpu">SUSPECT</a>' in html
 
 
-def test_the_matrix_of_the_same_work_gate_has_a_column_an_arm(tmp_path: Path) -> None:
-    text = Page(rendered(tmp_path)["report.html"]).text
+def test_the_matrix_of_the_same_work_gate_has_a_column_an_arm() -> None:
+    text = Page(rendered()["report.html"]).text
     assert "Did the arms do the same work?" in text
     assert re.search(r"Frames none netfilter xdp .*? same same same", text)
 

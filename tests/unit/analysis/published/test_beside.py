@@ -12,6 +12,8 @@ from testbed.analysis.published.original import published_run
 from testbed.analysis.reading.run import load_run
 from tests.unit.factories.run_factory import RunRecipe, make_run
 
+pytestmark = pytest.mark.usefixtures("sketched")
+
 
 def lines_of(found: Beside | None) -> dict[str, tuple[str, str]]:
     """By name, of the pairs with the original's name before it: as published, in this run."""

@@ -28,6 +28,8 @@ from testbed.model.numbers import LARGEST, decimal, whole
 from testbed.model.run_files import gate_record
 from tests import PROJECT
 
+pytestmark = pytest.mark.usefixtures("sketched")
+
 SAMPLE = PROJECT / "results/sample"
 NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?![\w.])")
 NEVER = (
@@ -102,6 +104,12 @@ def costs(judged: Judged) -> dict[str, float | None]:
     return {folder: cost.cost_us if cost else None for folder, cost in found.items()}
 
 
+@pytest.fixture(scope="module")
+def untouched(copy: Path) -> dict[str, float | None]:
+    """The costs of the whole run."""
+    return costs(judge(load_run(copy)))
+
+
 @settings(quick, max_examples=50)
 @given(st.sampled_from(FILES), st.floats(0, 1, exclude_max=True), st.sampled_from(NEVER))
 def test_a_value_that_json_may_not_hold(copy: Path, name: str, share: float, value: str) -> None:
@@ -117,8 +125,9 @@ def test_a_value_that_json_may_not_hold(copy: Path, name: str, share: float, val
 
 @settings(quick, max_examples=50)
 @given(st.sampled_from(FILES), st.floats(0, 1, exclude_max=True), st.sampled_from(EVERY))
-def test_a_value_that_is_no_count(copy: Path, name: str, share: float, value: str) -> None:
-    untouched = costs(judge(load_run(copy)))
+def test_a_value_that_is_no_count(
+    copy: Path, untouched: dict[str, float | None], name: str, share: float, value: str
+) -> None:
     with one_number(copy, name, share, value, in_texts=True):
         try:
             judged = judge(load_run(copy))

@@ -15,6 +15,8 @@ from testbed.analysis.reading.run import load_run
 from testbed.model.errors import RunError
 from tests.unit.factories.run_factory import RunRecipe, make_run
 
+pytestmark = pytest.mark.usefixtures("sketched")
+
 
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -13,10 +13,14 @@ from bench.sample import write_sample
 from testbed.analysis.findings import check_run
 from testbed.analysis.page.method import method
 from testbed.analysis.page.report import render_report
+from testbed.analysis.plots import style
 from testbed.analysis.reading.environment import details
 from testbed.analysis.reading.run import load_run
 from testbed.model.errors import ParseError, RunError
 from tests.unit.factories.run_factory import RunRecipe, make_run
+from tests.unit.factories.sketches import EVERY, sketched
+
+pytestmark = pytest.mark.usefixtures("sketched")
 
 
 def test_a_sound_run(tmp_path: Path) -> None:
@@ -122,11 +126,15 @@ def test_a_truncated_manifest_names_its_line(tmp_path: Path) -> None:
         load_run(root)
 
 
-def test_a_sample_is_small_and_gives_the_same_numbers(tmp_path: Path) -> None:
+def test_a_sample_is_small_and_gives_the_same_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     recipe = RunRecipe(log_lines={"xdp": 500})
     root, sample = make_run(tmp_path, recipe), tmp_path / "sample"
     write_sample(root, sample)
-    whole, thinned = render_report(load_run(root)), render_report(load_run(sample))
+    monkeypatch.setattr(style, "png_of", lambda _: b"")  # of the same figure as the SVG
+    with sketched(EVERY):
+        whole, thinned = render_report(load_run(root)), render_report(load_run(sample))
     assert {k: v for k, v in thinned.items() if k.startswith("plots/")} == {
         k: v for k, v in whole.items() if k.startswith("plots/")
     }

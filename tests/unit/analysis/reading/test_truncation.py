@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from testbed.analysis.gate.files import outcomes_of
+from testbed.analysis.reading.records import Arm
 from testbed.analysis.reading.run import load_run
 from testbed.analysis.reading.trial import load_trial
 from testbed.model.errors import RunError
@@ -38,6 +39,14 @@ def run_copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy
 
 
+@pytest.fixture(scope="module")
+def arm() -> Arm:
+    """The arm of the trial that is cut, which is sound when it is whole."""
+    arm = load_run(SAMPLE).arm("xdp")
+    assert load_trial(SAMPLE, block=1, position=1, arm=arm, number=1).problems == ()
+    return arm
+
+
 def cut(run: Path, name: str, share: float) -> bytes:
     """Cut a file to this share of its length, its end at least; return what it was."""
     whole = (run / name).read_bytes()
@@ -48,10 +57,7 @@ def cut(run: Path, name: str, share: float) -> bytes:
 
 @quick
 @given(st.sampled_from(FILES), st.floats(0, 1, exclude_max=True))
-def test_a_trials_file(run_copy: Path, name: str, share: float) -> None:
-    arm = load_run(SAMPLE).arm("xdp")
-    whole = load_trial(SAMPLE, block=1, position=1, arm=arm, number=1)
-    assert whole.problems == ()
+def test_a_trials_file(run_copy: Path, arm: Arm, name: str, share: float) -> None:
     before = cut(run_copy, f"{TRIAL}/{name}", share)
     try:
         trial = load_trial(run_copy, block=1, position=1, arm=arm, number=1)

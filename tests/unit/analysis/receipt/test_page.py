@@ -5,6 +5,8 @@ import json
 import re
 from html import unescape
 
+import pytest
+
 from testbed.analysis.counting import stages
 from testbed.analysis.counting.stages import STAGES
 from testbed.analysis.plots.count import Bar, draw_count
@@ -16,6 +18,7 @@ from tests.unit.factories.count_runs import ARMS, count_run, summary, with_facts
 TIME = re.compile(r"\b(ns|µs|us|ms|seconds?|faster|slower|quicker|cheaper|cycles?|times as)\b")
 
 
+@pytest.mark.usefixtures("sketched")
 def test_the_page_opens_with_the_answer_and_turns_no_count_into_a_time() -> None:
     files = render_count(judge_count(count_run()))
     page = re.sub(r"(?s)<(style|svg).*?</\1>", "", str(files["report.html"]))
@@ -35,6 +38,7 @@ def test_the_same_count_gives_the_same_bytes() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.usefixtures("no_png")
 def test_an_arms_title_is_data_on_the_page_and_in_the_picture() -> None:
     evil = "<script>alert(1)</script> $x$ | `a`"
     run = count_run(titles={"none": evil, "netfilter": evil, "xdp": evil})
@@ -44,6 +48,7 @@ def test_an_arms_title_is_data_on_the_page_and_in_the_picture() -> None:
     assert "\\| \\`a\\`" in str(files["report.md"])
 
 
+@pytest.mark.usefixtures("no_png")
 def test_an_invalid_arm_is_drawn_without_a_difference() -> None:
     bars = [Bar("No hook", {stages.GRO: 10}, True), Bar("A", {stages.GRO: 12}, False),
             Bar("B", {stages.GRO: 99}, False, compared=False)]  # fmt: skip
@@ -55,12 +60,14 @@ def test_an_invalid_arm_is_drawn_without_a_difference() -> None:
     assert "+89" not in drawing.svg
 
 
+@pytest.mark.usefixtures("no_png")
 def test_a_picture_of_one_arm_needs_no_other() -> None:
     drawing = draw_count([Bar("A", {stages.GRO: 12}, False)], STAGES, "stamp", name="count-1")
     assert "More or less" not in drawing.svg
     assert drawing.alternative.startswith("Instructions a packet, by stage. A: 12.")
 
 
+@pytest.mark.usefixtures("no_png")
 def test_every_stage_has_a_letter_in_both_widths() -> None:
     every = dict.fromkeys(STAGES, 100)
     for narrow in (False, True):
@@ -70,6 +77,7 @@ def test_every_stage_has_a_letter_in_both_widths() -> None:
         assert all(f">{letter}</text>" in drawing.svg for letter in "ABCDEFGHIJKLMNOPQ")
 
 
+@pytest.mark.usefixtures("sketched")
 def test_several_payloads_have_a_picture_each_and_a_line_over_them() -> None:
     full = [summary(arm) for arm in ARMS]
     half = [with_facts(arm, payload_bytes=500) for arm in ARMS]

@@ -46,7 +46,7 @@ def started(folder: Path, when: str = "later") -> subprocess.Popen[str]:
 
 
 def soon(condition: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 20
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.01)
     return condition()

@@ -2,7 +2,6 @@
 """The guest's agent, as a process of this computer, and the host's end of the conversation."""
 
 import base64
-import contextlib
 import os
 import signal
 import subprocess
@@ -19,7 +18,7 @@ import pytest
 from testbed.edge.guests.agent import Agent, Job
 from testbed.model.errors import NoAnswer
 from tests import PROJECT
-from tests.unit.factories.agent_pipes import Pipes
+from tests.unit.factories.agent_pipes import Pipes, gone, pid_in
 
 
 @pytest.fixture
@@ -46,24 +45,9 @@ def begin(agent: Agent, job: Job) -> dict[str, Any]:
 
 def sleeping(folder: Path, name: str = "testbed-mpstat", words: str = "sleep 60",
              first: str = ":") -> Job:  # fmt: skip
-    argv = ("sh", "-c", f"{first}; echo $$ > {folder}/pid; {words}")
+    """Return a job of one process, as mpstat's: a shell above it would end by the signal first."""
+    argv = ("exec", "sh", "-c", f"{first}; echo $$ > {folder}/pid; {words}")
     return Job(name, "", argv, 30, "start", f"{folder}/out.txt", stop_signal="INT")
-
-
-def gone(pid: int) -> bool:
-    """Whether a process has ended, or is about to be forgotten."""
-    with contextlib.suppress(FileNotFoundError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    return True
-
-
-def pid_in(path: Path) -> int:
-    """Return the process id that is written there, once it is."""
-    deadline = time.monotonic() + 10
-    while not (path.exists() and path.read_text().endswith("\n")):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    return int(path.read_text())
 
 
 def test_a_line_of_shell(agent: Agent) -> None:
@@ -117,7 +101,7 @@ def test_requests_do_not_wait_for_each_other(agent: Agent, tmp_path: Path) -> No
 def test_a_job_that_takes_too_long_ends_with_all_that_it_started(
     agent: Agent, tmp_path: Path
 ) -> None:
-    said = line(agent, f"sleep 60 & echo $! > {tmp_path}/pid; wait", limit_s=0.5)
+    said = line(agent, f"sleep 60 & echo $! > {tmp_path}/pid; wait", limit_s=1)
     assert (said["status"], said["late"]) == (-9, True)
     assert gone(pid_in(tmp_path / "pid"))
 
@@ -238,22 +222,29 @@ def test_with_the_connection_ends_every_job(agent: Agent, tmp_path: Path) -> Non
         line(agent, "true")
 
 
-def test_when_the_agent_dies_nobody_waits_in_vain(agent: Agent) -> None:
+def test_when_the_agent_dies_nobody_waits_in_vain(agent: Agent, tmp_path: Path) -> None:
     assert isinstance(agent.channel, Pipes)
     process = agent.channel.process
-    threading.Timer(0.3, process.send_signal, [signal.SIGTERM]).start()
+
+    def strike() -> None:
+        pid_in(tmp_path / "pid")
+        process.send_signal(signal.SIGTERM)
+
+    threading.Thread(target=strike).start()
+    begun = f"echo $$ > {tmp_path}/pid; exec sleep 30"
     with pytest.raises(NoAnswer) as caught:
-        line(agent, "sleep 30", limit_s=40)
+        agent.ask("sleep 30", limit_s=40, do="line", line=begun)
     assert caught.value.message == ("server: the connection broke during: sleep 30 (it has ended)")
     process.returncode = 0  # as the fixture expects
 
 
 def test_a_silent_one_is_given_up(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that answers while something takes long is not."""
-    monkeypatch.setattr("testbed.edge.guests.agent.SILENCE_S", 0.2)
-    line(agent, "sleep 1")
+    monkeypatch.setattr("testbed.edge.guests.agent.SILENCE_S", 0.5)  # to be late by, when busy
+    line(agent, "sleep 1.2")
+    monkeypatch.setattr("testbed.edge.guests.agent.SILENCE_S", 0.1)
     os.kill(agent.channel.process.pid, signal.SIGSTOP)
     for words in ("echo", "true"):
-        with pytest.raises(NoAnswer, match=rf"during: {words} .*no sign of life for 0.4 s"):
+        with pytest.raises(NoAnswer, match=rf"during: {words} .*no sign of life for 0.2 s"):
             line(agent, words)
     os.kill(agent.channel.process.pid, signal.SIGCONT)

@@ -21,6 +21,8 @@ from testbed.model.errors import GuestError, HostError
 from tests.unit.factories.fakes import LocalShell, World, guest
 from tests.unit.factories.run_factory import make_run
 
+pytestmark = pytest.mark.usefixtures("sketched")
+
 Testbed = Callable[..., Any]
 STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z  ")
 XDP = ("--xdp", "--trials", "2", "--seed", "7")

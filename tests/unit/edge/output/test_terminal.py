@@ -16,6 +16,8 @@ from testbed.edge.output.terminal import Terminal
 from tests.unit.factories.pretended_screen import Tty
 from tests.unit.factories.run_factory import make_run
 
+pytestmark = pytest.mark.usefixtures("sketched")
+
 
 def tty(monkeypatch: pytest.MonkeyPatch, **environment: str) -> Tty:
     """Put a terminal in place of stderr; in the test, for pytest puts its own there before."""

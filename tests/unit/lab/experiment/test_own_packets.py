@@ -12,9 +12,10 @@ from testbed.lab.experiment.own_packets import thinned
 from testbed.model.config import NetworkConfig
 from testbed.packets import sampled
 from testbed.packets.capture import RAW_IP, write
-from testbed.packets.reference import checksums_valid, redirected, routed, with_ip_checksum
+from testbed.packets.reference import redirected, routed, with_ip_checksum
 from testbed.packets.traffic import CLOSE, DATA, END, HEAD_BYTES, START, Sent, arriving, reference
 from tests import PROJECT
+from tests.unit.factories.checksums import checksums_valid
 from tests.unit.factories.run_factory_sample import WAY
 
 sys.path.insert(0, str(PROJECT / "guest"))

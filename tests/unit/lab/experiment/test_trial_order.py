@@ -153,6 +153,29 @@ def test_what_waits_for_what(tmp_path: Path) -> None:
             at = found[0] + 1
 
 
+def test_the_hosts_counters_are_read_before_each_window_begins_and_when_it_has_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Read after `go`, the host's work for the first packets would be missing."""
+    world = World()
+    read = HostReadings.read
+
+    def noted(host: HostReadings) -> dict[str, Any]:
+        world.note("host", "its counters")
+        return read(host)
+
+    monkeypatch.setattr(HostReadings, "read", noted)
+    run(world, tmp_path, "xdp")
+    steps = [(step.lane, short(step.line)) for step in world.steps]
+    wanted = [
+        ("server", GO), ("host", "its counters"),  # idle
+        ("host", "its counters"), ("client", GO),  # traffic
+        ("host", "its counters"),  # end
+        ("server", f"{XDP_LOADER} unload --interface lab0"),
+    ]  # fmt: skip
+    assert [step for step in steps if step in wanted] == wanted
+
+
 def test_the_client_hears_go_only_when_it_is_prepared(tmp_path: Path) -> None:
     """A `go` before its named pipe is there would be lost, and the client wait for ever."""
     world = World()

@@ -130,13 +130,13 @@ def test_ctrl_c_ends_a_build_and_begins_no_other(monkeypatch: pytest.MonkeyPatch
     def build(name: str) -> tuple[int, str]:
         begun.append(name)
         os.kill(os.getpid(), 2)
-        return (0, "") if closed.wait(10) else (1, "it was waited for")
+        return (0, "") if closed.wait(30) else (1, "it was waited for")
 
     monkeypatch.setattr(world.machines["server"], "_build", build)
     started = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         builds(world)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 20
     assert begun == ["netfilter"]
 
 

@@ -93,9 +93,9 @@ def test_a_device_that_works(account: Account, box: Box, device: Path, tool: Too
     [
         (SLEEPS, (0.2, 9), "exists, but a kernel that was booted on it said nothing for 0.2 s"),
         (SLEEPS, (9, 0.2), "exists, but a kernel that was booted on it said nothing for 0.2 s"),
-        (STALLS, (0.4, 9),
-         "exists, but a kernel that was booted on it said nothing more for 0.4 s"),
-        (ENDLESS, (1, 0.5), "works, but a kernel needs more than 0.5 s to boot on it"),
+        (STALLS, (0.8, 9),
+         "exists, but a kernel that was booted on it said nothing more for 0.8 s"),
+        (ENDLESS, (9, 1), "works, but a kernel needs more than 1 s to boot on it"),
     ],
     ids=["silent", "silent to the end", "stalls", "never there"],
 )  # fmt: skip
