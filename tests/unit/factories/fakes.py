@@ -27,7 +27,7 @@ from testbed.model.errors import NoAnswer
 
 # Nothing here takes time, but on a busy computer a thread may: who still waits after this is
 # waiting for something that never comes.
-PATIENCE_S = 5.0
+PATIENCE_S = 1.0
 KERNEL = "6.1.0-test"
 STARTED_NS = 1_700_000_000_000_000_000
 UPTIME_S = 61.25
