@@ -28,6 +28,11 @@ _LOOK = (
     "find . ! -type f ! -type d -printf '%y>%l\\0%P\\0'; }; "
     f"cat {KERNEL}; grep -s ^DRIVER= /sys/class/net/{INTERFACE}/device/uevent"
 )
+# A command that was killed leaves its build at work: it would take these sources for its own.
+_END_BUILDS = (
+    "{ for group in /sys/fs/cgroup/testbed-build-*/cgroup.kill; do "
+    '[ ! -e "$group" ] || echo 1 > "$group"; done; }'
+)
 # Folders of arms stay until the arm itself is replaced: it may be loaded, and is unloaded by them.
 _REPLACE_PROGRAMS = (
     f'for arm in {SOURCES}/arms/*/; do name=$(basename "$arm"); '
@@ -126,7 +131,7 @@ def push(guest: Guest, wanted: Wanted, parts: Iterable[str]) -> None:
         path: source for name, (_, own) in wanted.arms.items() if name in names
         for path, source in placed(name, own).items()
     }  # fmt: skip
-    steps = [f"rm -rf {STAGED} && mkdir -p {STAGED}", f"tar -xzf {PUSHED} -C {STAGED}",
+    steps = [_END_BUILDS, f"rm -rf {STAGED} && mkdir -p {STAGED}", f"tar -xzf {PUSHED} -C {STAGED}",
              f"rm {PUSHED}"]  # fmt: skip
     if PROGRAMS in names:
         files |= {f"programs/{name}": source for name, source in wanted.programs.items()}
