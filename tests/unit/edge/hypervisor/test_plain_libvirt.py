@@ -105,7 +105,7 @@ case "$1" in
 list) cat {folder}/list ;;
 dumpxml) cat {folder}/$3.xml ;;
 start) [ ! -e {folder}/refuse ] || {{ cat {folder}/refuse >&2; exit 1; }} ;;
-shutdown) [ ! -e {folder}/no-agent ] || [ $4 = acpi ] || exit 1; echo >> {folder}/list ;;
+qemu-agent-command) [ ! -e {folder}/no-agent ] ;;
 esac
 """
 
@@ -239,8 +239,10 @@ def test_shutting_down_asks_the_agent_and_then_the_power_button(
     if not agent:
         (tmp_path / "no-agent").touch()
     provider.domains.shut_down("client")
-    modes = [line.split()[-1] for line in asked(tmp_path)]
-    assert modes == (["agent"] if agent else ["agent", "acpi"])
+    first, *more = asked(tmp_path)
+    assert first.startswith("qemu-agent-command --timeout 10 tb1-client")
+    assert '"/bin/systemctl", "arg": ["poweroff"]' in first
+    assert more == ([] if agent else ["shutdown tb1-client --mode acpi"])
 
 
 def test_a_machine_that_does_not_shut_down_is_ended(
