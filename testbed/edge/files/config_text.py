@@ -26,7 +26,9 @@ def _sections(section: BaseModel, name: str) -> Iterator[str]:
     values = {key: getattr(section, key) for key in type(section).model_fields}
     plain = {key: value for key, value in values.items() if not isinstance(value, BaseModel)}
     if plain:
-        yield from ("", f"# {getdoc(type(section))}", f"# [{name}]")
+        yield ""
+        yield from (f"# {line}".rstrip() for line in (getdoc(type(section)) or "").splitlines())
+        yield f"# [{name}]"
         yield from (f"# {key} = {json.dumps(value)}" for key, value in plain.items())
     for key, value in values.items():
         if isinstance(value, BaseModel):

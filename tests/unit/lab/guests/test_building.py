@@ -2,6 +2,7 @@
 """Builds side by side: as many as the server carries; one that fails ends no other."""
 
 import os
+import shutil
 import subprocess
 import threading
 import time
@@ -11,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from testbed.lab.guests import building
+from testbed.lab.guests import building, deploy
 from testbed.lab.guests.building import room_for, together
+from testbed.lab.guests.deploy import Wanted
 from testbed.lab.guests.words import shortened
 from testbed.model import arm as arms
 from testbed.model.config import Config
@@ -203,3 +205,23 @@ def test_a_command_beyond_a_bound(tmp_path: Path, files: dict[str, str], said: s
     done = bounded(tmp_path, "echo its own words >&2; FOREVER", **files)
     assert done.returncode == 124
     assert done.stderr == f"its own words\nbounded: {said}\n"
+
+
+def test_builds_of_a_killed_command_are_ended_before_new_sources_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the old build takes the new sources to its own place, and the new one finds none."""
+    guest, lines = World().guests["server"], list[str]()
+    monkeypatch.setattr(guest, "push", lambda _, line: lines.append(line))
+    wanted = Wanted.read(PROJECT, [arms.load(ARMS / "xdp")])
+    deploy.push(guest, wanted, ["xdp"])
+    (line,) = lines
+    assert line.index("cgroup.kill") < line.index("rm -rf /opt/testbed/staged")
+    group = tmp_path / "testbed-build-xdp"
+    group.mkdir()
+    (group / "cgroup.kill").touch()
+    script = deploy._END_BUILDS.replace("/sys/fs/cgroup", str(tmp_path))
+    subprocess.run(["sh", "-c", f"{script} && echo done"], check=True)
+    assert (group / "cgroup.kill").read_text() == "1\n"
+    shutil.rmtree(group)
+    subprocess.run(["sh", "-c", script], check=True)

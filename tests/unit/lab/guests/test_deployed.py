@@ -5,14 +5,13 @@ import hashlib
 import os
 import shlex
 import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from testbed.edge.guests.guest import SOURCES
-from testbed.lab.guests import building, cleanup, deploy
+from testbed.lab.guests import building, cleanup
 from testbed.lab.guests.hook import Hook
 from testbed.model import arm as arms
 from testbed.model.config import NetworkConfig
@@ -242,21 +241,3 @@ def test_a_build_that_changes_its_own_sources(
     monkeypatch.setattr(machine, "_take_place", take)
     assert prepared(world, "xdp") == ""
     assert built_lines(world) == ["xdp", "xdp"]
-
-
-def test_builds_of_a_killed_command_are_ended_before_new_sources_come(
-    prepared: Prepared, tmp_path: Path
-) -> None:
-    """Else the old build takes the new sources to its own place, and the new one finds none."""
-    world = World()
-    prepared(world, "xdp")
-    line = next(step.line for step in world.steps if "tar -xzf" in step.line)
-    assert line.index("cgroup.kill") < line.index("rm -rf /opt/testbed/staged")
-    group = tmp_path / "testbed-build-xdp"
-    group.mkdir()
-    (group / "cgroup.kill").touch()
-    script = deploy._END_BUILDS.replace("/sys/fs/cgroup", str(tmp_path))
-    subprocess.run(["sh", "-c", f"{script} && echo done"], check=True)
-    assert (group / "cgroup.kill").read_text() == "1\n"
-    shutil.rmtree(group)
-    subprocess.run(["sh", "-c", script], check=True)
