@@ -143,7 +143,7 @@ def test_a_table_is_the_readers_own(tmp_path: Path) -> None:
 
 
 def test_what_opens_a_run_says_what_to_do_when_there_is_none(tmp_path: Path) -> None:
-    with pytest.raises(NotebookError, match="there is no run 'nope'\n→ the last ones: .*sample"):
+    with pytest.raises(NotebookError, match=r"there is no run 'nope'\n→ the last ones: .*sample"):
         testbed.open_run("nope")
     (tmp_path / "plan.json").write_text("{")
     with pytest.raises(NotebookError, match=r"(?s)plan\.json.*\n→ the run is damaged there"):
