@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Testbed
+from .conftest import Testbed, need_vagrant
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(1200)]
 
@@ -76,8 +76,7 @@ def test_a_students_program_that_the_verifier_rejects(testbed: Testbed) -> None:
 
 def test_plain_vagrant_works_on_the_same_machines(testbed: Testbed) -> None:
     """Only the real Vagrant tells whether it finds the machines as its own."""
-    vagrant = shutil.which("vagrant")
-    assert vagrant is not None
+    vagrant = need_vagrant()
     home = testbed.checkout / "not-touched"
     environment = {**os.environ, "VAGRANT_HOME": str(home)}
     boot_id = testbed.guest("server", "cat /proc/sys/kernel/random/boot_id")
