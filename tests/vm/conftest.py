@@ -109,7 +109,7 @@ def testbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
 
 
 def need_vagrant() -> str:
-    """Return the path of Vagrant; a test that needs it is skipped where the distribution has none."""
+    """Return the path of Vagrant; a test is skipped where the distribution has none."""
     vagrant = shutil.which("vagrant")
     if vagrant is None:
         pytest.skip("no Vagrant: libvirt alone makes the machines here")
