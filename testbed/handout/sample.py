@@ -14,7 +14,7 @@ from testbed.analysis.statistics.intervals import coefficient_of_variation
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class SampleArm:
     """One arm, as texts; `verdict` is the key of a word, `bound` what it is about."""
 
     name: str
@@ -40,7 +40,7 @@ class Sample:
     cpus: str
     blocks: int
     status: str
-    rows: tuple[Row, ...]
+    rows: tuple[SampleArm, ...]
 
 
 def sample_of(run: Run) -> Sample:
@@ -73,7 +73,7 @@ def _is_against_none(run: Run, row: Comparison) -> bool:
     return run.arm(row.reference).is_baseline
 
 
-def _row(run: Run, arm: Arm, against: Comparison | None) -> Row:
+def _row(run: Run, arm: Arm, against: Comparison | None) -> SampleArm:
     trials = [trial for trial in run.trials_of(arm.name) if trial.client and trial.server]
     costs = list(costs_by_block(run, arm.name).values())
     ratio = against.ratio if against else None
@@ -82,7 +82,7 @@ def _row(run: Run, arm: Arm, against: Comparison | None) -> Row:
         verdict = against.verdict
         if verdict.startswith(NO_DIFFERENCE):
             verdict, bound = "same", verdict.removeprefix(NO_DIFFERENCE)
-    return Row(
+    return SampleArm(
         name=arm.name,
         delivered=sentences.count(sum(t.server.unique for t in trials if t.server)),
         offered=sentences.count(sum(t.client.offered for t in trials if t.client)),

@@ -20,7 +20,7 @@ from testbed.analysis.published.original import published_run
 from testbed.analysis.reading.records import Arm, Run
 from testbed.analysis.reading.run import load_run
 from testbed.analysis.receipt.lane import lane_of
-from testbed.verbs.reporting.listing import Row
+from testbed.verbs.reporting.listing import ListedRun
 from tests.unit.factories.count_runs import ARMS, put_beside, put_failed
 from tests.unit.factories.run_factory import RunRecipe, make_run, seal
 
@@ -173,7 +173,7 @@ def _count_invalid(parent: Path) -> Path:
 def _index(folder: Path, *, empty: bool = False) -> Path:
     states = ("VALID", "SUSPECT", "INVALID", "INCOMPLETE", "complete")
     rows = [
-        Row(
+        ListedRun(
             run=f"20251206T0546{number:02d}Z-0a1b2c", complete=True, state=state, page=True,
             arms=("none", "netfilter", EVIL if number == 3 else "xdp"), trials=5,
             answers=("xdp/netfilter 0.93 (0.91 to 0.95)",), sentences=(),

@@ -24,7 +24,7 @@ _HEADING = "  CPU" + "".join(f"{'%' + column:>8}" for column in COLUMNS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class CpuUsage:
     """One CPU ("all", "0", "1", …) in one interval; `percent` in the order of COLUMNS."""
 
     cpu: str
@@ -39,14 +39,14 @@ class Sample:
     """One interval of a second; `timestamp` is the time of day at its end, as printed."""
 
     timestamp: str
-    rows: tuple[Row, ...]
+    rows: tuple[CpuUsage, ...]
 
-    def row(self, cpu: str) -> Row | None:
+    def row(self, cpu: str) -> CpuUsage | None:
         return next((row for row in self.rows if row.cpu == cpu), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recording:
+class MpstatLog:
     """The output of one mpstat process. `average` is empty when read from JSON (it has none)."""
 
     system: str
@@ -56,10 +56,10 @@ class Recording:
     machine: str
     cpu_count: int
     samples: tuple[Sample, ...]
-    average: tuple[Row, ...] = ()
+    average: tuple[CpuUsage, ...] = ()
 
 
-def mpstat_of(node: Node) -> Recording:
+def mpstat_of(node: Node) -> MpstatLog:
     """Return what mpstat recorded, from its JSON. Raises ParseError naming what is missing in it.
 
     The truncated JSON that a SIGTERM leaves behind is no node: `parse_json` refuses it.
@@ -68,7 +68,7 @@ def mpstat_of(node: Node) -> Recording:
     if len(hosts) != 1:
         raise ParseError(f"{node.file}: sysstat.hosts: expected one host, found {len(hosts)}")
     host = hosts[0]
-    return Recording(
+    return MpstatLog(
         system=host.text("sysname"),
         release=host.text("release"),
         host=host.text("nodename"),
@@ -81,7 +81,7 @@ def mpstat_of(node: Node) -> Recording:
 
 def _sample(node: Node) -> Sample:
     rows = tuple(
-        Row(cpu=row.text("cpu"), percent=tuple(row.number(column) for column in COLUMNS))
+        CpuUsage(cpu=row.text("cpu"), percent=tuple(row.number(column) for column in COLUMNS))
         for row in node.get("cpu-load").items()
     )
     if not any(row.cpu == "all" for row in rows):
@@ -89,14 +89,14 @@ def _sample(node: Node) -> Sample:
     return Sample(timestamp=node.text("timestamp"), rows=rows)
 
 
-def parse_mpstat_text(text: str, name: str) -> Recording:
+def parse_mpstat_text(text: str, name: str) -> MpstatLog:
     """The text form, of `mpstat 1` and of `mpstat -P ALL 1`, with or without AM/PM."""
     lines = text.splitlines()
     banner = _BANNER.match(lines[0]) if lines else None
     if banner is None:
         raise ParseError(f"{name}: line 1: not mpstat's first line")
-    intervals: dict[str, list[Row]] = {}
-    average: list[Row] = []
+    intervals: dict[str, list[CpuUsage]] = {}
+    average: list[CpuUsage] = []
     for number, line in enumerate(lines[1:], start=2):
         if not line.strip() or "%idle" in line:
             continue
@@ -106,7 +106,7 @@ def parse_mpstat_text(text: str, name: str) -> Recording:
         else:
             intervals.setdefault(stamp, []).append(row)
     system, release, host, date, machine, cpus = banner.groups()
-    return Recording(
+    return MpstatLog(
         system=system,
         release=release,
         host=host,
@@ -118,19 +118,19 @@ def parse_mpstat_text(text: str, name: str) -> Recording:
     )
 
 
-def _text_row(line: str, place: str) -> tuple[str, Row]:
+def _text_row(line: str, place: str) -> tuple[str, CpuUsage]:
     fields = line.split()
     cut = 2 if len(fields) > 1 and fields[1] in ("AM", "PM") else 1
     stamp, rest = " ".join(fields[:cut]), fields[cut:]
     if len(rest) != len(COLUMNS) + 1:
         raise ParseError(f"{place}: {len(rest)} columns where {len(COLUMNS) + 1} belong")
     try:
-        return stamp, Row(cpu=rest[0], percent=tuple(decimal(field) for field in rest[1:]))
+        return stamp, CpuUsage(cpu=rest[0], percent=tuple(decimal(field) for field in rest[1:]))
     except ValueError as error:
         raise ParseError(f"{place}: {error}") from None
 
 
-def averages(recording: Recording) -> tuple[Row, ...]:
+def averages(recording: MpstatLog) -> tuple[CpuUsage, ...]:
     """mpstat's own averages, or the mean of the samples when the form has none (JSON)."""
     if recording.average or not recording.samples:
         return recording.average
@@ -138,16 +138,16 @@ def averages(recording: Recording) -> tuple[Row, ...]:
     for cpu in [row.cpu for row in recording.samples[0].rows]:
         rows = [row for sample in recording.samples if (row := sample.row(cpu))]
         columns = zip(*(row.percent for row in rows), strict=True)
-        means.append(Row(cpu=cpu, percent=tuple(sum(c) / len(rows) for c in columns)))
+        means.append(CpuUsage(cpu=cpu, percent=tuple(sum(c) / len(rows) for c in columns)))
     return tuple(means)
 
 
-def render_mpstat_text(recording: Recording) -> str:
+def render_mpstat_text(recording: MpstatLog) -> str:
     """The look of `mpstat 1`: banner, header, the row "all" a second, the average."""
     return "\n".join(_lines(recording)) + "\n"
 
 
-def _lines(recording: Recording) -> Iterator[str]:
+def _lines(recording: MpstatLog) -> Iterator[str]:
     r = recording
     yield (f"{r.system} {r.release} ({r.host}) \t{r.date} \t_{r.machine}_\t({r.cpu_count} CPU)")
     yield ""
@@ -161,11 +161,11 @@ def _lines(recording: Recording) -> Iterator[str]:
             yield _line("Average:", row)
 
 
-def _line(stamp: str, row: Row) -> str:
+def _line(stamp: str, row: CpuUsage) -> str:
     return f"{stamp:<11}  {row.cpu:>3}" + "".join(f" {value:7.2f}" for value in row.percent)
 
 
-def _start(recording: Recording) -> str:
+def _start(recording: MpstatLog) -> str:
     """The header carries the time of the previous reading: one second before the first row."""
     if not recording.samples:
         return ""

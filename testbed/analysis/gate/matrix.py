@@ -16,7 +16,7 @@ MOSTLY = 0.9
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class MatrixRow:
     """One line of the matrix; a cell an arm, "" where the arm has no such cases.
 
     `wrong` says which cells tell of something wrong, or not seen.
@@ -27,7 +27,7 @@ class Row:
     wrong: tuple[bool, ...] = ()
 
 
-def matrix(outcomes: Mapping[str, GateOutcome]) -> tuple[Row, ...]:
+def matrix(outcomes: Mapping[str, GateOutcome]) -> tuple[MatrixRow, ...]:
     """Return a row for each group of cases, one for losses, one for hits, one for what is dropped.
 
     The last says what a hook counted though Linux drops it behind some hooks: it depends on the
@@ -37,7 +37,7 @@ def matrix(outcomes: Mapping[str, GateOutcome]) -> tuple[Row, ...]:
     by_arm = [{group.group: group for group in o.groups} for o in arms]
     names = dict.fromkeys([*GROUPS, *(name for groups in by_arm for name in groups)])
     rows = [
-        Row(
+        MatrixRow(
             GROUPS.get(name, name),
             tuple(_cell(groups[name], o) if name in groups else ""
                   for groups, o in zip(by_arm, arms, strict=True)),
@@ -46,18 +46,20 @@ def matrix(outcomes: Mapping[str, GateOutcome]) -> tuple[Row, ...]:
         for name in names
         if any(name in groups for groups in by_arm)
     ]  # fmt: skip
-    rows.append(Row(LOST, tuple(map(_lost, arms)), tuple(bool(o.loss_fault) for o in arms)))
+    rows.append(MatrixRow(LOST, tuple(map(_lost, arms)), tuple(bool(o.loss_fault) for o in arms)))
     for label, counts in (
         ("came out, was not sent", [o.unsent for o in arms]),
         ("came out behind later ones", [o.displaced for o in arms]),
     ):
         if any(counts):
             cells = tuple(f"{count:,}" if count else "none" for count in counts)
-            rows.append(Row(label, cells, tuple(count > 0 for count in counts)))
+            rows.append(MatrixRow(label, cells, tuple(count > 0 for count in counts)))
     rows.append(
-        Row("hits of the hook", tuple(map(_hits, arms)), tuple(bool(o.hits.fault) for o in arms))
+        MatrixRow(
+            "hits of the hook", tuple(map(_hits, arms)), tuple(bool(o.hits.fault) for o in arms)
+        )
     )
-    rows.append(Row(DROPPED, tuple(map(_dropped, arms)), (False,) * len(arms)))
+    rows.append(MatrixRow(DROPPED, tuple(map(_dropped, arms)), (False,) * len(arms)))
     return tuple(rows)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from itertools import count
 from string import ascii_lowercase
 
-from testbed.analysis.gate.matrix import Row, matrix
+from testbed.analysis.gate.matrix import MatrixRow, matrix
 from testbed.analysis.gate.outcomes import GateOutcome
 
 HEADING = "frames, and what came out"
@@ -24,10 +24,10 @@ SHORT, SHORTEST = 9, 4
 def plain_text(outcomes: Mapping[str, GateOutcome], columns: int = 80) -> str:
     """Return the matrix as aligned text, no line longer than `columns` (40 or more)."""
     rows, arms = matrix(outcomes), list(outcomes)
-    label = min(max(len(row.label) for row in (*rows, Row(HEADING, ()))), columns // 2)
+    label = min(max(len(row.label) for row in (*rows, MatrixRow(HEADING, ()))), columns // 2)
     each = (columns - label) // max(1, len(arms)) - 2
     if each >= READABLE or not arms:
-        whole = [Row(HEADING, tuple(arms)), *rows]
+        whole = [MatrixRow(HEADING, tuple(arms)), *rows]
         widest = max((len(cell) for row in whole for cell in row.cells), default=1)
         return _table(whole, label, min(each, widest))
     letters = _Letters(max(SHORTEST, min(each, SHORT)))
@@ -36,7 +36,7 @@ def plain_text(outcomes: Mapping[str, GateOutcome], columns: int = 80) -> str:
     for first in range(0, len(arms), most):
         numbers = tuple(str(place + 1) for place in range(first, min(first + most, len(arms))))
         short = [letters.row(row, slice(first, first + most)) for row in rows]
-        parts.append(_table([Row(HEADING, numbers), *short], label, letters.width))
+        parts.append(_table([MatrixRow(HEADING, numbers), *short], label, letters.width))
     return "\n\n".join(filter(None, [*parts, letters.meaning(columns)]))
 
 
@@ -47,11 +47,11 @@ class _Letters:
         self.width = width
         self._known: dict[str, str] = {}
 
-    def row(self, row: Row, part: slice) -> Row:
+    def row(self, row: MatrixRow, part: slice) -> MatrixRow:
         """Return a part of a row with each cell short enough; a wrong one begins with "!"."""
         wrong = row.wrong or (False,) * len(row.cells)
         pairs = zip(row.cells[part], wrong[part], strict=True)
-        return Row(row.label, tuple(self._short(cell, bad) for cell, bad in pairs))
+        return MatrixRow(row.label, tuple(self._short(cell, bad) for cell, bad in pairs))
 
     def _short(self, cell: str, is_wrong: bool) -> str:
         if len(cell) <= self.width and not is_wrong:
@@ -79,7 +79,7 @@ def _hanging(begin: str, text: str, columns: int) -> str:
     return textwrap.fill(text, columns, initial_indent=begin, subsequent_indent=" " * len(begin))
 
 
-def _table(rows: Sequence[Row], label: int, width: int) -> str:
+def _table(rows: Sequence[MatrixRow], label: int, width: int) -> str:
     lines = _lines(rows[0], label, width)
     lines.append("  ".join(["-" * label, *["-" * width] * len(rows[0].cells)]))
     for row in rows[1:]:
@@ -87,7 +87,7 @@ def _table(rows: Sequence[Row], label: int, width: int) -> str:
     return "\n".join(lines)
 
 
-def _lines(row: Row, label: int, width: int) -> list[str]:
+def _lines(row: MatrixRow, label: int, width: int) -> list[str]:
     """Return a row as the lines that its longest cell takes."""
     cells = [textwrap.wrap(row.label, label), *(textwrap.wrap(cell, width) for cell in row.cells)]
     widths = [label, *[width] * len(row.cells)]

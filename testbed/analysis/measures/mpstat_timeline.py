@@ -11,7 +11,7 @@ is cost.py.
 import re
 from dataclasses import dataclass
 
-from testbed.analysis.formats.mpstat import BUSY_COLUMNS, INTERVAL_S, Row
+from testbed.analysis.formats.mpstat import BUSY_COLUMNS, INTERVAL_S, CpuUsage
 from testbed.analysis.reading.records import Trial
 
 QUARTER_S = 900
@@ -23,7 +23,7 @@ class Bar:
 
     start_s: float
     end_s: float
-    row: Row
+    row: CpuUsage
 
 
 def bars_of(trial: Trial, cpu: str = "all") -> tuple[Bar, ...]:

@@ -68,7 +68,7 @@ def draw_count(
     width = float(NARROW if narrow else WIDE)
     head = HEAD + len(bars) * (TITLE + BAR + GAP)
     legend = (len(hooks) if narrow else 1) * 17.0 + AXIS if hooks else 0.0
-    rows = [_Row(stage, [_extra(hook, base, stage) for hook in hooks]) for stage in stages]
+    rows = [_StageExtras(stage, [_extra(hook, base, stage) for hook in hooks]) for stage in stages]
     height = head + HEAD + legend + sum(row.height for row in rows)
     sheet = new_sheet(width, height, stamp)
     axes = sheet.axes(0, 0, width, height)
@@ -110,7 +110,12 @@ def _whole(
 
 
 def _list(
-    axes: "Axes", rows: Sequence["_Row"], base: Bar, hooks: Sequence[Bar], width: float, top: float
+    axes: "Axes",
+    rows: Sequence["_StageExtras"],
+    base: Bar,
+    hooks: Sequence[Bar],
+    width: float,
+    top: float,
 ) -> None:
     """The stages by letter, and beside each how the hooks differ; narrow, without its number."""
     narrow = width < WIDE
@@ -153,7 +158,7 @@ def _list(
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
+class _StageExtras:
     """A stage, and what each hook adds to it; a line is enough where none adds anything."""
 
     stage: str
@@ -175,7 +180,7 @@ def _extra(hook: Bar, base: Bar | None, stage: str) -> int:
     return hook.stages.get(stage, 0) - (base.stages.get(stage, 0) if base else 0)
 
 
-def _scale(rows: Sequence[_Row], left: float, right: float) -> tuple[float, float]:
+def _scale(rows: Sequence[_StageExtras], left: float, right: float) -> tuple[float, float]:
     """Return where zero is, and pixels an instruction; at both ends is room for a number."""
     extras = [extra for row in rows for extra in row.extras]
     least, most = min([*extras, 0]), max([*extras, 0])

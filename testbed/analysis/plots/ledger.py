@@ -32,7 +32,7 @@ from testbed.analysis.plots.ledger_layout import (
     RIVER,
     TITLE,
     WIDE,
-    Row,
+    LedgerRow,
     places_of,
     row_of,
 )
@@ -85,7 +85,7 @@ def draw_ledger(run: Run, *, narrow: bool = False) -> tuple[Drawing, ...]:
     )
 
 
-def _part(run: Run, rows: list[Row], places: dict[str, float], name: str) -> Drawing:
+def _part(run: Run, rows: list[LedgerRow], places: dict[str, float], name: str) -> Drawing:
     width = places[SENT] + places[UNIQUE]
     narrow = width < WIDE
     head = 108.0 if narrow else 58.0
@@ -120,7 +120,7 @@ def _head(axes: "Axes", places: dict[str, float], head: float, *, narrow: bool) 
             axes.text(x, head - 8, SHORT[name], ha="center", va="bottom", fontsize=SMALL_PX)
 
 
-def _draw(axes: "Axes", row: Row, places: dict[str, float], y: float) -> None:
+def _draw(axes: "Axes", row: LedgerRow, places: dict[str, float], y: float) -> None:
     axes.text(8, y + TITLE - 4, shortened(row.arm.title), fontweight="bold", va="bottom")
     top = y + TITLE + COUNTS
     if row.book is None:
@@ -151,7 +151,7 @@ def _counts(axes: "Axes", book: Ledger, places: dict[str, float], y: float) -> N
         axes.text(x, y, text, ha="center", va="bottom", fontsize=SMALL_PX)
 
 
-def _river(axes: "Axes", row: Row, places: dict[str, float], top: float) -> dict[str, float]:
+def _river(axes: "Axes", row: LedgerRow, places: dict[str, float], top: float) -> dict[str, float]:
     """Draws the river; returns where its lower bank is before each step, by the step's end."""
     assert row.book is not None
     offered = row.book.hops[0].packets or 1
@@ -178,7 +178,7 @@ def _river(axes: "Axes", row: Row, places: dict[str, float], top: float) -> dict
     return before
 
 
-def _losses(axes: "Axes", row: Row, banks: dict[str, float], y: float) -> None:
+def _losses(axes: "Axes", row: LedgerRow, banks: dict[str, float], y: float) -> None:
     """A mark under the river at each uneven step, and what happened there."""
     for note in row.notes:
         axes.plot([note.x, note.x], [banks[note.step.end], y + 2], color=INK, linewidth=1)
@@ -199,7 +199,7 @@ def _losses(axes: "Axes", row: Row, banks: dict[str, float], y: float) -> None:
             axes.text(21, below, line, va="top", fontsize=SMALL_PX)
 
 
-def _alternative(rows: list[Row]) -> str:
+def _alternative(rows: list[LedgerRow]) -> str:
     parts = []
     for row in rows:
         if row.book is None:

@@ -25,7 +25,7 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class LedgerRow:
     """One arm: its ledger, its colour, its notes. `beside`: the only note stands at its mark,
     to the "right" or to the "left" of it; notes without the room are a list below, by letter."""
 
@@ -49,7 +49,7 @@ def places_of(width: int) -> dict[str, float]:
     return {name: margin + gap * index for index, name in enumerate(ORDER)}
 
 
-def row_of(arm: Arm, colour: str, book: Ledger | None, places: dict[str, float]) -> Row:
+def row_of(arm: Arm, colour: str, book: Ledger | None, places: dict[str, float]) -> LedgerRow:
     width = places[SENT] + places[UNIQUE]
     uneven = [step for step in book.steps if step.lost] if book else []
     notes = tuple(_note(step, places, width) for step in uneven)
@@ -60,7 +60,7 @@ def row_of(arm: Arm, colour: str, book: Ledger | None, places: dict[str, float])
             beside = "right"
         elif notes[0].x > length:
             beside = "left"
-    return Row(arm=arm, colour=colour, book=book, notes=notes, beside=beside)
+    return LedgerRow(arm=arm, colour=colour, book=book, notes=notes, beside=beside)
 
 
 def _note(step: Step, places: dict[str, float], width: float) -> Note:

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
-from testbed.analysis.formats.mpstat import COLUMNS, Recording, Row, parse_mpstat_text
+from testbed.analysis.formats.mpstat import COLUMNS, CpuUsage, MpstatLog, parse_mpstat_text
 from testbed.analysis.formats.proc_files import STAT_COLUMNS, ProcStat
 from testbed.analysis.reading.records import Arm, Run, Trial
 from testbed.analysis.reading.trial_records import HookState, ServerTrial, Snap
@@ -99,7 +99,7 @@ def _session(arm: Arm, block: int, stem: str, mode: str) -> Trial:
     )  # fmt: skip
 
 
-def _server(recording: Recording, rows: Sequence[dict[str, str]]) -> ServerTrial:
+def _server(recording: MpstatLog, rows: Sequence[dict[str, str]]) -> ServerTrial:
     ticks = [ticks_of(row, recording.cpu_count) for row in _seconds(recording)]
     edges = [
         _snap({key: sum(second[key] for second in ticks[:n]) for key in _OF_STAT.values()}, n,
@@ -115,11 +115,11 @@ def _server(recording: Recording, rows: Sequence[dict[str, str]]) -> ServerTrial
     )  # fmt: skip
 
 
-def _seconds(recording: Recording) -> list[Row]:
+def _seconds(recording: MpstatLog) -> list[CpuUsage]:
     return [row for sample in recording.samples if (row := sample.row("all")) is not None]
 
 
-def ticks_of(row: Row, cpu_count: int) -> dict[str, int]:
+def ticks_of(row: CpuUsage, cpu_count: int) -> dict[str, int]:
     """The ticks behind a printed row, by column of /proc/stat.
 
     A percentage is printed to two decimals, so column * n / 100 must lie within n * 0.005 % of a
@@ -148,7 +148,7 @@ def _snap(ticks: dict[str, int], second: int, cpu_count: int) -> Snap:
     )
 
 
-def _started_ns(recording: Recording) -> int:
+def _started_ns(recording: MpstatLog) -> int:
     """The table's date and first time of day; it has no zone, and only differences are used."""
     stamp = f"{recording.date} {recording.samples[0].timestamp}"
     when = datetime.strptime(stamp, "%m/%d/%Y %I:%M:%S %p").replace(tzinfo=timezone.utc)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from testbed.analysis.formats.kernel_log import LogLine
-from testbed.analysis.formats.mpstat import Recording
+from testbed.analysis.formats.mpstat import MpstatLog
 from testbed.analysis.gate.outcomes import GateOutcome
 from testbed.analysis.reading.trial_records import (
     ClientTrial,
@@ -31,7 +31,7 @@ class Trial:
     destination: str
     client: ClientTrial | None
     server: ServerTrial | None
-    mpstat: Recording | None
+    mpstat: MpstatLog | None
     mpstat_started_utc_ns: int | None
     before: Network | None
     after: Network | None

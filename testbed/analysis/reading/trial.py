@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from testbed.analysis.formats.document import read_json, read_text
 from testbed.analysis.formats.kernel_log import LogLine, parse_kernel_log
-from testbed.analysis.formats.mpstat import Recording, mpstat_of
+from testbed.analysis.formats.mpstat import MpstatLog, mpstat_of
 from testbed.analysis.formats.proc_files import parse_meminfo
 from testbed.analysis.reading import backwards
 from testbed.analysis.reading.backwards import ran_backwards
@@ -124,7 +124,7 @@ def _error_text(node: Node) -> str:
     return str(node.value)
 
 
-def _mpstat(node: Node) -> Recording:
+def _mpstat(node: Node) -> MpstatLog:
     recording = mpstat_of(node)
     if not recording.samples:
         raise ParseError(f"{node.file}: sysstat.hosts[0].statistics: no sample")

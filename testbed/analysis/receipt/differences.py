@@ -13,7 +13,7 @@ MOST_ROWS = 30
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class FunctionExtras:
     """A function in one stage; `extras` has an entry for each arm, in their order."""
 
     function: str
@@ -30,7 +30,7 @@ class Differences:
     """
 
     arms: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[FunctionExtras, ...]
     left: int
     left_extras: tuple[int, ...]
     same: int
@@ -44,7 +44,7 @@ def differences(base: Receipt, hooks: Sequence[Receipt], most: int = MOST_ROWS) 
     for stage, function in keys:
         without = _instructions(base, stage, function)
         extras = tuple(_instructions(one, stage, function) - without for one in hooks)
-        rows.append(Row(function, stage, without, extras))
+        rows.append(FunctionExtras(function, stage, without, extras))
     differ = [row for row in rows if any(row.extras)]
     differ.sort(key=lambda row: (-max(map(abs, row.extras)), row.function, row.stage))
     left = differ[most:]
@@ -63,7 +63,7 @@ def _instructions(one: Receipt, stage: str, function: str) -> int:
     return taken.instructions if taken else 0
 
 
-def _sums(rows: Sequence[Row], arms: int) -> tuple[int, ...]:
+def _sums(rows: Sequence[FunctionExtras], arms: int) -> tuple[int, ...]:
     return tuple(sum(row.extras[at] for row in rows) for at in range(arms))
 
 

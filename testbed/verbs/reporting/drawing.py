@@ -15,7 +15,7 @@ from testbed.edge.computer.aside import Aside, shared
 
 
 @dataclass(frozen=True)
-class Job:
+class ToDraw:
     """The figures to draw, and their run."""
 
     judged: Judged
@@ -24,7 +24,7 @@ class Job:
     per_cpu: bool
 
     @classmethod
-    def of(cls, judged: Judged, *, overlay: bool, per_cpu: bool) -> "Job":
+    def of(cls, judged: Judged, *, overlay: bool, per_cpu: bool) -> "ToDraw":
         """Leave out what no figure shows, and what is most of a run on its way to a copy.
 
         That is the gate's 5,000 cases, and every packet of a count.
@@ -33,7 +33,7 @@ class Job:
         return cls(replace(judged, run=run, lane=None), pictures, overlay, per_cpu)
 
 
-def drawing() -> Aside[Job, Figures]:
+def drawing() -> Aside[ToDraw, Figures]:
     """Begin to load what draws; to be called while this process has a single thread."""
     # numpy's threads, for matrices that nobody has here, would be in the way of the next copy.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -47,7 +47,7 @@ def _load() -> None:
     from matplotlib.backends import backend_agg, backend_svg  # noqa: F401
 
 
-def _draw(job: Job) -> Figures:
+def _draw(job: ToDraw) -> Figures:
     return draw_figures(
         job.judged, overlay=job.overlay, per_cpu=job.per_cpu, pictures=job.pictures, each=shared
     )

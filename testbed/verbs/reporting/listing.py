@@ -24,7 +24,7 @@ NOT_RENDERED = "complete"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class ListedRun:
     """One run. `state`: VALID, SUSPECT, INVALID, INCOMPLETE, or "complete" without a verdict."""
 
     run: str
@@ -72,7 +72,7 @@ def runs(lab: Lab, *, as_json: bool) -> None:
     lab.terminal.say(f"the same as a page: {lab.results / INDEX}")
 
 
-def _what(row: Row) -> str:
+def _what(row: ListedRun) -> str:
     number = row.trials if row.trials is not None else f"count, {row.packets or '?'}"
     return f"{number} x {', '.join(row.arms)}"
 
@@ -82,7 +82,7 @@ def renew_index(lab: Lab) -> None:
     _write_index(lab, _rows(lab))
 
 
-def _write_index(lab: Lab, rows: list[Row]) -> None:
+def _write_index(lab: Lab, rows: list[ListedRun]) -> None:
     from testbed.analysis.formats.templates import render
 
     if not lab.results.is_dir():
@@ -98,7 +98,7 @@ def _write_index(lab: Lab, rows: list[Row]) -> None:
         ) from error
 
 
-def _rows(lab: Lab) -> list[Row]:
+def _rows(lab: Lab) -> list[ListedRun]:
     rows = []
     for path in store.all_runs(lab.results):
         count = is_count(path)
@@ -109,7 +109,7 @@ def _rows(lab: Lab) -> list[Row]:
     return rows
 
 
-def _row(path: Path) -> Row:
+def _row(path: Path) -> ListedRun:
     """Raises one of the above for a plan that is none."""
     plan = _document(path, "plan.json").mapping()
     arms = tuple(str(arm["name"]) for arm in plan["arms"])
@@ -125,7 +125,7 @@ def _row(path: Path) -> Row:
             answers, sentences = _in_short(node.get("comparisons")), tuple(judged["answers"])
             state = str(judged["status"])
             counted = _counted(node.find("count"))
-    return Row(
+    return ListedRun(
         run=path.name,
         complete=complete,
         state=state,
@@ -150,7 +150,7 @@ def _counted(count: Node | None) -> tuple[str, ...]:
     return said if said and status == "VALID" else (f"count {status}", *said)
 
 
-def _count_row(path: Path) -> Row:
+def _count_row(path: Path) -> ListedRun:
     """Raises ValueError, KeyError, TypeError or AttributeError for a count.json that is none."""
     facts = _document(path, store.COUNT_INDEX).mapping()
     complete = (path / "manifest.json").is_file()
@@ -163,7 +163,7 @@ def _count_row(path: Path) -> Row:
             sentences = tuple(map(str, judged["answers"]))
             answers = _instructions(judged["arms"]) if sentences else ()
             state = str(judged["status"])
-    return Row(
+    return ListedRun(
         run=path.name, complete=complete, state=state, arms=tuple(map(str, facts["arms"])),
         trials=None, packets=facts.get("packets"), answers=answers, sentences=sentences,
         page=(path / "report.html").is_file(),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from testbed.analysis.page.figures import Figures
     from testbed.analysis.receipt.judged import JudgedCount
     from testbed.edge.computer.aside import Aside
-    from testbed.verbs.reporting.drawing import Job
+    from testbed.verbs.reporting.drawing import ToDraw
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def report_count(judged: "JudgedCount", path: Path) -> Report:
     return Report(path / "report.html", receipts.said(judged), judged.as_json(), bad)
 
 
-def _report(lab: Lab, path: Path, wanted: Wanted, figures: "Aside[Job, Figures]") -> Report:
+def _report(lab: Lab, path: Path, wanted: Wanted, figures: "Aside[ToDraw, Figures]") -> Report:
     from testbed.analysis.findings import Verdict, worst
     from testbed.analysis.page import conclusion
     from testbed.analysis.page.judged import judge
@@ -85,12 +85,12 @@ def _report(lab: Lab, path: Path, wanted: Wanted, figures: "Aside[Job, Figures]"
     from testbed.analysis.published.original import RUN_ID, published_run
     from testbed.analysis.reading.run import load_run
     from testbed.analysis.receipt.lane import lane_of
-    from testbed.verbs.reporting.drawing import Job
+    from testbed.verbs.reporting.drawing import ToDraw
 
     is_published = path == lab.results / RUN_ID
     run = published_run() if is_published else load_run(path)
     judged = judge(run, None if is_published else lane_of(path, run.manifest))
-    figures.ask(Job.of(judged, overlay=wanted.published, per_cpu=wanted.per_cpu))
+    figures.ask(ToDraw.of(judged, overlay=wanted.published, per_cpu=wanted.per_cpu))
     files = render_report(
         judged.run, lab.checkout / "templates",
         overlay=wanted.published, judged=judged, figures=figures.answer,

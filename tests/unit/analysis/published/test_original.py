@@ -6,7 +6,7 @@ import pytest
 from testbed.analysis.conclusions.comparison import compare
 from testbed.analysis.conclusions.opening import opening
 from testbed.analysis.findings import Verdict, check_run, worst
-from testbed.analysis.formats.mpstat import COLUMNS, Row
+from testbed.analysis.formats.mpstat import COLUMNS, CpuUsage
 from testbed.analysis.page.report import render_report
 from testbed.analysis.published import claim
 from testbed.analysis.published.original import published_run, ticks_of
@@ -21,8 +21,8 @@ def published() -> Run:
     return published_run()
 
 
-def row(**percent: float) -> Row:
-    return Row(cpu="all", percent=tuple(percent.get(column, 0.0) for column in COLUMNS))
+def row(**percent: float) -> CpuUsage:
+    return CpuUsage(cpu="all", percent=tuple(percent.get(column, 0.0) for column in COLUMNS))
 
 
 def test_the_ticks_behind_printed_percentages() -> None:
