@@ -47,7 +47,7 @@ def test_builds_that_fail_spoil_no_other(testbed: Testbed, tmp_path: Path) -> No
     done = testbed.run("check", "--arms", ",".join([*places, "none"]))
     assert done.returncode == 6, done.stderr
     for name, words in said.items():
-        _, found, its = done.stderr.partition(f"--- arm {name} does not build: ")
+        _, found, its = done.stderr.partition(f"--- arm {name} does not build")
         assert found and words in its.split("--- arm ")[0], name
     assert "../include/rewrite.h: Permission denied" in done.stderr
     assert "cannot access '../xdp'" in done.stderr
