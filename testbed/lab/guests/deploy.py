@@ -23,10 +23,16 @@ STAGED = "/opt/testbed/staged"
 """Where parts are unpacked, and arms built, before they take their places."""
 KERNEL = "/proc/sys/kernel/osrelease"
 CHECKSUM = re.compile(r"([0-9a-f]{64})  (?:\./)?(.*)", re.DOTALL)
+_NIC = f"/sys/class/net/{INTERFACE}/device/uevent"
+# On a busy computer sshd answers before udev has loaded the NIC's driver and named the interface.
+_DRIVER = (
+    f"tries=150; until [ -e {_NIC} ] || [ $tries = 0 ]; do tries=$((tries - 1)); sleep 0.1; done; "
+    f"grep -s ^DRIVER= {_NIC}"
+)
 _LOOK = (
     f"cd {SOURCES} 2>/dev/null && {{ find . -type f -exec sha256sum -z {{}} +; "
     "find . ! -type f ! -type d -printf '%y>%l\\0%P\\0'; }; "
-    f"cat {KERNEL}; grep -s ^DRIVER= /sys/class/net/{INTERFACE}/device/uevent"
+    f"cat {KERNEL}; {_DRIVER}"
 )
 # A command that was killed leaves its build at work: it would take these sources for its own.
 _END_BUILDS = (

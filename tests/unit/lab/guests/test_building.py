@@ -225,3 +225,15 @@ def test_builds_of_a_killed_command_are_ended_before_new_sources_come(
     assert (group / "cgroup.kill").read_text() == "1\n"
     shutil.rmtree(group)
     subprocess.run(["sh", "-c", script], check=True)
+
+
+def test_a_nic_whose_driver_is_loaded_late_is_waited_for(tmp_path: Path) -> None:
+    """A guest's sshd answered before udev had named lab0, once, beside another pair."""
+    script = deploy._DRIVER.replace("/sys/class/net", str(tmp_path))
+    asked = subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE, text=True)
+    time.sleep(0.3)
+    device = tmp_path / "lab0/device"
+    device.mkdir(parents=True)
+    (device / "new").write_text("DRIVER=e1000\n")
+    (device / "new").rename(device / "uevent")
+    assert asked.communicate(timeout=30)[0] == "DRIVER=e1000\n"
