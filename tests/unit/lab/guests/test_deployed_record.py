@@ -89,6 +89,7 @@ class Here(LocalShell):
         line = line.replace("/opt/testbed", str(self.folder / "opt")).replace(
             PUSHED, str(self.folder / "pushed")
         )
+        line = line.replace("tries=150", "tries=0")  # this computer's NIC is not awaited
         return super().run(line, **words)
 
 
