@@ -12,13 +12,12 @@ from testbed.handout import render_sheet
 from testbed.handout.sample import sample_of
 from tests.pages.test_pages import (
     DESKTOP,
-    PAPER,
     PHONE,
     Noticed,
+    asks_for_nothing_complains_of_nothing_and_fits,
     opened,
     seen,
     violations,
-    wider_than_the_window,
 )
 from tests.unit.factories.handout_page import LANGUAGES, sheet
 from tests.unit.factories.run_factory import make_run
@@ -53,12 +52,7 @@ def shown(
 def test_a_sheet_asks_for_nothing_and_fits_a_phone_a_desktop_and_paper(
     shown: tuple[Page, Noticed],
 ) -> None:
-    page, noticed = shown
-    for width, media in ((PHONE, "screen"), (DESKTOP, "screen"), (PAPER, "print")):
-        seen(page, width, media=media)
-        assert wider_than_the_window(page) == [], (width, media)
-    assert [url for url in noticed.requests if not url.startswith("data:")] == []
-    assert noticed.words == []
+    asks_for_nothing_complains_of_nothing_and_fits(*shown)
 
 
 @EVERY

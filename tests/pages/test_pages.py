@@ -99,6 +99,15 @@ def shown(
         yield both
 
 
+def asks_for_nothing_complains_of_nothing_and_fits(page: Page, noticed: Noticed) -> None:
+    """Hold a loaded page against all of that: on a phone, a desktop and paper."""
+    for width, media in ((PHONE, "screen"), (DESKTOP, "screen"), (PAPER, "print")):
+        seen(page, width, media=media)
+        assert wider_than_the_window(page) == [], (width, media)
+    assert [url for url in noticed.requests if not url.startswith("data:")] == []
+    assert noticed.words == []
+
+
 EVERY = pytest.mark.parametrize("shown", NAMES, indirect=True)
 
 
@@ -106,12 +115,7 @@ EVERY = pytest.mark.parametrize("shown", NAMES, indirect=True)
 def test_a_page_asks_for_nothing_complains_of_nothing_and_fits_a_phone_a_desktop_and_paper(
     shown: tuple[Page, Noticed],
 ) -> None:
-    page, noticed = shown
-    for width, media in ((PHONE, "screen"), (DESKTOP, "screen"), (PAPER, "print")):
-        seen(page, width, media=media)
-        assert wider_than_the_window(page) == [], (width, media)
-    assert [url for url in noticed.requests if not url.startswith("data:")] == []
-    assert noticed.words == []
+    asks_for_nothing_complains_of_nothing_and_fits(*shown)
 
 
 @pytest.mark.parametrize(

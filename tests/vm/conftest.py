@@ -98,22 +98,13 @@ def testbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
     """A copy of this checkout with both machines up; removed in the end."""
     bed = Testbed(copy_of_this_checkout(tmp_path_factory.mktemp("checkout") / "testbed"))
     try:
-        if shutil.which("vagrant"):
-            _kill_an_up(bed)
+        _kill_an_up(bed)
         up = bed.run("up", timeout_s=1200)
         assert up.returncode == 0, up.stderr
         yield replace(bed, first_up=up.stderr)
     finally:
         down = bed.run("down", "--destroy")
         assert down.returncode == 0, down.stderr
-
-
-def need_vagrant() -> str:
-    """Return the path of Vagrant; a test is skipped where the distribution has none."""
-    vagrant = shutil.which("vagrant")
-    if vagrant is None:
-        pytest.skip("no Vagrant: libvirt alone makes the machines here")
-    return vagrant
 
 
 def wait_for(condition: Callable[[], bool], *, limit_s: float) -> None:

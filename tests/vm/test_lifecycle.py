@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from .conftest import Testbed, need_vagrant, read_json
+from .conftest import Testbed, read_json
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(1200)]
 TRIALS = ("--rate", "1000", "--duration", "2", "--trials", "2", "--no-count")
@@ -22,7 +22,6 @@ def plan(testbed: Testbed) -> str:
 
 def test_a_vagrant_that_outlived_its_command_was_taken_over(testbed: Testbed) -> None:
     """Only a real Vagrant goes on by itself when its `up` is killed."""
-    need_vagrant()
     assert "`vagrant up" in testbed.first_up
     assert "still ran for a command that was killed: it is ended now" in testbed.first_up
 

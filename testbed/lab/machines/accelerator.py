@@ -49,6 +49,11 @@ class Accelerator:
         return "host-passthrough" if self.name == "kvm" else "maximum"
 
 
+def emulating(reason: str) -> str:
+    """Return the warning for machines without KVM; `reason` is an Accelerator's."""
+    return f"no KVM: {reason}. Emulating the CPUs: slower, same code."
+
+
 def choose(wanted: str, account: Account, box: Box) -> Accelerator:
     """Return the accelerator for `wanted` (auto, kvm or emulation).
 

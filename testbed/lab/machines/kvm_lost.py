@@ -41,7 +41,7 @@ def retried(machines: Machines, attempt: Callable[[], None]) -> None:
                     f"a trial kernel boots on {accelerator.DEVICE}, the machines do not: {refusal}"
                 )
                 accelerator.remember(machines.account, box, why)
-                _say_emulating(machines, why)
+                machines.terminal.warn(accelerator.emulating(why))
             else:
                 machines.terminal.warn(f"KVM worked on {since} and does not now: {refusal}")
                 _try_again(machines, box)
@@ -53,10 +53,6 @@ def _try_again(machines: Machines, box: Box) -> None:
     with machines.terminal.step("try KVM again", expect_s=1):
         chosen = accelerator.choose(machines.config.machines.accelerator, machines.account, box)
     if chosen.name == "emulation":
-        _say_emulating(machines, chosen.reason)
+        machines.terminal.warn(accelerator.emulating(chosen.reason))
     else:
         machines.terminal.say(f"KVM works again: {chosen.reason}")
-
-
-def _say_emulating(machines: Machines, why: str) -> None:
-    machines.terminal.warn(f"no KVM: {why}. Emulating the CPUs: slower, same code.")

@@ -255,5 +255,5 @@ class Machines:
         with self.terminal.step("try KVM", expect_s=0.1):
             chosen = accelerator.choose(self.config.machines.accelerator, self.account, box)
         if chosen.name == "emulation" and self.project.settings() is None:
-            self.terminal.warn(f"no KVM: {chosen.reason}. Emulating the CPUs: slower, same code.")
+            self.terminal.warn(accelerator.emulating(chosen.reason))
         return chosen

@@ -36,21 +36,6 @@ SILENT = QEMU + "exit 0\n"
 Tool = Callable[[str, str], Path]
 
 
-@pytest.fixture
-def box(tmp_path: Path) -> Box:
-    return Box("0123456789ab", tmp_path / "box", 1, "2025", "6.1.0-9-amd64", "00")
-
-
-@pytest.fixture
-def device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A device that is there and that this account may use."""
-    path = tmp_path / "kvm"
-    path.touch()
-    monkeypatch.setattr(accelerator, "DEVICE", path)
-    monkeypatch.setattr(accelerator, "_boot_id", lambda: "boot-1")
-    return path
-
-
 def runs(tmp_path: Path) -> int:
     path = tmp_path / "bin/runs"
     return len(path.read_text().splitlines()) if path.exists() else 0

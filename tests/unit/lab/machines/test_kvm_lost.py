@@ -60,21 +60,11 @@ class World:
 
 
 @pytest.fixture
-def device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    path = tmp_path / "kvm"
-    path.touch()
-    monkeypatch.setattr(accelerator, "DEVICE", path)
-    monkeypatch.setattr(accelerator, "_boot_id", lambda: "boot-1")
-    return path
-
-
-@pytest.fixture
 def world(
-    account: Account, checkout: Path, tmp_path: Path, device: Path, tool: Tool,
+    account: Account, checkout: Path, tmp_path: Path, box: Box, device: Path, tool: Tool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Callable[..., World]:  # fmt: skip
     """A function that returns a world in which a trial has found that KVM works."""
-    box = Box("0123456789ab", tmp_path / "box", 1, "2025", "6.1.0-9-amd64", "00")
     monkeypatch.setattr(BoxStore, "find", lambda _: box)
     assert device.exists()
 
