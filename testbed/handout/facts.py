@@ -9,7 +9,6 @@ from pathlib import Path
 from testbed.analysis.conclusions.sentences import significant
 from testbed.analysis.findings import CHECKS, DELIVERED_INVALID
 from testbed.analysis.findings.arrival import DELIVERED_SUSPECT, SHARES_APART_INVALID
-from testbed.analysis.findings.hook import LOG_LINES_PER_TRIAL
 from testbed.analysis.findings.mpstat import TICKS_INVALID, TICKS_SUSPECT, USUAL_HZ
 from testbed.analysis.findings.order import BLOCKS_SUSPECT, HALF_WIDTH_SUSPECT
 from testbed.analysis.measures import hops
@@ -23,6 +22,7 @@ from testbed.model.arm import EXHIBITS, Arm
 from testbed.model.config import Config
 from testbed.model.errors import ConfigError, ExitCode
 from testbed.model.nic import INTERFACE, NICS
+from testbed.model.plan import LOG_LINES_PER_TRIAL
 from testbed.packets.case import GROUPS
 from testbed.packets.cases import cases_for
 from testbed.packets.craft import Wire

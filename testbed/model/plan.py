@@ -13,6 +13,8 @@ READ_SCHEMAS = (2, RUN_SCHEMA)  # in 2 the gate's files have other names (model/
 FIRST_SOURCE_PORT = 10000  # the original's; the n-th trial of an arm sends from this + n - 1
 SOURCE_PORTS = 10000
 PROBE = -1  # the number of the pass that the probes disturb
+LOG_LINES_PER_TRIAL = 10
+"""Lines that the kernel may log for an arm that logs nothing. Loading a module takes two."""
 WARM_UP = 0  # the number of the block whose trials are recorded and never counted
 
 

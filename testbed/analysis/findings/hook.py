@@ -11,9 +11,9 @@ from testbed.analysis.findings.finding import (
     of_arm,
 )
 from testbed.analysis.reading.records import Run, Trial
+from testbed.model.plan import LOG_LINES_PER_TRIAL
 
 HITS_TOLERANCE = 0.001
-LOG_LINES_PER_TRIAL = 10
 LOG_SHARE, LOG_LINES = 1e-4, 3
 """Lines a packet, and lines, of an arm's trials together: fewer happen by chance."""
 OTHERS = 3

@@ -29,6 +29,7 @@ from testbed.model.arm import Arm
 from testbed.model.config import Config, NetworkConfig
 from testbed.model.errors import ArmError, GuestError, Wrecked
 from testbed.model.nic import INTERFACE
+from testbed.model.plan import LOG_LINES_PER_TRIAL
 from testbed.packets import capture
 from testbed.packets.case import MUST_COME_OUT, Case
 from testbed.packets.cases import CAPTURED
@@ -36,8 +37,6 @@ from testbed.packets.drawing import TrialSpace
 from testbed.packets.schedule import Schedule
 
 OUTPUT = f"{SCRATCH}/gate.txt"
-MOST_LOGGED = 10
-"""Lines of the kernel's log: the bound of the check `logging`. Loading a module takes two."""
 ROUNDS = 4
 """So often a frame is sent at most."""
 CAPTURE_LIMIT_S, SEND_LIMIT_S = 120, 60
@@ -144,7 +143,7 @@ def _tell_log(hook: Hook, took_s: float, terminal: Terminal) -> None:
     """Warn of an arm in which the kernel logged more than a trial may have (check `logging`)."""
     if hook.arm.commands.load and not hook.arm.expect.log_lines_per_packet:
         lines, worst = hook.logged(took_s)
-        if lines > MOST_LOGGED:
+        if lines > LOG_LINES_PER_TRIAL:
             terminal.warn(
                 f"arm {hook.arm.name}: the kernel logged {lines:,} lines while it was loaded: "
                 f"{worst.strip()}"

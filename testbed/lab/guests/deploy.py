@@ -88,11 +88,16 @@ class Wanted:
             {name: read.left_out for name, read in own.items()},
         )
 
+    @property
+    def shared(self) -> Sources:
+        """Return the sources that every arm's build sees beside its own."""
+        return {n: one for n, one in self.programs.items() if n.startswith(f"arms/{SHARED}/")}
+
     def stamps(self) -> dict[str, str]:
         """Return a hash over what each part is made from; an arm's includes the shared sources."""
-        shared = {n: s for n, s in self.programs.items() if n.startswith(f"arms/{SHARED}/")}
         arms = {
-            name: stamp_of({**shared, **placed(name, own)}) for name, (_, own) in self.arms.items()
+            name: stamp_of({**self.shared, **placed(name, own)})
+            for name, (_, own) in self.arms.items()
         }
         return {PROGRAMS: stamp_of(self.programs), **arms}
 

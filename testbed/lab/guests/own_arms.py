@@ -12,7 +12,6 @@ from pathlib import Path
 from testbed.edge.files.sources import Source, tar_of
 from testbed.lab.guests.deploy import Wanted, placed
 from testbed.model import arm as arm_manifest
-from testbed.model.deployed import SHARED
 
 LISTED = "arms.txt"
 
@@ -27,8 +26,7 @@ def own_arms(checkout: Path) -> bytes:
     arms = arm_manifest.choose(folder, arm_manifest.known(folder))
     wanted = Wanted.read(checkout, arms)
     stamps = wanted.stamps()
-    files = {n: one for n, one in wanted.programs.items() if n.startswith(f"arms/{SHARED}/")}
-    lines = []
+    files, lines = dict(wanted.shared), []
     for name, (arm, own) in wanted.arms.items():
         commands = arm.commands.build
         if commands and not any("{" in word for argv in commands for word in argv):
