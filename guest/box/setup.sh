@@ -28,7 +28,14 @@ chroot "$tree" systemctl --quiet mask \
     sysstat.service sysstat-collect.timer sysstat-summary.timer \
     systemd-networkd-wait-online.service systemd-pstore.service \
     getty@tty1.service getty.target console-setup.service keyboard-setup.service \
-    systemd-random-seed.service nftables.service systemd-update-utmp.service
+    systemd-random-seed.service nftables.service systemd-update-utmp.service \
+    systemd-update-utmp-runlevel.service systemd-binfmt.service proc-sys-fs-binfmt_misc.automount \
+    systemd-journal-flush.service systemd-sysusers.service systemd-network-generator.service \
+    systemd-machine-id-commit.service systemd-ask-password-console.path \
+    systemd-ask-password-wall.path dev-hugepages.mount dev-mqueue.mount \
+    sys-fs-fuse-connections.mount sys-kernel-config.mount modprobe@configfs.service \
+    modprobe@dm_mod.service modprobe@drm.service modprobe@efi_pstore.service \
+    modprobe@fuse.service modprobe@loop.service
 
 # The project's own arms, built here by the same compiler and headers as in a guest, at the same
 # path. One that does not build is left to the guest, which tells why.
