@@ -76,7 +76,7 @@ def test_every_fault_is_caught_by_its_check(testbed: Testbed) -> None:
 
 def test_the_published_protocol(testbed: Testbed) -> None:
     """Only a real run has all that was wrong with the original."""
-    done = testbed.run("bench", "--profile", "original", "--trials", "3", timeout_s=600)
+    done = testbed.run("bench", "--profile", "original", "--trials", "2", timeout_s=600)
     assert done.returncode == 7, done.stderr
     run = testbed.latest
     plan = read_json(run / "plan.json")
@@ -85,7 +85,7 @@ def test_the_published_protocol(testbed: Testbed) -> None:
     assert not (run / "gate").exists()
     for arm, block in (("netfilter-logging", 1), ("xdp-bounded-csum", 2)):
         sent = read_json(run / f"raw/{block:02d}-{arm}/client.json")["trials"]
-        assert [trial["source_port"] for trial in sent] == [10000, 10001, 10002]
+        assert [trial["source_port"] for trial in sent] == [10000, 10001]
     findings = read_json(run / "derived/findings.json")
     found = {f["code"] for f in findings["findings"] if f["verdict"] == "INVALID"}
     assert {"delivery", "ledger", "checksum", "sample", "logging", "interleaved", "replication",
@@ -100,7 +100,7 @@ def test_the_published_protocol(testbed: Testbed) -> None:
 
 def test_controls_and_the_probe_pass(testbed: Testbed) -> None:
     """Only the kernel counts the runs of a BPF program, and only while it is asked to."""
-    words = ("--controls", "--probe", "--trials", "2", "--rate", "1500", "--duration", "2",
+    words = ("--controls", "--probe", "--trials", "1", "--rate", "1500", "--duration", "2",
              "--no-count")  # fmt: skip
     done = testbed.run("bench", "--xdp", *words, timeout_s=900)
     assert done.returncode in (0, 7), done.stderr
