@@ -12,6 +12,7 @@ from testbed.edge.computer.account import Account
 from testbed.edge.guests.guest import Guest
 from testbed.edge.output.terminal import Terminal
 from testbed.lab.experiment.host_readings import HostReadings
+from testbed.lab.guests import blame
 from testbed.lab.guests.building import demand_built
 from testbed.lab.guests.deploy import Wanted
 from testbed.lab.machines import host_facts
@@ -40,9 +41,12 @@ def no_png(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def bench_line(
-    testbed: Callable[..., Any], checkout: Path, monkeypatch: pytest.MonkeyPatch
+    testbed: Callable[..., Any],
+    checkout: Path,
+    waited: list[float],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Callable[..., Any]:
-    """A function that runs `testbed -q bench` with words, in a world."""
+    """A function that runs `testbed -q bench` with words, in a world; nothing idles there."""
     quick = "settle_s = 0\nidle_s = 0.2\ndrain_s = 0\nwarm_up = 0\n"
     (checkout / "testbed.toml").write_text(f"[bench]\n{quick}")
     monkeypatch.setattr(Machines, "accelerator", lambda _: Accelerator("emulation", "no KVM"))
@@ -52,6 +56,8 @@ def bench_line(
     monkeypatch.setattr("testbed.verbs.measuring.experiment.count_too", lambda *_: None)
     monkeypatch.setattr(HostReadings, "of", lambda _: HostReadings({}, {}))
     monkeypatch.setattr(Guest, "start_agent", lambda _: None)  # the pretended one is there
+    # When a pretended connection breaks, all that the console will ever tell is in it.
+    monkeypatch.setattr(blame, "SEEN_S", 0.0)
     running = {"client": "running", "server": "running"}
     monkeypatch.setattr(Machines, "states", lambda _: running)
 
