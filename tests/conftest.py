@@ -9,13 +9,17 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
+from types import CodeType, SimpleNamespace
 from typing import Any, NoReturn
 
 import pytest
+from jinja2 import BytecodeCache, Environment
+from jinja2.bccache import Bucket
 
 from testbed import cli
+from testbed.analysis.formats import templates
 from testbed.edge.computer import session_place
 from testbed.edge.computer.account import Account
 from testbed.edge.hypervisor.libvirt import Domains
@@ -31,6 +35,36 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 PROJECT = Path(__file__).resolve().parents[1]
 BUILT = ("*.o", "*.ko", "*.mod", "*.mod.c", "*.cmd", "*.skel.h", "loader", "__pycache__", ".*")
+
+
+class Compiled(BytecodeCache):
+    """Templates as Python code, by what they say: each checkout has them at another place."""
+
+    def __init__(self) -> None:
+        self.codes = dict[tuple[str, bool, str], CodeType]()
+
+    def get_bucket(
+        self, environment: Environment, name: str, filename: str | None, source: str
+    ) -> Bucket:
+        """Return what was compiled of the same source, if anything was."""
+        key: Any = (name, bool(environment.autoescape), source)
+        bucket = Bucket(environment, key, self.get_source_checksum(source))
+        bucket.code = self.codes.get(key)
+        return bucket
+
+    def set_bucket(self, bucket: Bucket) -> None:
+        """Keep what was compiled."""
+        key: Any = bucket.key
+        if bucket.code is not None:
+            self.codes[key] = bucket.code
+
+
+@pytest.fixture(scope="session", autouse=True)
+def templates_compiled_once() -> Iterator[None]:
+    """A page's templates took half a second to compile, in each of hundreds of checkouts."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(templates, "Environment", partial(Environment, bytecode_cache=Compiled()))
+        yield
 
 
 @pytest.fixture(autouse=True)

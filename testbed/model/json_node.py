@@ -120,6 +120,9 @@ class Node:
 
     def integers(self, key: str) -> tuple[int, ...] | None:
         """A list of whole numbers, or None when absent."""
+        plain = self._plain(key, list)
+        if plain is not None and all(type(v) is int and 0 <= v <= LARGEST for v in plain):
+            return tuple(plain)
         found = self.find(key)
         return None if found is None else tuple(item.as_int() for item in found.items())
 

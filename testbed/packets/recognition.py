@@ -9,6 +9,7 @@ length. So a hook may change any one of them and is still told what it changed.
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from testbed.model.config import NetworkConfig
 from testbed.packets.case import Case
@@ -35,16 +36,8 @@ class Recognition:
 
     @classmethod
     def of(cls, cases: Sequence[Case], network: NetworkConfig) -> "Recognition":
-        """Learn what was sent."""
-        exact: dict[bytes, int] = {}
-        alike: dict[Mark, list[int]] = {}
-        for case in cases:
-            for packet in _forms(case, network):
-                exact.setdefault(packet, case.number)
-            packets = [packet_of(frame) or frame[14:] for frame in dict.fromkeys(case.frames)]
-            for mark in {mark for packet in packets for mark, _ in _marks(packet)}:
-                alike.setdefault(mark, []).append(case.number)
-        return cls(exact, alike)
+        """Learn what was sent; the arms of a run are sent the same, which is learned once."""
+        return _learned(tuple(cases), network)
 
     def owner(self, packet: bytes) -> int | None:
         """Return the number of the case whose packet this is; None when it is nobody's."""
@@ -56,6 +49,19 @@ class Recognition:
                 votes[number] += weight
         best = votes.most_common(1)
         return best[0][0] if best and best[0][1] >= ENOUGH else None
+
+
+@lru_cache(maxsize=2)  # with a hook and without
+def _learned(cases: tuple[Case, ...], network: NetworkConfig) -> Recognition:
+    exact: dict[bytes, int] = {}
+    alike: dict[Mark, list[int]] = {}
+    for case in cases:
+        for packet in _forms(case, network):
+            exact.setdefault(packet, case.number)
+        packets = [packet_of(frame) or frame[14:] for frame in dict.fromkeys(case.frames)]
+        for mark in {mark for packet in packets for mark, _ in _marks(packet)}:
+            alike.setdefault(mark, []).append(case.number)
+    return Recognition(exact, alike)
 
 
 def _forms(case: Case, network: NetworkConfig) -> Iterator[bytes]:

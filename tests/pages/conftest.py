@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from tests.conftest import need
 from tests.pages.gallery import gallery
+from tests.pages.tab import Tab
 
 
 @pytest.fixture(scope="package")
@@ -23,6 +24,12 @@ def browser() -> Iterator[Browser]:
         )
         yield chromium
         chromium.close()
+
+
+@pytest.fixture(scope="package")
+def tab(browser: Browser) -> Tab:
+    """Return the tab that shows all pages, one after the other."""
+    return Tab(browser)
 
 
 @pytest.fixture(scope="package")

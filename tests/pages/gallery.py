@@ -35,14 +35,6 @@ WORDS = "a title as long as nobody would write it, " * 4
 UNBROKEN = "eine_sehr_lange_Zeichenkette_ohne_Trennstelle" * 4
 
 
-LARGE = ("100-trials", "30-arms")
-"""Pages with the same elements as the smaller ones, many times.
-
-Beyond every bound at which a page goes on elsewhere: 10 arms a figure of costs, 8 a ledger, 60
-comparisons in sight, 30 trials a row, three rows a figure.
-"""
-
-
 @contextmanager
 def cheaply() -> Iterator[None]:
     """Figures as a page needs them: no PNG, which no page shows, and of many arms a few drawn.
@@ -102,6 +94,8 @@ def gallery(folder: Path) -> dict[str, Callable[[], Path]]:
         "not-counted": run_page(
             lambda parent: put_failed(make_run(parent / "not-counted"), EVIL, EVIL)
         ),
+        # Beyond every bound at which a page goes on elsewhere: 10 arms a figure of costs, 8 a
+        # ledger, 60 comparisons in sight, 30 trials a row, three rows a figure.
         "100-trials": run_page(recipe("trials", RunRecipe(arms=("none", "xdp"), trials=100))),
         "30-arms": run_page(
             recipe("arms", RunRecipe(arms=("none", *many), trials=2))

@@ -1,29 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """The lab sheets in a real browser, as the other pages: both versions, every language."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page
 
 from testbed.analysis.reading.run import load_run
 from testbed.handout import render_sheet
 from testbed.handout.sample import sample_of
-from tests.pages.test_pages import (
-    DESKTOP,
-    PHONE,
-    Noticed,
-    asks_for_nothing_complains_of_nothing_and_fits,
-    opened,
-    seen,
-    violations,
-)
+from tests.pages.tab import DESKTOP, PHONE, Tab
+from tests.pages.test_pages import asks_for_nothing_complains_of_nothing_and_fits
 from tests.unit.factories.handout_page import LANGUAGES, sheet
 from tests.unit.factories.run_factory import make_run
 
 SHEETS = [(language, kind) for language in LANGUAGES for kind in ("student", "instructor")]
-EVERY = pytest.mark.parametrize("shown", SHEETS, indirect=True, ids="-".join)
+EVERY = pytest.mark.parametrize("which", SHEETS, indirect=True, ids="-".join)
 
 
 @pytest.fixture(scope="module")
@@ -40,38 +31,29 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Pat
 
 
 @pytest.fixture(scope="module")
-def shown(
-    request: pytest.FixtureRequest, browser: Browser, pages: dict[tuple[str, str], Path]
-) -> Iterator[tuple[Page, Noticed]]:
-    """One of them, loaded once for all tests of it."""
-    with opened(browser, pages[request.param], PHONE) as both:
-        yield both
+def which(request: pytest.FixtureRequest) -> tuple[str, str]:
+    """Return the language and kind of a sheet: all tests of it come one after the other."""
+    chosen: tuple[str, str] = request.param
+    return chosen
+
+
+@pytest.fixture
+def shown(which: tuple[str, str], tab: Tab, pages: dict[tuple[str, str], Path]) -> Tab:
+    """The same sheet in the tab."""
+    return tab.show(pages[which])
 
 
 @EVERY
-def test_a_sheet_asks_for_nothing_and_fits_a_phone_a_desktop_and_paper(
-    shown: tuple[Page, Noticed],
-) -> None:
-    asks_for_nothing_complains_of_nothing_and_fits(*shown)
-
-
-@EVERY
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_sheet_can_be_read_by_everybody(shown: tuple[Page, Noticed], scheme: str) -> None:
-    page, _ = shown
-    for width in (PHONE, DESKTOP):
-        seen(page, width, scheme=scheme)
-        assert violations(page, scheme) == []
+def test_a_sheet_asks_for_nothing_and_fits_a_phone_a_desktop_and_paper(shown: Tab) -> None:
+    asks_for_nothing_complains_of_nothing_and_fits(shown)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @EVERY
-def test_words_of_the_drawing_stay_in_their_boxes_and_stand_out(
-    shown: tuple[Page, Noticed], scheme: str
-) -> None:
+def test_words_of_the_drawing_stay_in_their_boxes_and_stand_out(shown: Tab, scheme: str) -> None:
     """As the browser lays them out, whatever font it has."""
-    page, _ = shown
-    seen(page, PHONE, scheme=scheme)
+    page = shown.page
+    shown.seen(PHONE, scheme=scheme)
     outside = page.evaluate(
         """() => {
             const svg = document.querySelector('svg.path')
@@ -103,11 +85,15 @@ def test_words_of_the_drawing_stay_in_their_boxes_and_stand_out(
 
 
 @EVERY
-def test_a_command_can_be_selected_without_its_prompt(shown: tuple[Page, Noticed]) -> None:
-    page, _ = shown
-    seen(page, DESKTOP)
-    lines: list[str] = page.evaluate(
+def test_a_command_can_be_selected_without_its_prompt(shown: Tab) -> None:
+    shown.seen(DESKTOP)
+    lines: list[str] = shown.page.evaluate(
         "() => [...document.querySelectorAll('pre.command')].map(p => p.innerText)"
     )
     assert "testbed up" in lines
     assert not any(line.startswith("$") for line in lines)
+
+
+@EVERY
+def test_a_sheet_can_be_read_by_everybody(shown: Tab) -> None:
+    assert shown.violations() == []

@@ -83,11 +83,11 @@ def load(path: Path, arm: str) -> Record:
         cases, rounds, marker, at_most = read_first_schema(node, sent, captured, direct=direct)
         places = {}
     else:
-        cases = tuple(_case(item, sent) for item in node.get("cases").items())
+        items = node.get("cases").items()
+        cases = tuple(_case(item, sent) for item in items)
         rounds = read_rounds(node.get("rounds").items(), captured)
         marker = _marker(node)
         at_most = _countable(cases, rounds, direct=direct)
-        items = node.get("cases").items()
         places = {item.integer("number"): (item.integers("frames") or (0,))[0] for item in items}
     before, after = node.integers("hits_before"), node.integers("hits_after")
     return Record(

@@ -16,11 +16,11 @@ from testbed.packets.drawing import TrialSpace
 from testbed.packets.reference import (
     ones_complement_sum,
     updated,
-    with_ip_checksum,
 )
 
+# Every arm gets the same packets, and two hundred are tried.
 redirected = cache(reference.redirected)
-"""Every arm gets the same packets, and two hundred are tried."""
+with_ip_checksum = cache(reference.with_ip_checksum)
 
 NETWORK = NetworkConfig()
 SERVER = IPv4Address(NETWORK.server_address).packed
@@ -54,6 +54,7 @@ def matches(packet: bytes, *, address: bytes = SERVER, fragments: bool = False) 
     )
 
 
+@cache
 def moved_on(packet: bytes) -> bytes:
     """Redirected, with the IP checksum updated: a wrong one stays wrong."""
     check = updated(number(packet, 10), packet[16:20], TARGET)

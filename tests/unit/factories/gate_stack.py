@@ -1,18 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """A network stack's treatment of a frame, with an arm in it, and a gate of such a server.
 
-`gate` leaves a run directory as the gate on real machines does.
+`gate` leaves a run directory as the gate on real machines does; `outcome` judges without one.
 """
 
 import gzip
 import json
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+from testbed.analysis.gate.files import Record, load, outcome_of
+from testbed.analysis.gate.outcomes import GateOutcome
 from testbed.lab.gate.frames import FrameSet
 from testbed.packets import capture, reference
 from testbed.packets.case import MUST_COME_OUT, Case
@@ -22,7 +25,16 @@ from testbed.packets.reference import (
     identification,
     reassembled,
 )
-from tests.unit.factories.gate_arms import NETWORK, SEED, SERVER, TARGET, Arm, number, sent
+from tests.unit.factories.gate_arms import (
+    NETWORK,
+    SEED,
+    SERVER,
+    TARGET,
+    Arm,
+    correct,
+    number,
+    sent,
+)
 
 # The same packets come again and again.
 ip_checksum_valid, routed = cache(reference.ip_checksum_valid), cache(reference.routed)
@@ -165,6 +177,27 @@ def gate(
     return server
 
 
+def outcome(arm: Arm, **stack: Any) -> GateOutcome:
+    """Send all cases through an arm and judge what came out, without the way through files.
+
+    The files of one arm are written and read; those of another differ in what came out, and hits.
+    """
+    record = _loaded()
+    made, server = sent(), Stack(arm, **stack)
+    for frame in made.sending.frames:
+        server.receive(frame)
+    (one,) = record.rounds
+    came = replace(one, namespace=tuple(server.namespace), root=tuple(server.root))
+    return outcome_of(replace(record, rounds=(came,), hits=server.hits))
+
+
+@cache
+def _loaded() -> Record:
+    with TemporaryDirectory() as folder:
+        gate(Path(folder), "arm", correct)
+        return load(Path(folder), "arm")
+
+
 @cache
 def _plain(content: bytes) -> bytes:
     return gzip.decompress(content)
@@ -197,6 +230,8 @@ def _round(
         "backlog_drops": [3, 3 + link.backlog] if counted else None,
         "capture_drops": link.capture if counted else None,
     })  # fmt: skip
+    if not link.again:
+        return []
     seen = {made.recognition.owner(packet) for place in before
             for packet in getattr(server, place)}  # fmt: skip
     missing = {c.number for c in made.cases if c.fate in MUST_COME_OUT and c.number not in seen}

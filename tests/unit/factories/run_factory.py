@@ -101,9 +101,31 @@ class RunRecipe:
 
 
 def make_run(parent: Path, recipe: RunRecipe | None = None) -> Path:
-    """Creates parent/<run id>/ and returns it. `missing` and `truncated` are relative paths."""
+    """Creates parent/<run id>/ and returns it. `missing` and `truncated` are relative paths.
+
+    A recipe's files are made once in a process, and written again for the next test.
+    """
     recipe = recipe or RunRecipe()
-    root = parent / "20251206T054640Z-0a1b2c"
+    root, key = parent / "20251206T054640Z-0a1b2c", repr(recipe)
+    if key in _MADE:
+        for name, content in _MADE[key].items():
+            path = root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        return root
+    _make(root, recipe)
+    if len(_MADE) < RECIPES_KEPT:
+        paths = [path for path in root.rglob("*") if path.is_file()]
+        _MADE[key] = {str(path.relative_to(root)): path.read_bytes() for path in paths}
+    return root
+
+
+RECIPES_KEPT = 40
+"""A run has 0.7 MB, and the most common recipes come early."""
+_MADE: dict[str, dict[str, bytes]] = {}
+
+
+def _make(root: Path, recipe: RunRecipe) -> None:
     rng = random.Random(recipe.seed)
     blocks = [rng.sample(recipe.arms, len(recipe.arms)) for _ in range(recipe.trials)]
     _write(root, "plan.json", _plan(recipe, blocks))
@@ -129,7 +151,6 @@ def make_run(parent: Path, recipe: RunRecipe | None = None) -> Path:
         (root / name).write_text(text[: len(text) * 2 // 3], encoding="utf-8")
     if recipe.complete:
         _write(root, "manifest.json", _manifest(root, recipe))
-    return root
 
 
 def seal(root: Path) -> None:

@@ -52,7 +52,7 @@ def write_trial(root: Path, recipe: "RunRecipe", rng: random.Random, turn: Turn)
     }
     folder.mkdir(parents=True)
     for name, document in documents.items():
-        text = json.dumps(document, indent=1) + "\n"
+        text = json.dumps(document) + "\n"  # indented, it takes five times as long
         (folder / f"{name}.json").write_text(text, encoding="utf-8")
     write_sample(folder, documents["client"], passage.inside)
     log = _kernel_log(recipe, recipe.log_lines.get(turn.arm, 0), times.start)

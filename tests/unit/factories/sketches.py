@@ -19,6 +19,7 @@ import pytest
 from testbed.analysis.page.report import render_report
 from testbed.analysis.plots.style import Drawing, Sheet
 from testbed.analysis.reading.run import load_run
+from testbed.edge.computer import aside
 from tests.unit.factories.run_factory import RunRecipe, make_run
 
 FINISH = Sheet.finish
@@ -39,6 +40,8 @@ def sketch(patch: pytest.MonkeyPatch, drawn: Collection[str] = ()) -> None:
         return Drawing(name=name, alternative=spoken, svg=svg, png=b"")
 
     patch.setattr(Sheet, "finish", finish)
+    # A copy of this large process takes longer than what is left to draw.
+    patch.setattr(aside, "can_fork", lambda: False)
 
 
 @contextmanager

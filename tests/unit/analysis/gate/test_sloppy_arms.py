@@ -5,16 +5,22 @@ An arm that ignores one bit of a field stands for every mask that is too narrow.
 """
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
-from testbed.analysis.gate.files import outcomes_of
 from testbed.analysis.gate.matrix import reasons
-from testbed.packets.reference import ip_checksum_valid, redirected, with_ip_checksum
+from testbed.packets.reference import ip_checksum_valid, redirected
 from tests.unit.factories import gate_arms as arms
 from tests.unit.factories import gate_stack as stack
-from tests.unit.factories.gate_arms import NETWORK, SERVER, SPACE, Arm, moved_on, number
+from tests.unit.factories.gate_arms import (
+    NETWORK,
+    SERVER,
+    SPACE,
+    Arm,
+    moved_on,
+    number,
+    with_ip_checksum,
+)
 
 Look = Callable[[bytes], int]
 PORT = NETWORK.match_port
@@ -52,17 +58,16 @@ def matching(ignored: dict[str, int] | None = None, without: str = "") -> Arm:
     return arm
 
 
-def judged(path: Path, arm: Arm, place: str = "xdp", **options: bool) -> tuple[str, ...]:
+def judged(arm: Arm, place: str = "xdp", **options: bool) -> tuple[str, ...]:
     """Return the gate's complaints about an arm."""
-    stack.gate(path, "arm", arm, place=place, **options)
-    outcome = outcomes_of(path, ["arm"])["arm"]
+    outcome = stack.outcome(arm, place=place, **options)
     assert outcome.same_work == (not reasons(outcome))
     return reasons(outcome)
 
 
 @pytest.mark.parametrize("place", ["xdp", "netfilter"])
-def test_an_arm_that_looks_at_every_bit_passes(tmp_path: Path, place: str) -> None:
-    assert judged(tmp_path, matching(), place) == ()
+def test_an_arm_that_looks_at_every_bit_passes(place: str) -> None:
+    assert judged(matching(), place) == ()
 
 
 BITS = [(name, 1 << bit) for name, (width, *_) in FIELDS.items() for bit in range(width)]
@@ -75,25 +80,23 @@ PARTS = [
 
 
 @pytest.mark.parametrize(("name", "bits"), [*BITS, *WHOLE, *PARTS])
-def test_an_arm_that_ignores_some_bits_does_other_work(
-    tmp_path: Path, name: str, bits: int
-) -> None:
-    assert judged(tmp_path, matching({name: bits})) != ()
+def test_an_arm_that_ignores_some_bits_does_other_work(name: str, bits: int) -> None:
+    assert judged(matching({name: bits})) != ()
 
 
 @pytest.mark.parametrize("name", [name for name in FIELDS if name not in SEEN_BY_XDP_ALONE])
-def test_a_module_that_ignores_a_field_does_other_work(tmp_path: Path, name: str) -> None:
+def test_a_module_that_ignores_a_field_does_other_work(name: str) -> None:
     width, *_ = FIELDS[name]
-    assert judged(tmp_path, matching({name: (1 << width) - 1}), "netfilter") != ()
+    assert judged(matching({name: (1 << width) - 1}), "netfilter") != ()
 
 
 @pytest.mark.parametrize("name", BOUNDS)
-def test_an_arm_that_ignores_a_bound_does_other_work(tmp_path: Path, name: str) -> None:
-    assert judged(tmp_path, matching(without=name)) != ()
+def test_an_arm_that_ignores_a_bound_does_other_work(name: str) -> None:
+    assert judged(matching(without=name)) != ()
 
 
-def test_a_program_that_does_not_look_at_the_ethertype(tmp_path: Path) -> None:
-    (said,) = judged(tmp_path, matching(), any_kind=True)
+def test_a_program_that_does_not_look_at_the_ethertype() -> None:
+    (said,) = judged(matching(), any_kind=True)
     assert "hits" in said
 
 
@@ -129,14 +132,12 @@ VARY = ("DSCP and ECN", "identification, low", "TTL", "source port, low", "paylo
 
 @pytest.mark.parametrize("bits", [0x01, 0x80, 0xFF])
 @pytest.mark.parametrize("name", KEPT)
-def test_an_arm_that_sets_or_clears_what_it_must_leave_alone(
-    tmp_path: Path, name: str, bits: int
-) -> None:
+def test_an_arm_that_sets_or_clears_what_it_must_leave_alone(name: str, bits: int) -> None:
     cleared, set_ = masked(KEPT[name], bits), masked(KEPT[name], 0, bits)
-    assert judged(tmp_path / "xor", after(lambda p: set_(p) if set_(p) != p else cleared(p))) != ()
+    assert judged(after(lambda p: set_(p) if set_(p) != p else cleared(p))) != ()
     if name in VARY:
-        assert judged(tmp_path / "cleared", after(cleared)) != ()
-        assert judged(tmp_path / "set", after(set_)) != ()
+        assert judged(after(cleared)) != ()
+        assert judged(after(set_)) != ()
 
 
 def in_trials(packet: bytes) -> bool:
@@ -176,13 +177,13 @@ CHEATS: dict[str, Callable[[bytes], bool]] = {
 
 
 @pytest.mark.parametrize("name", CHEATS)
-def test_an_arm_that_skips_the_checksum_for_some(tmp_path: Path, name: str) -> None:
+def test_an_arm_that_skips_the_checksum_for_some(name: str) -> None:
     chosen = CHEATS[name]
 
     def arm(packet: bytes) -> bytes:
         return arms.without_checksum(packet) if chosen(packet) else arms.correct(packet)
 
-    said = judged(tmp_path, arm)
+    said = judged(arm)
     assert "UDP checksum switched off" in said[0]
 
 
@@ -212,8 +213,8 @@ def every(nth: int, what: Callable[[bytes], bytes | list[bytes] | None]) -> Arm:
         (every(300, lambda p: p[:-1] + bytes((p[-1] ^ 1,))), "wrong payload"),
     ],
 )
-def test_an_arm_that_treats_a_share_otherwise(tmp_path: Path, arm: Arm, words: str) -> None:
-    assert any(words in said for said in judged(tmp_path, arm, "netfilter"))
+def test_an_arm_that_treats_a_share_otherwise(arm: Arm, words: str) -> None:
+    assert any(words in said for said in judged(arm, "netfilter"))
 
 
 def without_address(packet: bytes) -> bytes:
@@ -239,16 +240,14 @@ def no_zero_rule(moved: bytes) -> bytes:
         (put(8, b"\x40"), "wrong TTL"),
     ],
 )
-def test_an_arm_that_rewrites_wrongly(
-    tmp_path: Path, change: Callable[[bytes], bytes], words: str
-) -> None:
-    assert any(words in said for said in judged(tmp_path, after(change)))
+def test_an_arm_that_rewrites_wrongly(change: Callable[[bytes], bytes], words: str) -> None:
+    assert any(words in said for said in judged(after(change)))
 
 
-def test_an_arm_whose_udp_checksum_leaves_out_the_address(tmp_path: Path) -> None:
+def test_an_arm_whose_udp_checksum_leaves_out_the_address() -> None:
     def arm(packet: bytes) -> bytes:
         moved = arms.correct(packet)
         kept = moved is packet or packet[26:28] == b"\0\0"
         return moved if kept else put(26, without_address(packet))(moved)
 
-    assert any("wrong UDP checksum" in said for said in judged(tmp_path, arm))
+    assert any("wrong UDP checksum" in said for said in judged(arm))
