@@ -19,7 +19,7 @@ from testbed.model.toml import TomlError, parse_toml
 
 FILE_NAME = "testbed.toml"
 Port = Annotated[int, Field(ge=1, le=65535)]
-PackageFile = Annotated[str, Field(pattern=r"^([^\x00\n]+\.deb)?$")]
+PackageFile = Annotated[str, Field(pattern=r"^(.+\.deb)?$")]
 NicModel = Literal["e1000", "e1000e", "igb", "virtio"]
 
 
@@ -177,7 +177,7 @@ class BoxConfig(_Section):
     @model_validator(mode="after")
     def _kernel_with_headers(self) -> "BoxConfig":
         if bool(self.kernel) != bool(self.kernel_headers):
-            raise ValueError("kernel and kernel_headers belong together: arms are built with both")
+            raise ValueError("kernel and kernel_headers go together: arms are built with both")
         return self
 
 

@@ -194,7 +194,7 @@ def _also(first: JudgedCount, second: JudgedCount, shared: Beside) -> list[str]:
     one, two = first.run.identity, second.run.identity
     said = []
     for name, words in (
-        ("built_with", "What the arms were built with"),
+        ("built_with", "The tools that build the arms"),
         ("cpu_flags", "The flags that the kernels name of the same CPU"),
         ("mitigations", "The mitigations"),
     ):

@@ -18,7 +18,6 @@ ALIKE = (
     "both counts. The boxes may differ in more than the kernel."
 )
 NOTHING = "Nothing that was recorded, beside the kernels and their boxes."
-NO_ROW = "no instruction differs by name"
 MOST_IN_TERMINAL = 10
 NOT_THERE = "\u2013"
 ASCII = str.maketrans({NOT_THERE: "-", MINUS: "-", "\u2019": "'", "\u201c": '"', "\u201d": '"'})
@@ -27,23 +26,24 @@ ASCII = str.maketrans({NOT_THERE: "-", MINUS: "-", "\u2019": "'", "\u201c": '"',
 def text(found: TwoKernels, *, unicode: bool = True) -> str:
     """Return the comparison for the terminal; every list of functions is bounded, and says so."""
     one, two = found.first.label, found.second.label
+    heads = (one, two, "difference")
     lines = [
-        f"Kernel {two} ({found.second.run}) beside kernel {one} ({found.first.run}):",
-        "instructions of the typical packet, on the first, on the second, and the difference",
-        *_table([_arm(arm) for arm in found.arms]),
+        f"Kernel {two} ({found.second.run}) beside kernel {one} ({found.first.run})",
+        "",
+        *_table([("Instructions of the typical packet", *heads), *map(_arm, found.arms)]),
     ]
     if found.added:
-        lines += ["", "What a hook adds, on the first, on the second, and the difference"]
-        lines += _table([_more(row) for row in found.added])
+        lines += ["", *_table([("What a hook adds", *heads), *map(_more, found.added)])]
     for arm in found.arms:
-        lines += ["", f"{_title(arm)}: the functions that differ"]
-        lines += _table([_function(row) for row in arm.rows[:MOST_IN_TERMINAL]], "    ")
-        left = arm.rows[MOST_IN_TERMINAL:]
+        rows, left = arm.rows[:MOST_IN_TERMINAL], arm.rows[MOST_IN_TERMINAL:]
+        lines.append("")
+        if rows:
+            lines += _table([(f"{_title(arm)}: functions", *heads), *map(_function, rows)])
+        else:
+            lines.append(f"{_title(arm)}: no function differs")
         if left:
             extra = signed(sum(row.extra for row in left))
-            lines.append(f"    and {counted(len(left), 'function')} more, together {extra}")
-        elif not arm.rows:
-            lines.append(f"    {NO_ROW}")
+            lines.append(f"and {counted(len(left), 'function')} more, together {extra}")
     lines += ["", *(f"left out: {line}" for line in found.left_out)]
     lines += [INLINED, *answers(found), *(f"Also: {line}" for line in also(found)), NOT_TIME]
     said = "\n".join(lines)
@@ -132,14 +132,12 @@ def _function(row: Row) -> tuple[str, ...]:
     return (row.name, shown(row.first), shown(row.second), signed(row.extra))
 
 
-def _table(rows: list[tuple[str, ...]], indent: str = "") -> list[str]:
-    """Align a name and numbers."""
-    if not rows:
-        return []
+def _table(rows: list[tuple[str, ...]]) -> list[str]:
+    """Align names to the left and numbers to the right; every row has as many cells."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
 
     def aligned(row: tuple[str, ...]) -> str:
         numbers = zip(row[1:], widths[1:], strict=True)
         return "  ".join([row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in numbers)])
 
-    return [indent + aligned(row) for row in rows]
+    return [aligned(row) for row in rows]

@@ -143,7 +143,7 @@ def compare(lab: Lab, first: str, second: str, *, as_json: bool) -> bool:
 
     one, two = (load_run(path) for path in paths)
     unlike = differences(one, two)
-    if unlike and receipts.compare_kernels(lab, *paths, unlike, as_json=as_json):
+    if unlike and receipts.compare_kernels(lab, paths[0], paths[1], unlike, as_json=as_json):
         return True
     if unlike:
         raise RunError(
