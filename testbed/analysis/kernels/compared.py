@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Two counts of two kernels: allowed where all else that counts depend on was equal.
 
-What follows from another kernel may differ with it: its box, its compiler, the mitigations that it
-knows, the names that it has for the same CPU's flags. All of that is said beside the numbers.
+Some facts follow from the kernel and may differ with it: its box, its compiler, the mitigations
+that it knows, the names that it has for the same CPU's flags. All of that is said beside the
+numbers.
 """
 
 import re
@@ -20,13 +21,15 @@ from testbed.analysis.receipt.receipt import Receipt
 from testbed.model.arm import FAIR
 
 FOLLOWS = frozenset({"kernel", "box", "mitigations", "cpu_flags"})
-"""What differs because the kernel does. The CPU itself is QEMU's: `qemu` and `cpu` must be equal,
-and the kernel chooses which of its flags it names.
+"""The facts that differ because the kernel does.
+
+The CPU itself is QEMU's, so `qemu` and `cpu` must be equal. The kernel chooses which of its flags
+it names.
 """
 PROGRAM = re.compile(r"^bpf_prog_[0-9a-f]{16}_")
 """The tag is a hash over the program, so another compiler gives another name."""
 PARTS = re.compile(r"\.(isra|constprop|part|cold)(\.\d+)?(?=\.| |$)")
-"""What a compiler appends to the name of a function that it has changed or split."""
+"""The endings that a compiler appends to the name of a function that it has changed or split."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ class Compared:
 
 @dataclass(frozen=True)
 class Added:
-    """What one arm executes over another, on the first kernel and on the second."""
+    """The instructions of one arm over another's, on the first kernel and on the second."""
 
     payload: int
     arm: str
@@ -181,7 +184,7 @@ def _added(shared: Beside) -> list[Added]:
         if all(name in there for name in FAIR):
             wanted.append((there[FAIR[1]], there[FAIR[0]]))
         found += [
-            Added(size, more.second.title, less.second.title,
+            Added(size, more.second.title, less.second.spoken,
                   more.first.instructions - less.first.instructions,
                   more.second.instructions - less.second.instructions)
             for more, less in wanted

@@ -30,7 +30,7 @@ def render_kernels(found: TwoKernels, templates: Path = TEMPLATES) -> str:
         "alike": words.ALIKE,
         "also": words.also(found),
         "left_out": found.left_out,
-        "arms": [_arm(arm, found) for arm in found.arms],
+        "arms": [_arm(arm) for arm in found.arms],
         "added": [
             {"what": f"{row.arm} over {row.over}", "payload": f"{row.payload:,}",
              "first": signed(row.first), "second": signed(row.second),
@@ -42,7 +42,7 @@ def render_kernels(found: TwoKernels, templates: Path = TEMPLATES) -> str:
     return render(templates, "kernels.html.j2", variables)
 
 
-def _arm(arm: Compared, found: TwoKernels) -> dict[str, Any]:
+def _arm(arm: Compared) -> dict[str, Any]:
     left = arm.rows[MOST_ROWS:]
     pair = arm.pair
     return {
@@ -53,7 +53,7 @@ def _arm(arm: Compared, found: TwoKernels) -> dict[str, Any]:
         "extra": signed(pair.extra),
         "rows": [
             {"name": row.name, "first": words.shown(row.first), "second": words.shown(row.second),
-             "extra": signed(row.extra), "only": words.only(row, found)}
+             "extra": signed(row.extra)}
             for row in arm.rows[:MOST_ROWS]
         ],
         "left": len(left),

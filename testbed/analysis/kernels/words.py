@@ -106,13 +106,6 @@ def shown(count: int | None) -> str:
     return NOT_THERE if count is None else f"{count:,}"
 
 
-def only(row: Row, found: TwoKernels) -> str:
-    """Return on which kernel alone a function ran; empty where it did on both."""
-    if row.first is not None and row.second is not None:
-        return ""
-    return f"only on {(found.second if row.first is None else found.first).label}"
-
-
 def _title(arm: Compared) -> str:
     return f"{arm.one.title}, {arm.one.payload:,} bytes"
 

@@ -61,7 +61,7 @@ def test_what_does_not_follow_from_the_kernel_must_be_equal(change: dict[str, An
     "change", [{}, {"box": "testbed-0"}, {"mitigations": {}}, {"cpu_flags": ["fpu"]}]
 )
 def test_one_kernel_is_no_two_kernels(change: dict[str, Any]) -> None:
-    """What follows from another kernel is no excuse where the kernel is the same."""
+    """All that follows from another kernel is no excuse where the kernel is the same."""
     assert two_kernels(judged(), judged(identity={**FIRST, **change})) is None
 
 
@@ -120,9 +120,9 @@ def test_parts_of_a_function_and_tags_of_programs_are_no_other_names() -> None:
 def test_what_hooks_add_on_each_kernel() -> None:
     found = both(judged(), second(instead("netfilter", "none")))
     assert [(one.arm, one.over, one.first, one.second) for one in found.added] == [
-        ("Netfilter kernel module", "No hook", 347, 0),
-        ("XDP program, generic mode", "No hook", 1235, 888),
-        ("XDP program, generic mode", "Netfilter kernel module", 888, 888),
+        ("Netfilter kernel module", "no hook", 347, 0),
+        ("XDP program, generic mode", "no hook", 1235, 888),
+        ("XDP program, generic mode", "the Netfilter module", 888, 888),
     ]
 
 

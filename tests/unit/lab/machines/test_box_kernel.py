@@ -3,6 +3,8 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -10,7 +12,7 @@ from testbed.edge.computer.account import Account
 from testbed.edge.output.terminal import Terminal
 from testbed.lab.kernels.own_kernel import package_of
 from testbed.lab.machines import box as module
-from testbed.lab.machines import image
+from testbed.lab.machines import host_facts, image
 from testbed.lab.machines.box import BoxStore
 from testbed.model.config import BoxConfig
 from testbed.model.errors import ConfigError
@@ -75,6 +77,18 @@ def test_the_built_box_tells_its_kernels_package(store: BoxStore) -> None:
     assert known.package == f"linux-image-{RELEASE}"
     assert [known.sha256, *known.headers] == list(store.own_kernel.digests()[:2])  # type: ignore[union-attr]
     assert "DPkg::Chroot-Directory" in Builder.recipes[0]
+
+
+def test_a_run_tells_the_package_of_the_box_that_its_machines_were_made_of(
+    store: BoxStore,
+) -> None:
+    machines: Any = SimpleNamespace(boxes=store)
+    assert host_facts._kernel_package(machines, None) is None
+    box = store.build(Terminal(-1))
+    found = host_facts._kernel_package(machines, box.name)
+    assert found is not None
+    assert found["sha256"] == store.own_kernel.digests()[0]  # type: ignore[union-attr]
+    assert host_facts._kernel_package(machines, "testbed-another") is None
 
 
 def test_the_distributions_box_is_built_as_ever(store: BoxStore) -> None:
