@@ -10,7 +10,10 @@ tree=$1 packages=$2 release=$3
 install -d "$tree$packages"
 cp "$packages"/*.deb "$tree$packages"
 APT_CONFIG=$MMDEBSTRAP_APT_CONFIG apt-get install --yes --no-install-recommends \
-    -o DPkg::Chroot-Directory="$tree" "$packages"/*.deb >&2
+    -o DPkg::Chroot-Directory="$tree" "$packages"/*.deb >&2 || {
+    echo "the kernel's packages cannot be installed: what is lacking belongs to kernel_headers" >&2
+    exit 1
+}
 rm -r "${tree:?}$packages"
 rmdir "$(dirname "$tree$packages")" 2>/dev/null || true
 

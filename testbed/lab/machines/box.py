@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The box: built here from Debian's packages, again only when its recipe changes.
 
-A box is named by a hash over its recipe (guest/box/, the image builder, Debian's
-release, the mirror and this machine's public key), so an edited recipe is another box.
+A box is named by a hash over its recipe (guest/box/, the image builder, Debian's release, the
+mirror, a kernel of one's own, this machine's public key): an edited recipe is another box.
 """
 
 import contextlib
@@ -184,8 +184,7 @@ class BoxStore:
 
     def verify(self, box: Box) -> None:
         """Raise MachineError when a box is not, byte for byte, what was built."""
-        found = checksum(box.box)
-        if found != box.sha256:
+        if (found := checksum(box.box)) != box.sha256:
             raise MachineError(
                 f"the box {box.box} is not what was built here",
                 hint="`testbed box remove` and `testbed up` build it anew",

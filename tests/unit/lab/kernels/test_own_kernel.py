@@ -228,6 +228,10 @@ def test_the_installer_stops_where_no_module_can_be_built(
     assert said.startswith("outside install --yes --no-install-recommends -o DPkg::Chroot-Dir")
     assert said.splitlines()[-1].endswith(f"{packages}/0.deb")
     assert not (tree / str(packages).lstrip("/")).exists()
+    tool("apt-get", "exit 100")
+    done = install()
+    assert done.returncode == 1
+    assert "what is lacking belongs to kernel_headers" in done.stderr
 
 
 # What is remembered of it
