@@ -105,7 +105,6 @@ def gallery(folder: Path) -> dict[str, Callable[[], Path]]:
         "not-counted": run_page(
             lambda parent: put_failed(make_run(parent / "not-counted"), EVIL, EVIL)
         ),
-        "two-kernels": lambda: _two_kernels(folder / "kernels"),
         "100-trials": run_page(recipe("trials", RunRecipe(arms=("none", "xdp"), trials=100))),
         "30-arms": run_page(
             recipe("arms", RunRecipe(arms=("none", *many), trials=2))
@@ -113,6 +112,7 @@ def gallery(folder: Path) -> dict[str, Callable[[], Path]]:
         "published": lambda: write(folder / "published", published_run()),
         "index": lambda: _index(folder),
         "index-of-nothing": lambda: _index(folder / "nothing", empty=True),
+        "two-kernels": lambda: _two_kernels(folder / "kernels"),
     }  # fmt: skip
 
 
