@@ -30,6 +30,7 @@ def render_kernels(found: TwoKernels, templates: Path = TEMPLATES) -> str:
         "alike": words.ALIKE,
         "also": words.also(found),
         "left_out": found.left_out,
+        "sizes": list(dict.fromkeys(f"{arm.one.payload:,}" for arm in found.arms)),
         "arms": [_arm(arm) for arm in found.arms],
         "added": [
             {"what": f"{row.arm} over {row.over}", "payload": f"{row.payload:,}",

@@ -10,7 +10,7 @@ import pytest
 from testbed.analysis.kernels import page, words
 from testbed.analysis.kernels.compared import two_kernels
 from tests.conftest import Said
-from tests.unit.factories.count_runs import put_beside, put_count
+from tests.unit.factories.count_runs import put_beside, put_count, with_facts
 from tests.unit.factories.other_kernel import FIRST as ONE
 from tests.unit.factories.other_kernel import SECOND as TWO
 from tests.unit.factories.other_kernel import SOURCES, instead, judged
@@ -110,7 +110,8 @@ def test_the_functions_that_differ_are_bounded_and_the_rest_is_summed(text: str)
     row = next(line for line in terminal.splitlines() if "redirect_udp [redirect_nf]" in line)
     assert row.split()[-3:] == [words.NOT_THERE, "125", "+125"]
     assert "more, together +3" in terminal
-    assert f'<td class="num">{words.NOT_THERE}</td><td class="num">125</td>' in document
+    cells = ("+125", words.NOT_THERE, "125")
+    assert "".join(f'<td class="num">{cell}</td>' for cell in cells) in document
     assert "<b>+347</b>" in document
 
 
@@ -120,6 +121,16 @@ def test_the_sentence_says_which_executes_more_and_that_it_is_no_time(text: str)
         "packet than kernel 6.1.0-41-amd64."
     ) in text
     assert "A count is not a time." in text
+
+
+def test_payloads_are_told_apart_where_there_are_several() -> None:
+    small = with_facts("none", payload_bytes=211)
+    found = two_kernels(judged(small), judged(small, identity=TWO))
+    assert found is not None
+    several = page.render_kernels(found)
+    assert "Payload: 1,000, 211 bytes." in several
+    assert "<h3>No hook, 211 bytes</h3>" in several
+    assert "for the typical packet of 211 bytes" in words.text(found)
 
 
 def test_a_terminal_without_unicode() -> None:
