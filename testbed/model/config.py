@@ -19,6 +19,7 @@ from testbed.model.toml import TomlError, parse_toml
 
 FILE_NAME = "testbed.toml"
 Port = Annotated[int, Field(ge=1, le=65535)]
+PackageFile = Annotated[str, Field(pattern=r"^(.+\.deb)?$")]
 NicModel = Literal["e1000", "e1000e", "igb", "virtio"]
 
 
@@ -158,11 +159,26 @@ class BenchConfig(_Section):
 class BoxConfig(_Section):
     """The box's source: a release of Debian, and a mirror; an empty one means Debian's own.
 
-    bookworm has kernel 6.1, trixie 6.12.
+    bookworm has kernel 6.1, trixie 6.12; .deb files of one's own kernel take their place.
     """
 
     suite: Literal["bookworm", "trixie"] = "bookworm"
     mirror: Annotated[str, Field(pattern=r"^(https?://\S+)?$")] = ""
+    kernel: PackageFile = ""
+    kernel_headers: Annotated[tuple[PackageFile, ...], Field(max_length=8)] = ()
+
+    @field_validator("kernel_headers", mode="before")
+    @classmethod
+    def _one_or_more(cls, value: object) -> object:
+        if isinstance(value, str):
+            return (value,) if value else ()
+        return tuple(value) if isinstance(value, list) else value
+
+    @model_validator(mode="after")
+    def _kernel_with_headers(self) -> "BoxConfig":
+        if bool(self.kernel) != bool(self.kernel_headers):
+            raise ValueError("kernel and kernel_headers go together: arms are built with both")
+        return self
 
 
 class Config(_Section):

@@ -44,4 +44,8 @@ def is_measured(name: str) -> bool:
 
 def checksum(path: Path) -> str:
     """Return a file's SHA-256, as a manifest has it. Raises OSError."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()

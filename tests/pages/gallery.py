@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from testbed.analysis.formats.templates import TEMPLATES, render
+from testbed.analysis.kernels.compared import two_kernels
+from testbed.analysis.kernels.page import render_kernels
 from testbed.analysis.page import figures
 from testbed.analysis.page.judged import judge
 from testbed.analysis.page.report import render_report
@@ -22,6 +24,7 @@ from testbed.analysis.reading.run import load_run
 from testbed.analysis.receipt.lane import lane_of
 from testbed.verbs.reporting.listing import ListedRun
 from tests.unit.factories.count_runs import ARMS, put_beside, put_failed
+from tests.unit.factories.other_kernel import SECOND, instead, judged
 from tests.unit.factories.run_factory import RunRecipe, make_run, seal
 
 SAMPLE = Path(__file__).resolve().parents[2] / "results/sample"
@@ -103,6 +106,7 @@ def gallery(folder: Path) -> dict[str, Callable[[], Path]]:
         "published": lambda: write(folder / "published", published_run()),
         "index": lambda: _index(folder),
         "index-of-nothing": lambda: _index(folder / "nothing", empty=True),
+        "two-kernels": lambda: _two_kernels(folder / "kernels"),
     }  # fmt: skip
 
 
@@ -162,6 +166,17 @@ def _count_invalid(parent: Path) -> Path:
         make_run(parent / "counted-invalid"), gate=gate, titles=dict.fromkeys(ARMS, EVIL),
         command=[EVIL], identity={"nic": EVIL, "qemu": EVIL, "mitigations": {EVIL: EVIL}},
     )  # fmt: skip
+
+
+def _two_kernels(folder: Path) -> Path:
+    other = {**SECOND, "kernel": EVIL, "box": UNBROKEN, "built_with": {EVIL: WORDS}}
+    netfilter = instead("netfilter", "none")
+    found = two_kernels(judged(), judged(netfilter, identity=other, sources={"none": EVIL}))
+    assert found is not None
+    folder.mkdir(parents=True)
+    page = folder / "page.html"
+    page.write_text(render_kernels(found), encoding="utf-8")
+    return page
 
 
 def _index(folder: Path, *, empty: bool = False) -> Path:

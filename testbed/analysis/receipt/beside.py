@@ -19,7 +19,7 @@ CAVEAT = (
     "Instructions of two runs may be set beside each other because the machines were equal in all "
     "that counts depend on. CPU times may not."
 )
-EQUAL = (*(name for name in IDENTITY if name != "boot_id"), "interface", "gro")
+EQUAL = (*(name for name in IDENTITY if name != "boot_id"), "interface", "gro", "command_line")
 """The boot may differ: counts were the same across boots (docs/counting.md)."""
 ALWAYS = {"gro": True}
 """The value in every count that does not record it."""
@@ -70,9 +70,14 @@ def beside(first: JudgedCount, second: JudgedCount) -> Beside:
     if found:
         raise RunError(
             "these two counts are of unlike machines, so they must not be compared",
-            hint="count again with the same QEMU, box and testbed.toml",
-            detail="\n".join(found),
+            hint="count again with the same QEMU and testbed.toml; only the kernel may differ",
+            detail="\n".join(found.values()),
         )
+    return common(first, second)
+
+
+def common(first: JudgedCount, second: JudgedCount) -> Beside:
+    """Return the arms that both counts have. Raises RunError where there are none."""
     valid = {one.condition: one for one in first.comparable}
     pairs = [Pair(valid[one.condition], one) for one in second.comparable if one.condition in valid]
     counted = [{one.condition for one in count.run.receipts} for count in (first, second)]
@@ -90,20 +95,21 @@ def beside(first: JudgedCount, second: JudgedCount) -> Beside:
     return Beside(first.run.run_id, second.run.run_id, tuple(pairs), left)
 
 
-def differences(first: JudgedCount, second: JudgedCount) -> tuple[str, ...]:
-    """Return all of the identity that differs or is not recorded, a line each."""
-    found = []
+def differences(first: JudgedCount, second: JudgedCount) -> dict[str, str]:
+    """Return {name: a line} of all of the identity that differs or is not recorded."""
+    found = {}
     for name in EQUAL:
         one, two = (run.identity.get(name, ALWAYS.get(name)) for run in (first.run, second.run))
         words = name.replace("_", " ")
         if one != two:
-            found.append(f"{words}: {_differs(one, two)}")
+            found[name] = f"{words}: {differs(one, two)}"
         elif one in (None, "", []):
-            found.append(f"{words}: not recorded")
-    return tuple(found)
+            found[name] = f"{words}: not recorded"
+    return found
 
 
-def _differs(one: Any, two: Any) -> str:
+def differs(one: Any, two: Any) -> str:
+    """Return how two values of an identity differ; of lists, what only one of them has."""
     if isinstance(one, list) and isinstance(two, list):
         only = [f"{value} only in the first" for value in one if value not in two]
         only += [f"{value} only in the second" for value in two if value not in one]

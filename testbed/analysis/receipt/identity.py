@@ -41,6 +41,8 @@ def details(run: CountRun) -> list[tuple[str, str]]:
         ("CPU", _text(known.get("cpu"))),
         ("CPU flags", " ".join(map(str, known.get("cpu_flags") or [])) or UNKNOWN),
         ("Kernel", _text(known.get("kernel"))),
+        ("Its package", package(known.get("kernel_package"))),
+        ("Arms built with", versions(known.get("built_with"))),
         ("Its command line", _text(known.get("command_line"))),
         ("Mitigations", _mapping(known.get("mitigations"))),
         ("Boot", _text(known.get("boot_id"))),
@@ -48,6 +50,22 @@ def details(run: CountRun) -> list[tuple[str, str]]:
         ("GRO", _gro(known.get("gro", True))),
         ("Box", _text(known.get("box"))),
     ]
+
+
+def package(known: Any) -> str:
+    """Return "linux-image-6.1.0-47-amd64 6.1.170-3", with the SHA-256 of one's own."""
+    if not isinstance(known, Mapping):
+        return UNKNOWN
+    own = known.get("sha256")
+    words = f"{_text(known.get('package'))} {_text(known.get('version'))}"
+    return f"{words}, SHA-256 {own}" if own else f"{words}, the distribution's"
+
+
+def versions(known: Any) -> str:
+    """Return "gcc-12 12.2.0-14, clang-14 1:14.0.6-12"."""
+    if not isinstance(known, Mapping):
+        return UNKNOWN
+    return ", ".join(f"{name} {version}" for name, version in known.items()) or UNKNOWN
 
 
 def qemu(words: str) -> str:

@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The facts that a count depends on: only counts that agree in all of them are compared."""
 
+import re
+from dataclasses import asdict
 from typing import Any
 
 from testbed.edge.guests.guest import Guest
 from testbed.lab.counting import commandline
 from testbed.lab.counting.plugin import Plugin
+from testbed.lab.kernels.own_kernel import package_of, versions_of
+from testbed.lab.machines.box import Box
 from testbed.model.errors import GuestError
 
 HIDDEN = {
@@ -15,6 +19,10 @@ HIDDEN = {
 }
 """Settings with which the kernel hides addresses or BPF programs from its own list of names."""
 VULNERABILITIES = "/sys/devices/system/cpu/vulnerabilities"
+BUILDS = re.compile(r"(gcc|clang)-\d+|libbpf-dev|bpftool|libc6")
+"""Packages of the box that arms and the receiver are built with; a compiler's has its version in
+its name.
+"""
 FILES = ("/proc/version", "/proc/cmdline", "/proc/sys/kernel/random/boot_id", *HIDDEN)
 
 
@@ -48,6 +56,13 @@ def identity(guest: Guest, plugin: Plugin, nic_model: str, box: str) -> dict[str
         "nic": nic_model,
         "box": box,
     }
+
+
+def of_box(box: Box) -> dict[str, Any]:
+    """Return the package that a box's kernel is from, and what builds its arms, {name: version}."""
+    kernel, versions = package_of(box.folder, box.kernel), versions_of(box.folder)
+    tools = {name: version for name, version in versions.items() if BUILDS.fullmatch(name)}
+    return {"kernel_package": asdict(kernel) if kernel else None, "built_with": tools or None}
 
 
 def _demand_names(texts: dict[str, str]) -> None:

@@ -22,6 +22,8 @@ from testbed.model.nic import INTERFACE, NICS
 STAGED = "/opt/testbed/staged"
 """Where parts are unpacked, and arms built, before they take their places."""
 KERNEL = "/proc/sys/kernel/osrelease"
+BOXES = (PurePath("box"), PurePath("own-kernel"))
+"""Folders of guest/ that only building the box reads."""
 CHECKSUM = re.compile(r"([0-9a-f]{64})  (?:\./)?(.*)", re.DOTALL)
 _NIC = f"/sys/class/net/{INTERFACE}/device/uevent"
 # On a busy computer sshd answers before udev has loaded the NIC's driver and named the interface.
@@ -160,10 +162,10 @@ def stamps_in(wanted: Wanted, kernel: str) -> dict[str, str]:
 
 
 def _is_no_program(folder: PurePath) -> bool:
-    """Whether a folder of guest/ is the box's recipe, or an arm's: it may be huge, and not asked
+    """Whether a folder of guest/ is for the box alone, or an arm's: it may be huge, and not asked
     for.
     """
-    return folder == PurePath("box") or part_of(f"{folder.as_posix()}/file") != PROGRAMS
+    return folder in BOXES or part_of(f"{folder.as_posix()}/file") != PROGRAMS
 
 
 def placed(name: str, own: Sources) -> dict[str, Source]:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The box: built here from Debian's packages, again only when its recipe changes.
 
-A box is named by a hash over its recipe (guest/box/, the image builder, Debian's
-release, the mirror and this machine's public key), so an edited recipe is another box.
+A box is named by a hash over its recipe (guest/box/, the image builder, Debian's release, the
+mirror, a kernel of one's own, this machine's public key): an edited recipe is another box.
 """
 
 import contextlib
@@ -23,9 +23,11 @@ from testbed.edge.computer import host, lasting
 from testbed.edge.computer.account import Account
 from testbed.edge.output.terminal import Terminal
 from testbed.lab.guests.own_arms import own_arms
+from testbed.lab.kernels.own_kernel import RECORD, KernelPackage, OwnKernel
 from testbed.lab.machines import image
 from testbed.model.config import BoxConfig
 from testbed.model.errors import HostError, MachineError
+from testbed.model.run_files import checksum
 
 BUILD_BYTES = 6 * 1024**3
 SCRATCH_PREFIX = "testbed-box-"
@@ -86,6 +88,11 @@ class BoxStore:
         """The key that opens the guests; it never leaves this machine."""
         return self.account.data_dir / "ssh/id_ed25519"
 
+    @property
+    def own_kernel(self) -> OwnKernel | None:
+        """The kernel in place of the distribution's, if testbed.toml names one."""
+        return OwnKernel.of(self.source, self.checkout)
+
     def recipe(self) -> str:
         """Return 12 hex digits that change when anything that goes into the box does."""
         digest = hashlib.sha256()
@@ -95,6 +102,8 @@ class BoxStore:
         digest.update(Path(image.__file__).read_bytes() + b"\0")
         source = f"{self.source.suite} {self.source.mirror}"
         digest.update(source.encode() + b"\0" + self.public_key().encode())
+        if own := self.own_kernel:
+            digest.update(" ".join(own.digests()).encode())
         return digest.hexdigest()[:12]
 
     def find(self) -> Box | None:
@@ -109,13 +118,14 @@ class BoxStore:
     def build(self, terminal: Terminal) -> Box:
         """Build the box of today's recipe, or return it when it is there.
 
-        Raises HostError when there is too little disk, MachineError when a step fails;
-        a half-built box is never left under its final name.
+        Raises ConfigError for a kernel that does not fit, HostError for too little disk,
+        MachineError when a step fails; a half-built box is never left under its final name.
         """
-        existing = self.find()
-        if existing is not None:
+        if (existing := self.find()) is not None:
             return existing
         recipe = self.recipe()
+        own = self.own_kernel
+        kernel = own.look(terminal) if own else None
         parent = self.account.make_dir(self.account.data_dir / "boxes")
         scratch = scratch_dir()
         for place in (parent, scratch):
@@ -126,7 +136,8 @@ class BoxStore:
         try:
             with in_use(work):
                 self._stage(work)
-                return self._store(builder.build(), parent / recipe)
+                record = own.stage(work, kernel) if own and kernel else None
+                return self._store(builder.build(), parent / recipe, record)
         finally:
             builder.remove_tree()
             shutil.rmtree(work, ignore_errors=True)
@@ -141,7 +152,7 @@ class BoxStore:
         self.account.own(work)
         work.chmod(0o711)
 
-    def _store(self, disk: Path, folder: Path) -> Box:
+    def _store(self, disk: Path, folder: Path, own: KernelPackage | None) -> Box:
         work = disk.parent
         new = folder.with_name(f"{folder.name}.{secrets.token_hex(4)}.new")
         self.account.make_dir(new)
@@ -154,13 +165,15 @@ class BoxStore:
         shutil.copy(kernel, new / "vmlinuz")
         shutil.copy(image.one(work / "boot", "initrd.img-*"), new / "initrd.img")
         shutil.copy(work / "packages.txt", new / "packages.txt")
+        if own is not None:
+            (new / RECORD).write_text(own.as_json())
         box = Box(
             recipe=folder.name,
             folder=folder,
             size_bytes=(new / "testbed.box").stat().st_size,
             built_utc=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             kernel=kernel.name.removeprefix("vmlinuz-"),
-            sha256=_sha256(new / "testbed.box"),
+            sha256=checksum(new / "testbed.box"),
         )
         facts = {name: value for name, value in asdict(box).items() if name != "folder"}
         (new / "box.json").write_text(json.dumps(facts, indent=2) + "\n")
@@ -171,8 +184,7 @@ class BoxStore:
 
     def verify(self, box: Box) -> None:
         """Raise MachineError when a box is not, byte for byte, what was built."""
-        found = _sha256(box.box)
-        if found != box.sha256:
+        if (found := checksum(box.box)) != box.sha256:
             raise MachineError(
                 f"the box {box.box} is not what was built here",
                 hint="`testbed box remove` and `testbed up` build it anew",
@@ -246,11 +258,3 @@ def _demand_room(place: Path) -> None:
             f"{BUILD_BYTES / 1e9:.0f} GB",
             hint="free some room, or point TMPDIR at a larger disk",
         )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        digest = hashlib.sha256()
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()

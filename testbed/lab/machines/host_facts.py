@@ -3,9 +3,11 @@
 
 import os
 import platform
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from testbed.lab.kernels.own_kernel import package_of
 from testbed.lab.machines.machines import Machines
 
 
@@ -27,10 +29,20 @@ def collect(machines: Machines) -> dict[str, Any]:
         "cores": os.cpu_count(),
         "memory_mb": _memory_mb(),
         "box": settings.get("box", {}).get("name"),
+        "kernel_package": _kernel_package(machines, settings.get("box", {}).get("name")),
         "nic_model": settings.get("nic_model"),
         "server_cpus": settings.get("machines", {}).get("server", {}).get("cpus"),
         "client_cpus": settings.get("machines", {}).get("client", {}).get("cpus"),
     }
+
+
+def _kernel_package(machines: Machines, name: str | None) -> dict[str, Any] | None:
+    """Return what the machines' kernel is from; None where the box of that name is not there."""
+    box = machines.boxes.find()
+    if box is None or box.name != name:
+        return None
+    found = package_of(box.folder, box.kernel)
+    return asdict(found) if found else None
 
 
 def _cpu_model() -> str | None:

@@ -14,7 +14,7 @@ from testbed.edge.output.terminal import Terminal
 from testbed.lab.counting import commandline, server
 from testbed.lab.counting import plugin as counter_plugin
 from testbed.lab.counting.arm import Counting, receiver_json
-from testbed.lab.counting.identity import identity
+from testbed.lab.counting.identity import identity, of_box
 from testbed.lab.counting.machine import CountingMachine
 from testbed.lab.counting.plugin import Plugin
 from testbed.lab.gate.examining import run_gate
@@ -77,6 +77,8 @@ def record_of(
     _prepare(lab, machine, sources)
     facts = _count(lab, machine, plugin, arms, payloads, packets, run_dir, handler)
     facts |= {"gate": gate, "packets": packets, "payloads": list(payloads)}
+    stamps = sources.stamps()
+    facts["sources"] = {arm.name: stamps[arm.folder] for arm in arms}
     run_dir.write_json(f"{count_files.FOLDER}/{count_files.INDEX}", facts)
 
 
@@ -150,7 +152,7 @@ def _count(
 
         def identified() -> dict[str, Any]:
             known = identity(running.guest, plugin, machine.nic_model, machine.box.name)
-            return {**known, "gro": lab.config.bench.gro}
+            return {**known, **of_box(machine.box), "gro": lab.config.bench.gro}
 
         known = identified()
         counting = Counting(running, lab.config.network, handler, identified)

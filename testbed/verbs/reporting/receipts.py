@@ -1,15 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """The page of a count, and two counts beside each other: from their files, without machines."""
 
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from testbed.edge.computer.aside import Aside
 from testbed.edge.files import store
 from testbed.edge.files.store import RunDir
+from testbed.edge.output import screen
+from testbed.model.errors import RunError
 from testbed.verbs.lab import Lab, print_json
 
 if TYPE_CHECKING:
+    from testbed.analysis.kernels.compared import TwoKernels
     from testbed.analysis.receipt.judged import JudgedCount
     from testbed.analysis.receipt.page import Picture, Pictures
 
@@ -43,20 +48,63 @@ def said(judged: "JudgedCount") -> str:
     return "\n".join([f"{opening.status}: {opening.headline}", *opening.reasons, *opening.answers])
 
 
-def compare_counts(first: Path, second: Path, *, as_json: bool) -> None:
+def compare_counts(lab: Lab, first: Path, second: Path, *, as_json: bool) -> None:
     """Print the typical counts of two runs beside each other, and the functions that differ.
 
-    Raises RunError that names every difference when they were not counted on equal machines.
+    Two kernels get a page, too, in the second run's directory. Raises RunError that names every
+    difference when more differs than the kernel and what follows from it.
     """
+    from testbed.analysis.kernels.compared import two_kernels
     from testbed.analysis.receipt import beside
     from testbed.analysis.receipt.count_run import load_count
     from testbed.analysis.receipt.judged import judge_count
 
-    found = beside.beside(judge_count(load_count(first)), judge_count(load_count(second)))
+    one, two = judge_count(load_count(first)), judge_count(load_count(second))
+    kernels = two_kernels(one, two)
+    if kernels is not None:
+        _show_kernels(lab, kernels, second, as_json=as_json)
+        return
+    found = beside.beside(one, two)
     if as_json:
         print_json(found.as_json())
     else:
         print(beside.text(found))
+
+
+def compare_kernels(
+    lab: Lab, first: Path, second: Path, unlike: Sequence[str], *, as_json: bool
+) -> bool:
+    """Print the counts of two runs whose CPU times must not be compared, and say so.
+
+    `unlike` says why. Returns False, with nothing printed, where the runs hold no counts of two
+    kernels.
+    """
+    from testbed.analysis.kernels.compared import two_kernels
+    from testbed.analysis.receipt.count_run import load_count
+    from testbed.analysis.receipt.judged import judge_count
+
+    try:
+        counts = [judge_count(load_count(path)) for path in (first, second)]
+        kernels = two_kernels(*counts)
+    except RunError:
+        return False
+    if kernels is None:
+        return False
+    lab.terminal.warn(f"CPU times are not compared, only the counts are: {'; '.join(unlike)}")
+    _show_kernels(lab, kernels, second, as_json=as_json)
+    return True
+
+
+def _show_kernels(lab: Lab, found: "TwoKernels", second: Path, *, as_json: bool) -> None:
+    from testbed.analysis.kernels import page, words
+
+    name = page.page_name(found)
+    RunDir(second).write(name, page.render_kernels(found, lab.checkout / "templates"))
+    if as_json:
+        print_json(words.as_json(found))
+    else:
+        print(words.text(found, unicode=screen.is_unicode(sys.stdout)))
+        print(second / name)
 
 
 def is_count(path: Path) -> bool:

@@ -129,7 +129,7 @@ def compare(lab: Lab, first: str, second: str, *, as_json: bool) -> bool:
         )
     counts = [receipts.is_count(path) for path in paths]
     if any(counts) and all((path / store.COUNT_INDEX).is_file() for path in paths):
-        receipts.compare_counts(*paths, as_json=as_json)
+        receipts.compare_counts(lab, *paths, as_json=as_json)
         return True
     if any(counts):
         raise RunError(
@@ -143,6 +143,8 @@ def compare(lab: Lab, first: str, second: str, *, as_json: bool) -> bool:
 
     one, two = (load_run(path) for path in paths)
     unlike = differences(one, two)
+    if unlike and receipts.compare_kernels(lab, paths[0], paths[1], unlike, as_json=as_json):
+        return True
     if unlike:
         raise RunError(
             "these two runs are not alike, so their numbers must not be compared",

@@ -13,7 +13,9 @@ from testbed.edge.guests.guest import Guest
 from testbed.edge.output import journal
 from testbed.lab.guests import building, deploy
 from testbed.lab.guests.deploy import Wanted
+from testbed.lab.kernels.own_kernel import package_of
 from testbed.lab.machines import kvm_lost
+from testbed.lab.machines.box import Box
 from testbed.lab.machines.project import ROLES
 from testbed.model import arm as arm_manifest
 from testbed.model.arm import BASELINE, FAIR, Arm
@@ -182,13 +184,22 @@ def box_show(lab: Lab, *, as_json: bool) -> None:
     if box is None:
         raise MachineError("the box is not built", hint="`testbed box build` builds it")
     facts = {"name": box.name, "file": str(box.box), "megabytes": round(box.size_bytes / 1e6),
-             "built": box.built_utc, "kernel": box.kernel, "sha256": box.sha256,
-             "packages": str(box.packages)}  # fmt: skip
+             "built": box.built_utc, "kernel": box.kernel, **_kernel_package(box),
+             "sha256": box.sha256, "packages": str(box.packages)}  # fmt: skip
     if as_json:
         print_json({"box": facts})
         return
     for name, value in facts.items():
         print(f"{name:<10} {value}")
+
+
+def _kernel_package(box: Box) -> dict[str, str]:
+    """Return the package that the kernel is from; its SHA-256 where it is one's own."""
+    found = package_of(box.folder, box.kernel)
+    if found is None:
+        return {}
+    own = f", sha256 {found.sha256}" if found.sha256 else ""
+    return {"package": f"{found.package} {found.version}{own}"}
 
 
 def box_remove(lab: Lab) -> None:

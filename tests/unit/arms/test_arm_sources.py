@@ -212,6 +212,15 @@ def test_module_builds_without_a_warning(arm: str, tmp_path: Path) -> None:
     assert (b"_printk" in information) and (b"FORWARDING" in information) is ("logging" in arm)
 
 
+def test_no_module_without_debug_info_is_to_get_btf() -> None:
+    """pahole makes BTF of debug info, and fails where there is none: Linux 6.12 has it try."""
+    roots = (ARMS, FAULTS, STARTERS)
+    texts = [path.read_text() for root in roots for path in root.glob("*/Makefile")]
+    modules = [line for text in texts for line in text.splitlines() if "-C $(KERNEL)" in line]
+    assert len(modules) >= 4
+    assert all("KCFLAGS=-g0 CONFIG_DEBUG_INFO_BTF_MODULES= " in line for line in modules)
+
+
 def test_a_port_in_the_wrong_byte_order_is_noticed(tmp_path: Path) -> None:
     """gcc compiles it without a word."""
     need("sparse", "sparse")

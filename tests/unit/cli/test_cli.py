@@ -552,6 +552,12 @@ def test_box_show(testbed: Testbed, account: Account, checkout: Path) -> None:
         f"testbed-{store.recipe()}", 412, "6.1.0",
     )  # fmt: skip
     assert "megabytes  412\n" in testbed("box", "show").out
+    assert "package    " not in testbed("box", "show").out
+    (folder / "packages.txt").write_text("linux-image-6.1.0 6.1-3\n")
+    assert "package    linux-image-6.1.0 6.1-3\n" in testbed("box", "show").out
+    record = {"package": "linux-image-mine", "version": "2", "sha256": "abc", "headers": []}
+    (folder / "kernel.json").write_text(json.dumps(record))
+    assert "package    linux-image-mine 2, sha256 abc\n" in testbed("box", "show").out
     assert project_id(checkout) not in testbed("box", "show").out
 
 

@@ -85,6 +85,17 @@ REFUSED = {
     '[box]\nmirror = "ftp://x"': (
         r"box.mirror = 'ftp://x': string should match pattern '^(https?://\S+)?$'"
     ),
+    '[box]\nkernel = "bzImage"': (
+        r"box.kernel = 'bzImage': string should match pattern '^(.+\.deb)?$'"
+    ),
+    '[box]\nkernel = "a.deb"': (
+        "box = {'kernel': 'a.deb'}: kernel and kernel_headers go together: arms are built with both"
+    ),
+    '[box]\nkernel_headers = "a.deb"': (
+        "box = {'kernel_headers': 'a.deb'}: kernel and kernel_headers go together: arms are built "
+        "with both"
+    ),
+    "[box]\nkernel_headers = [3]": "box.kernel_headers.0 = 3: input should be a valid string",
 }
 
 
@@ -104,6 +115,15 @@ def test_no_file_gives_the_originals_values(tmp_path: Path) -> None:
         "10.0.1.2", 8083, 8080,
     )  # fmt: skip
     assert given.machines.nic_model == "e1000"
+
+
+def test_headers_are_one_file_or_several_and_are_kept_with_other_options(tmp_path: Path) -> None:
+    for text, headers in (('"h.deb"', ("h.deb",)), ('["h.deb", "c.deb"]', ("h.deb", "c.deb"))):
+        given = load(tmp_path, f'[box]\nkernel = "k.deb"\nkernel_headers = {text}\n')
+        assert given.with_bench(trials=3).box == given.box
+        assert given.box.kernel_headers == headers
+        assert Config.model_validate(given.model_dump(mode="json")) == given
+    assert load(tmp_path, '[box]\nkernel = ""\nkernel_headers = ""\n') == Config()
 
 
 def test_a_key_changes_that_key_alone(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 
 import contextlib
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,9 @@ def test_a_count_ends_with_a_table_and_a_run(
     assert said.out.splitlines()[-1] == str(run / "report.html")
     assert not (checkout / "results/latest").exists(), "that is for runs of trials"
     assert world.hooks == set()
+    facts = json.loads((run / "count/count.json").read_text())
+    assert re.fullmatch(r"[0-9a-f]{64}", facts["sources"]["none"])
+    assert {"kernel_package", "built_with"} <= set(facts["identity"])
 
 
 def test_json_is_one_object(count_line: Count) -> None:

@@ -14,11 +14,12 @@ import pytest
 from testbed.edge.computer.account import Account
 from testbed.lab.counting import commandline, plugin, server
 from testbed.lab.counting.arm import receiver_json
-from testbed.lab.counting.identity import identity
+from testbed.lab.counting.identity import identity, of_box
 from testbed.lab.counting.link import frames
 from testbed.lab.counting.machine import CountingMachine
 from testbed.lab.counting.plugin import Plugin
 from testbed.lab.guests.deploy import Wanted
+from testbed.lab.machines.box import Box
 from testbed.model import arm as arm_manifest
 from testbed.model.config import Config
 from testbed.model.errors import GuestError, HostError
@@ -209,6 +210,20 @@ def test_the_identity_names_what_counts_depend_on() -> None:
     assert found["cpu_flags"] == ["fpu", "sse"]
     assert found["mitigations"] == {"spectre_v2": "Mitigation: Retpolines"}
     assert (found["qemu"], found["interface"]) == (VERSION, 1)
+
+
+def test_the_identity_names_the_kernels_package_and_what_builds_the_arms(tmp_path: Path) -> None:
+    box = Box("0123456789ab", tmp_path, 1, "2026", "6.1.0", "00")
+    assert of_box(box) == {"kernel_package": None, "built_with": None}
+    (tmp_path / "packages.txt").write_text(
+        "clang-14 14.0.6\ngcc 4:12.2\ngcc-12 12.2.0\ngcc-12-base 12.2.0\nlinux-image-6.1.0 6.1-3\n"
+    )
+    assert of_box(box) == {
+        "kernel_package": {
+            "package": "linux-image-6.1.0", "version": "6.1-3", "sha256": None, "headers": (),
+        },
+        "built_with": {"clang-14": "14.0.6", "gcc-12": "12.2.0"},
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
