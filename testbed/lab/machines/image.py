@@ -6,6 +6,7 @@ an ext4 partition written in place (mke2fs -d); kernel and initrd go to a FAT
 partition with syslinux. Everything is a plain file until qemu-img packs it.
 """
 
+import platform
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +16,10 @@ from testbed.edge.computer.account import Account
 from testbed.edge.output import journal
 from testbed.edge.output.terminal import Terminal
 from testbed.model.config import BoxConfig
-from testbed.model.errors import MachineError
+from testbed.model.errors import HostError, MachineError
 
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+ARCHITECTURE = "x86_64"
 TRUSTED = Path("/etc/apt/trusted.gpg.d")
 MBR_CODE = Path("/usr/lib/syslinux/mbr/mbr.bin")
 MIB = 1024 * 1024
@@ -40,7 +42,15 @@ class ImageBuilder:
     source: BoxConfig
 
     def build(self) -> Path:
-        """Return the path of the packed qcow2 image; about two minutes without KVM."""
+        """Return the path of the packed qcow2 image; about two minutes without KVM.
+
+        Raises HostError where mmdebstrap would make a box of another architecture.
+        """
+        if platform.machine() != ARCHITECTURE:
+            raise HostError(
+                f"this computer is {platform.machine()}, and the box is built on x86-64 alone",
+                hint="use a computer with an Intel or AMD CPU",
+            )
         with self.terminal.step("box: unpacking Debian packages", expect_s=80):
             self._tree()
         with self.terminal.step("box: writing the disk", expect_s=20):

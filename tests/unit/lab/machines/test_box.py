@@ -367,6 +367,16 @@ def test_debians_keys_come_along(
     assert {path.name for path in keys.iterdir()} == {"debian-12.asc", "mine.gpg"}
 
 
+def test_no_box_of_another_architecture(
+    account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(image.platform, "machine", lambda: "aarch64")
+    with pytest.raises(HostError, match="is aarch64, and the box is built on x86-64 alone") as said:
+        image.ImageBuilder(account, Terminal(-1), tmp_path, BoxConfig()).build()
+    assert said.value.exit_code is ExitCode.HOST
+    assert list(tmp_path.glob("*.raw")) == []
+
+
 def test_one_kernel(tmp_path: Path) -> None:
     with pytest.raises(MachineError, match=r"expected one vmlinuz-\* in the box, found 0"):
         image.one(tmp_path, "vmlinuz-*")
