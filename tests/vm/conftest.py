@@ -86,10 +86,9 @@ def copy_of_this_checkout(target: Path) -> Path:
     return target
 
 
-@pytest.fixture(autouse=True)
-def _skip_without_vagrant(request: pytest.FixtureRequest) -> None:
+def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip a test that is marked `vagrant` where there is to be none, and only there."""
-    if request.node.get_closest_marker("vagrant") and (why := why_no_vagrant()):
+    if item.get_closest_marker("vagrant") and (why := why_no_vagrant()):
         pytest.skip(why)
 
 
