@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What forbids user namespaces on this computer: mmdebstrap builds the box in one, without root."""
+"""The settings that forbid user namespaces here: mmdebstrap builds the box in one, without root."""
 
 import contextlib
 from dataclasses import dataclass
