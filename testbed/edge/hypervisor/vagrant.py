@@ -23,12 +23,16 @@ if TYPE_CHECKING:
 
 TRIAL_LIMIT_S = 60.0
 """A Vagrant that loads its plugin takes one second, ten within an emulated computer."""
-TRIAL = """\
+QUOTING = ("shown below.", "below for convenience:")
+"""The ends of the lines after which Vagrant quotes Ruby."""
+UNKNOWN = "libvirt is none of Vagrant's providers"
+TRIAL = f"""\
+Vagrant.plugin("2").manager.providers.key?(:libvirt) or raise LoadError, "{UNKNOWN}"
 require "vagrant-libvirt"
 require "vagrant-libvirt/driver"
 Vagrant.configure("2") do |config|
   config.vm.box = "none"
-  config.vm.provider(:libvirt) { |libvirt| libvirt.uri = "qemu:///session" }
+  config.vm.provider(:libvirt) {{ |libvirt| libvirt.uri = "qemu:///session" }}
 end
 """
 """Loads all that needs Ruby's other half, compiled code included; starts nothing."""
@@ -174,10 +178,11 @@ def _installed() -> str | None:
 
 def _reason(words: str) -> str:
     """Return the one line of a failed trial that tells what is wrong."""
-    if "cannot load such file -- vagrant-libvirt\n" in words + "\n":
+    if UNKNOWN in words or "cannot load such file -- vagrant-libvirt\n" in words + "\n":
         return "Vagrant's libvirt plugin is not installed"
     lines = [line.strip() for line in words.splitlines() if line.strip()]
     told = [line.removeprefix("Message: ") for line in lines if line.startswith("Message: ")]
-    after = [lines[i + 1] for i, line in enumerate(lines[:-1]) if line.endswith("shown below.")]
-    said = [*told, *after, *lines[-1:], "it says nothing"][0]
+    crashed = [line for line in lines if "[BUG]" in line]
+    after = [lines[i + 1] for i, line in enumerate(lines[:-1]) if line.endswith(QUOTING)]
+    said = [*crashed, *told, *after, *lines[-1:], "it says nothing"][0]
     return f"Vagrant's libvirt plugin does not load: {said}"
