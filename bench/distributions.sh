@@ -81,6 +81,6 @@ END
 status=0
 unshare --mount --pid --fork --kill-child bash "$work/enter.sh" "$tree" "$@" || status=$?
 echo
-echo "./lab $* on $suite, $(date -u +%F), commit $commit:"
+echo "./lab${*:+ $*} on $suite, $(date -u +%F), commit $commit:"
 cat "$tree/root/seen" || status=1
 exit $((status != 0))
