@@ -18,17 +18,12 @@ from testbed.edge.output.terminal import Terminal
 from testbed.model.config import BoxConfig
 from testbed.model.errors import HostError, MachineError
 
-KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 ARCHITECTURE = "x86_64"
 TRUSTED = Path("/etc/apt/trusted.gpg.d")
+KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 MBR_CODE = Path("/usr/lib/syslinux/mbr/mbr.bin")
 MIB = 1024 * 1024
 BOOT_START_MIB, BOOT_MIB, ROOT_MIB = 1, 63, 4032
-NO_NAMESPACE = (
-    "unshare the user namespace", "unshare() failed", "unshare syscall failed", "setgid failed",
-    "uid_map", "subuid", "newuidmap",
-)  # fmt: skip
-"""mmdebstrap's words where it gets no user namespace, or one without rights."""
 DISK_ID = "0x74657374"  # named in the recipe as PARTUUID=74657374-02
 
 
@@ -170,6 +165,13 @@ def one(folder: Path, pattern: str) -> Path:
             hint="a mirror may have been between two states: `testbed box build` again",
         )
     return found[0]
+
+
+NO_NAMESPACE = (
+    "unshare the user namespace", "unshare() failed", "unshare syscall failed", "setgid failed",
+    "uid_map", "subuid", "newuidmap",
+)  # fmt: skip
+"""mmdebstrap's words where it gets no user namespace, or one without rights."""
 
 
 def _advice(log: str) -> str:
