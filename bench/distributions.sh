@@ -20,7 +20,8 @@ trap 'rm -rf --one-file-system "$work"' EXIT
 
 mmdebstrap --quiet --variant=minbase --include=ca-certificates "$suite" "$tree"
 mkdir "$tree/root/testbed"
-git -C "$checkout" archive HEAD | tar -x -C "$tree/root/testbed"
+commit=$(git -C "$checkout" rev-parse --short HEAD)
+git -C "$checkout" archive "$commit" | tar -x -C "$tree/root/testbed"
 # How this machine reaches its mirrors.
 for file in /etc/resolv.conf /etc/hosts /etc/pip.conf /etc/ssl/certs /etc/apt/apt.conf.d; do
     [ ! -e $file ] || cp -aLT --remove-destination $file "$tree$file"
@@ -36,7 +37,11 @@ step() {   # WORDS: run them, keep the time; 7 is a finished run that may not be
     printf '%s: exit code %s, %s s\n' "$*" "$status" "$((SECONDS - start))" >>/root/seen
     [ "$status" -eq 0 ] || [ "$status" -eq 7 ] || failed=1
 }
-version() { printf '%s: %s\n' "$1" "$("${@:2}" 2>/dev/null | head -n 1)" >>/root/seen; }
+version() {
+    local said
+    said=$("${@:2}" 2>/dev/null | head -n 1)
+    printf '%s: %s\n' "$1" "${said:-none}" >>/root/seen
+}
 
 step ./lab "$@"
 step .venv/bin/testbed status
@@ -76,6 +81,6 @@ END
 status=0
 unshare --mount --pid --fork --kill-child bash "$work/enter.sh" "$tree" "$@" || status=$?
 echo
-echo "./lab $* on $suite, $(date -u +%F), commit $(git -C "$checkout" rev-parse --short HEAD):"
+echo "./lab${*:+ $*} on $suite, $(date -u +%F), commit $commit:"
 cat "$tree/root/seen" || status=1
 exit $((status != 0))

@@ -17,6 +17,7 @@ import pytest
 
 from testbed.edge.computer.account import Account
 from testbed.edge.computer.lasting import NOTE
+from tests.vm.vagrant_here import ASKED, why_no_vagrant
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -80,7 +81,15 @@ def copy_of_this_checkout(target: Path) -> Path:
     """Copy what is the project's into a new folder."""
     skip = shutil.ignore_patterns(".git", ".venv", ".testbed", "results", "__pycache__", ".*_cache")
     shutil.copytree(REPOSITORY, target, ignore=skip)
+    if provider := os.environ.get(ASKED):
+        (target / "testbed.toml").write_text(f'[machines]\nprovider = "{provider}"\n')
     return target
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test that is marked `vagrant` where there is to be none, and only there."""
+    if item.get_closest_marker("vagrant") and (why := why_no_vagrant()):
+        pytest.skip(why)
 
 
 def _kill_an_up(bed: Testbed) -> None:
@@ -98,7 +107,8 @@ def testbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
     """A copy of this checkout with both machines up; removed in the end."""
     bed = Testbed(copy_of_this_checkout(tmp_path_factory.mktemp("checkout") / "testbed"))
     try:
-        _kill_an_up(bed)
+        if not why_no_vagrant():
+            _kill_an_up(bed)
         up = bed.run("up", timeout_s=1200)
         assert up.returncode == 0, up.stderr
         yield replace(bed, first_up=up.stderr)

@@ -74,6 +74,7 @@ def test_a_students_program_that_the_verifier_rejects(testbed: Testbed) -> None:
     assert testbed.left_over() == []
 
 
+@pytest.mark.vagrant
 def test_plain_vagrant_works_on_the_same_machines(testbed: Testbed) -> None:
     """Only the real Vagrant tells whether it finds the machines as its own."""
     vagrant = shutil.which("vagrant")

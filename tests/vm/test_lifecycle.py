@@ -20,6 +20,7 @@ def plan(testbed: Testbed) -> str:
     return testbed.run("up", "--dry-run").stdout
 
 
+@pytest.mark.vagrant
 def test_a_vagrant_that_outlived_its_command_was_taken_over(testbed: Testbed) -> None:
     """Only a real Vagrant goes on by itself when its `up` is killed."""
     assert "`vagrant up" in testbed.first_up

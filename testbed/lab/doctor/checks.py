@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from testbed.edge.computer import user_namespaces
 from testbed.edge.computer.account import Account
 from testbed.edge.computer.identity import checkout_of
 from testbed.edge.hypervisor.libvirt import URI
@@ -107,11 +108,8 @@ def _user_ids(at: Surroundings) -> list[Diagnosis]:
 
 
 def _namespaces(at: Surroundings) -> list[Diagnosis]:
-    return [
-        rights.namespaces(
-            programs.refused_namespace(at.account), reading.kernel_settings(rights.SWITCHES)
-        )
-    ]
+    refused = programs.refused_namespace(at.account)
+    return [rights.namespaces(refused, user_namespaces.hindrance())]
 
 
 def _folders(at: Surroundings) -> list[Diagnosis]:

@@ -125,7 +125,9 @@ def refused_namespace(account: Account) -> str | None:
     )
     if done.returncode == 0:
         return None
-    return (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+    lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
+    # The last ones only say that the others stopped it.
+    return next((line for line in lines if "failed" in line), lines[-1]).replace("E: ", "")
 
 
 def may_write(account: Account, folder: Path) -> bool:

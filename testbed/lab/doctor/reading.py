@@ -3,7 +3,6 @@
 
 import contextlib
 import os
-from collections.abc import Iterable
 from pathlib import Path
 
 from testbed.lab.doctor.quiet import Supply
@@ -57,16 +56,6 @@ def governors() -> tuple[frozenset[str], str]:
     found = {_word(folder / "scaling_governor") for folder in folders} - {""}
     drivers = {_word(folder / "scaling_driver") for folder in folders} - {""}
     return frozenset(found), ", ".join(sorted(drivers))
-
-
-def kernel_settings(names: Iterable[str]) -> dict[str, int]:
-    """Return those of the kernel's settings that exist and are numbers."""
-    found = {}
-    for name in names:
-        value = _word(PROC / "sys" / name.replace(".", "/"))
-        if value.lstrip("-").isdigit():
-            found[name] = int(value)
-    return found
 
 
 def lock_owner(path: Path) -> int | None:

@@ -2,20 +2,14 @@
 """The rights of the user and of the machines' account. Pure."""
 
 import stat
-from collections.abc import Mapping
 from pathlib import Path
 
+from testbed.edge.computer.user_namespaces import Hindrance
 from testbed.lab.doctor.diagnosis import Diagnosis, ok
 from testbed.lab.doctor.software import SETUP
 
 ID_COUNT = 65536
 """Subordinate ids that building the box takes; what `./lab` sets aside."""
-SWITCHES = {
-    "kernel.unprivileged_userns_clone": (0, 1),
-    "kernel.apparmor_restrict_unprivileged_userns": (1, 0),
-    "user.max_user_namespaces": (0, 10000),
-}
-"""The kernel's settings: the value that forbids user namespaces, and one that allows them."""
 
 
 def account(name: str | None, user: str) -> Diagnosis:
@@ -48,18 +42,14 @@ def _count(text: str, name: str, uid: int) -> int:
     return max((int(count) for count in counts if count.isdigit()), default=0)
 
 
-def namespaces(refused: str | None, settings: Mapping[str, int]) -> Diagnosis:
+def namespaces(refused: str | None, hindrance: Hindrance | None) -> Diagnosis:
     """Judge a trial of mmdebstrap's namespace; `refused` is what it said, None if it worked."""
     if refused is None:
         return ok("user namespaces", "mmdebstrap gets one")
-    for name, (forbids, allows) in SWITCHES.items():
-        if settings.get(name) == forbids:
-            return Diagnosis(
-                "user namespaces",
-                "problem",
-                f"forbidden: {name} is {forbids}",
-                f"`sudo sysctl {name}={allows}`",
-            )
+    if hindrance is not None:
+        return Diagnosis(
+            "user namespaces", "problem", f"refused: {refused} ({hindrance.setting})", hindrance.fix
+        )
     return Diagnosis(
         "user namespaces",
         "problem",

@@ -6,17 +6,20 @@ an ext4 partition written in place (mke2fs -d); kernel and initrd go to a FAT
 partition with syslinux. Everything is a plain file until qemu-img packs it.
 """
 
+import platform
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from testbed.edge.computer import host, lasting
+from testbed.edge.computer import host, lasting, user_namespaces
 from testbed.edge.computer.account import Account
 from testbed.edge.output import journal
 from testbed.edge.output.terminal import Terminal
 from testbed.model.config import BoxConfig
-from testbed.model.errors import MachineError
+from testbed.model.errors import HostError, MachineError
 
+ARCHITECTURE = "x86_64"
+TRUSTED = Path("/etc/apt/trusted.gpg.d")
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 MBR_CODE = Path("/usr/lib/syslinux/mbr/mbr.bin")
 MIB = 1024 * 1024
@@ -34,7 +37,15 @@ class ImageBuilder:
     source: BoxConfig
 
     def build(self) -> Path:
-        """Return the path of the packed qcow2 image; about two minutes without KVM."""
+        """Return the path of the packed qcow2 image; about two minutes without KVM.
+
+        Raises HostError where mmdebstrap would make a box of another architecture.
+        """
+        if platform.machine() != ARCHITECTURE:
+            raise HostError(
+                f"this computer is {platform.machine()}, and the box is built on x86-64 alone",
+                hint="use a computer with an Intel or AMD CPU",
+            )
         with self.terminal.step("box: unpacking Debian packages", expect_s=80):
             self._tree()
         with self.terminal.step("box: writing the disk", expect_s=20):
@@ -67,10 +78,9 @@ class ImageBuilder:
         packages = ",".join(_lines(recipe / "packages.txt"))
         excludes = [f"--dpkgopt=path-exclude={p}" for p in _lines(recipe / "excluded-paths.txt")]
         mirror = [self.source.mirror] if self.source.mirror else []
-        keyring = [f"--keyring={KEYRING}"] if KEYRING.exists() else []
         self._run(
             "mmdebstrap", "--mode=unshare", "--variant=minbase", "--format=directory",
-            *keyring, f"--include={packages}", *excludes,
+            *self._keyrings(), f"--include={packages}", *excludes,
             "--aptopt=APT::Install-Recommends \"false\"", "--dpkgopt=force-unsafe-io",
             "--essential-hook=tar-in recipe/files.tar /",
             "--customize-hook=mkdir -p \"$1/opt/testbed\"",
@@ -81,6 +91,18 @@ class ImageBuilder:
             "--customize-hook=copy-out /usr/share/testbed/packages.txt .",
             self.source.suite, "tree", *mirror, package="mmdebstrap",
         )  # fmt: skip
+
+    def _keyrings(self) -> list[str]:
+        """Return the options that name Debian's keys, and those that this computer's apt trusts.
+
+        The package debian-archive-keyring of Ubuntu 22.04 is older than Debian 12. So the recipe
+        has its two keys, which sign 13, too.
+        """
+        keys = self.work / "recipe/keys"
+        for path in (*TRUSTED.glob("*.asc"), *TRUSTED.glob("*.gpg")):
+            shutil.copy(path, keys)
+        own = [KEYRING] if KEYRING.exists() else []
+        return [f"--keyring={place}" for place in (*own, keys)]
 
     def _disk(self) -> None:
         """Lay out the boot and root partitions on a plain sparse file."""
@@ -145,11 +167,22 @@ def one(folder: Path, pattern: str) -> Path:
     return found[0]
 
 
+NO_NAMESPACE = (
+    "unshare the user namespace", "unshare() failed", "unshare syscall failed", "setgid failed",
+    "uid_map", "subuid", "newuidmap",
+)  # fmt: skip
+"""mmdebstrap's words where it gets no user namespace, or one without rights."""
+
+
 def _advice(log: str) -> str:
+    if "NO_PUBKEY" in log:
+        return f"the mirror's key is unknown: put the key of a mirror of your own into {TRUSTED}"
     if "Could not resolve" in log or "Failed to fetch" in log or "Connection" in log:
         return "no package mirror answers: check the network, or set [box] mirror in testbed.toml"
-    if "unshare" in log or "uid_map" in log or "subuid" in log:
-        return "unprivileged user namespaces are needed: ./lab sets them up (package uidmap)"
     if "No space left" in log:
         return "the disk is full: the build needs 6 GB in TMPDIR (default /var/tmp)"
+    if any(words in log for words in NO_NAMESPACE):
+        if (hindrance := user_namespaces.hindrance()) is not None:
+            return f"user namespaces are forbidden ({hindrance.setting}): {hindrance.fix}"
+        return "unprivileged user namespaces are needed: ./lab sets them up (package uidmap)"
     return "the last lines above are the tool's own; `testbed -v box build` shows the command"

@@ -105,7 +105,8 @@ def test_what_a_distribution_has_may_be_known_only_after_the_update(computer: Co
     computer.tell("known")
     computer.tell("after-update", "vagrant")
     computer.tell("missing", "vagrant", "vagrant-libvirt", "mtools")
-    assert computer.lab("setup").returncode == 0
+    done = computer.lab("setup")
+    assert (done.returncode, "installing: mtools vagrant\n" in done.stderr) == (0, True)
     assert computer.installed == ["update", "mtools", "vagrant"]
 
 
@@ -154,3 +155,32 @@ def test_the_whole_of_lab_hands_the_provider_on_and_writes_nothing(computer: Com
     ran = (computer.folder / "ran").read_text().splitlines()
     assert ran == ["testbed up --provider libvirt", "testbed bench --both"]
     assert sorted(path.name for path in computer.checkout.iterdir()) == before
+
+
+@pytest.mark.parametrize(("there", "taken"), [
+    (("libharfbuzz-subset0", "bpftool", "linux-headers-amd64", "chromium"), "Debian"),
+    (("libharfbuzz0b", "linux-tools-generic", "linux-headers-generic", "chromium-browser"),
+     "Ubuntu 22.04"),
+])  # fmt: skip
+def test_packages_by_the_names_that_a_distribution_has(
+    computer: Computer, there: tuple[str, ...], taken: str
+) -> None:
+    other = ("libharfbuzz-subset0", "bpftool", "linux-headers-amd64", "chromium", "libharfbuzz0b",
+             "linux-tools-generic", "linux-headers-generic", "chromium-browser")  # fmt: skip
+    computer.tell("missing", *other)
+    computer.tell("known", *there)
+    stamp = computer.checkout / ".venv/.testbed-main"
+    stamp.rename(stamp.with_name(".testbed-test"))
+    done = computer.lab("--provider", "libvirt", "setup", "test")
+    assert done.returncode == 0, done.stderr
+    assert sorted(computer.installed) == sorted(["update", *there]), taken
+
+
+def test_the_tests_are_told_the_provider(computer: Computer) -> None:
+    stamp = computer.checkout / ".venv/.testbed-main"
+    stamp.rename(stamp.with_name(".testbed-test"))
+    python = computer.checkout / ".venv/bin/python"
+    python.write_text(f'#!/bin/sh\necho "$TESTBED_PROVIDER" >> {computer.folder}/ran\n')
+    python.chmod(0o755)
+    assert computer.lab("--provider", "libvirt", "test", "-k", "x").returncode == 0
+    assert (computer.folder / "ran").read_text() == "libvirt\n"

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from testbed.edge.computer import user_namespaces
 from testbed.edge.computer.account import Account
 from testbed.lab.counting import plugin
 from testbed.lab.doctor import checks, programs, reading, survey
@@ -49,6 +50,8 @@ def healthy(
     )
     proc = tmp_path / "proc"
     monkeypatch.setattr(reading, "PROC", proc)
+    monkeypatch.setattr(user_namespaces, "PROC", proc)
+    monkeypatch.setattr(user_namespaces, "PROFILE", tmp_path / "no profile")
     monkeypatch.setattr(reading, "SYS", tmp_path / "sys")
     proc.mkdir()
     (proc / "cpuinfo").write_text("flags : vmx\n")

@@ -56,6 +56,13 @@ SAID = {
     "not installed": f"{LOADING}Message: LoadError: cannot load such file -- vagrant-libvirt\n",
     "damaged": f"{EARLY}The plugins failed to load properly. The error message given is\n"
     "shown below.\n\n/x/plugin.rb:1: unterminated string meets end of file\nraise\n",
+    "damaged driver": f"{EARLY}There is a syntax error in the following Vagrantfile. The syntax "
+    "error\nmessage is reproduced below for convenience:\n\n/x/driver.rb:1: unterminated string "
+    'meets end of file\nx = "unterminated\n                 ^\n',
+    "not known": f"{LOADING}Message: LoadError: libvirt is none of Vagrant's providers\n",
+    "raises": "/x/driver.rb:60:in `open_read_only': Failed to connect socket (Libvirt::X"
+    "Error)\nfrom /x/driver.rb:60:in `system_connection'\nfrom /usr/bin/vagrant:25:in `<main>'\n",
+    "crash": "/x/_libvirt.so: [BUG] Bus Error at 0x1\nruby 3.1.2p20\n\n7f-80 rw-p [stack]\n",
     "other Ruby": f"{LOADING}Message: LoadError: libruby-3.0.so.3.0: cannot open shared object\n",
     "silent": "",
 }
@@ -63,6 +70,12 @@ MEANS = {
     "not installed": "Vagrant's libvirt plugin is not installed",
     "damaged": "Vagrant's libvirt plugin does not load: "
     "/x/plugin.rb:1: unterminated string meets end of file",
+    "damaged driver": "Vagrant's libvirt plugin does not load: "
+    "/x/driver.rb:1: unterminated string meets end of file",
+    "not known": "Vagrant's libvirt plugin is not installed",
+    "raises": "Vagrant's libvirt plugin does not load: /x/driver.rb:60:in `open_read_only': Failed "
+    "to connect socket (Libvirt::XError)",
+    "crash": "Vagrant's libvirt plugin does not load: /x/_libvirt.so: [BUG] Bus Error at 0x1",
     "other Ruby": "Vagrant's libvirt plugin does not load: "
     "LoadError: libruby-3.0.so.3.0: cannot open shared object",
     "silent": "Vagrant's libvirt plugin does not load: it says nothing",

@@ -76,11 +76,25 @@ def test_user_ids(testbed: Testbed, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_namespaces(testbed: Testbed, tmp_path: Path, tool: Callable[[str, str], Path]) -> None:
     tool("mmdebstrap", "[ $1 = --version ] && echo 1.3.5 && exit; echo E: forbidden >&2; exit 1")
-    assert broken(testbed, "user namespaces")[0]["found"] == "refused: E: forbidden"
+    assert broken(testbed, "user namespaces")[0]["found"] == "refused: forbidden"
     (tmp_path / "proc/sys/kernel").mkdir(parents=True)
     (tmp_path / "proc/sys/kernel/unprivileged_userns_clone").write_text("0\n")
     fix = broken(testbed, "user namespaces")[0]["fix"]
-    assert fix.endswith("sysctl kernel.unprivileged_userns_clone=1`")
+    assert "sysctl kernel.unprivileged_userns_clone=1`" in fix
+
+
+def test_a_namespace_without_rights(
+    testbed: Testbed, tmp_path: Path, tool: Callable[[str, str], Path]
+) -> None:
+    """As on Ubuntu 24.04: these are mmdebstrap's words where setgid(2) is refused in there."""
+    words = "E: E: setgid failed: Operation not permitted\nE: E: failed to unshare the user …"
+    tool("mmdebstrap", f"[ $1 = --version ] && echo 1.4.3 && exit; echo '{words}' >&2; exit 25")
+    (tmp_path / "proc/sys/kernel").mkdir(parents=True)
+    name = "kernel.apparmor_restrict_unprivileged_userns"
+    (tmp_path / "proc/sys" / name.replace(".", "/")).write_text("1\n")
+    (line,) = broken(testbed, "user namespaces")
+    assert line["found"] == f"refused: setgid failed: Operation not permitted ({name} is 1)"
+    assert f"sysctl {name}=0`" in line["fix"]
 
 
 def test_folders(testbed: Testbed, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,12 +62,6 @@ def test_governors(system: Path) -> None:
     assert reading.governors() == ({"powersave", "performance"}, "intel_pstate")
 
 
-def test_settings_of_the_kernel(system: Path) -> None:
-    write(system / "sys/user", max_user_namespaces="0\n", other="many\n")
-    names = ("user.max_user_namespaces", "user.other", "user.missing")
-    assert reading.kernel_settings(names) == {"user.max_user_namespaces": 0}
-
-
 def test_whoever_holds_the_lock_is_found_without_taking_it(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     assert reading.lock_owner(path) is None

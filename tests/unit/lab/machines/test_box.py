@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from testbed.edge.computer import user_namespaces
 from testbed.edge.computer.account import Account
 from testbed.edge.output.terminal import Terminal
 from testbed.lab.machines import box as module
@@ -302,24 +303,78 @@ def test_remove(store: BoxStore, scratch: Path) -> None:
          "[box] mirror in testbed.toml"),
         ("newuidmap: write to uid_map failed", "unprivileged user namespaces are needed: ./lab "
          "sets them up (package uidmap)"),
-        ("cp: No space left on device", "the disk is full: the build needs 6 GB in TMPDIR "
-         "(default /var/tmp)"),
+        ("E: E: setgid failed: Operation not permitted", "unprivileged user namespaces are needed: "
+         "./lab sets them up (package uidmap)"),
+        ("cp: No space left on device\nE: unshared command failed", "the disk is full: the build "
+         "needs 6 GB in TMPDIR (default /var/tmp)"),
+        ("E: Failed to fetch http://x GPG error: … NO_PUBKEY 6ED0E7B82643E131", "the mirror's key "
+         "is unknown: put the key of a mirror of your own into /etc/apt/trusted.gpg.d"),
+        ("mke2fs: bad\nE: unshared command failed", "the last lines above are the tool's own; "
+         "`testbed -v box build` shows the command"),
         ("something else", "the last lines above are the tool's own; `testbed -v box build` shows "
          "the command"),
     ],
 )  # fmt: skip
 def test_a_tool_that_fails_is_quoted_with_advice(
-    account: Account, tool: Callable[[str, str], Path], tmp_path: Path, words: str, advice: str
-) -> None:
+    account: Account, tool: Callable[[str, str], Path], tmp_path: Path, words: str, advice: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(user_namespaces, "PROC", tmp_path / "proc")
     tool("mmdebstrap", f"echo '{words}' >&2; exit 1")
-    (tmp_path / "recipe").mkdir()
-    for name in ("packages.txt", "excluded-paths.txt", "setup.sh"):
-        shutil.copy(RECIPE / name, tmp_path / "recipe")
+    shutil.copytree(RECIPE, tmp_path / "recipe")
     with pytest.raises(MachineError) as caught:
         image.ImageBuilder(account, Terminal(-1), tmp_path, BoxConfig()).build()
     assert caught.value.message == "the box could not be built: mmdebstrap failed"
     assert (caught.value.hint, caught.value.detail) == (advice, words)
     assert caught.value.exit_code is ExitCode.MACHINE
+
+
+def test_apparmor_forbids_the_build(
+    account: Account, tool: Callable[[str, str], Path], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """As on Ubuntu 24.04 without mmdebstrap's profile: the fix is the doctor's."""
+    tool("mmdebstrap", "echo 'E: E: setgid failed: Operation not permitted' >&2; exit 25")
+    monkeypatch.setattr(user_namespaces, "PROC", tmp_path)
+    monkeypatch.setattr(user_namespaces, "PROFILE", tmp_path / "none")
+    (tmp_path / "sys/kernel").mkdir(parents=True)
+    (tmp_path / "sys/kernel/apparmor_restrict_unprivileged_userns").write_text("1\n")
+    shutil.copytree(RECIPE, tmp_path / "recipe")
+    with pytest.raises(MachineError) as caught:
+        image.ImageBuilder(account, Terminal(-1), tmp_path, BoxConfig()).build()
+    found = user_namespaces.hindrance()
+    assert found is not None
+    assert caught.value.hint == f"user namespaces are forbidden ({found.setting}): {found.fix}"
+    assert caught.value.exit_code is ExitCode.MACHINE
+
+
+def test_debians_keys_come_along(
+    account: Account, tool: Callable[[str, str], Path], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Ubuntu 22.04 has none of Debian 12; a mirror of one's own has a key of its own."""
+    tool("mmdebstrap", 'for word; do echo "$word"; done >&2; exit 1')
+    (tmp_path / "trusted").mkdir()
+    (tmp_path / "trusted/mine.gpg").write_bytes(b"a key")
+    monkeypatch.setattr(image, "TRUSTED", tmp_path / "trusted")
+    monkeypatch.setattr(image, "KEYRING", tmp_path / "none")
+    shutil.copytree(RECIPE, tmp_path / "recipe")
+    with pytest.raises(MachineError):
+        image.ImageBuilder(account, Terminal(-1), tmp_path, BoxConfig()).build()
+    said = (tmp_path / "words").read_text().splitlines()
+    keys = tmp_path / "recipe/keys"
+    assert [word for word in said if "keyring" in word] == [f"--keyring={keys}"]
+    assert {path.name for path in keys.iterdir()} == {"debian-12.asc", "mine.gpg"}
+
+
+def test_no_box_of_another_architecture(
+    account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(image.platform, "machine", lambda: "aarch64")
+    with pytest.raises(HostError, match="is aarch64, and the box is built on x86-64 alone") as said:
+        image.ImageBuilder(account, Terminal(-1), tmp_path, BoxConfig()).build()
+    assert said.value.exit_code is ExitCode.HOST
+    assert list(tmp_path.glob("*.raw")) == []
 
 
 def test_one_kernel(tmp_path: Path) -> None:
