@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from testbed.analysis.findings.finding import Verdict
 from testbed.analysis.receipt.beside import Beside, Pair, common, differences, differs
 from testbed.analysis.receipt.differences import unlike
 from testbed.analysis.receipt.identity import package, release, versions
@@ -193,7 +194,7 @@ def _added(shared: Beside) -> list[Added]:
 
 
 def _also(first: JudgedCount, second: JudgedCount, shared: Beside) -> list[str]:
-    """Return what differs beside the kernel, a sentence each; what is not known is said, too."""
+    """Return what differs beside the kernel, a sentence each, and what is not known or suspect."""
     one, two = first.run.identity, second.run.identity
     said = []
     for name, words in (
@@ -214,6 +215,9 @@ def _also(first: JudgedCount, second: JudgedCount, shared: Beside) -> list[str]:
             f"The sources of {', '.join(changed)} differ: there the difference is not the "
             "kernel's alone."
         )
+    for which, count in (("first", first), ("second", second)):
+        doubts = (one for one in count.findings if one.verdict is Verdict.SUSPECT)
+        said += [f"SUSPECT in the {which} count: {line}." for line in count.lines(doubts)]
     return said
 
 

@@ -145,6 +145,14 @@ def test_an_arm_of_other_sources_is_named_and_so_is_what_was_not_recorded() -> N
     assert found.also[-1].startswith("Whether the arms' sources are the same is not recorded")
 
 
+def test_a_count_that_is_suspect_is_said_to_be() -> None:
+    found = both(judged(), second(gate=None))
+    assert [line for line in found.also if line.startswith("SUSPECT")] == [
+        "SUSPECT in the second count: The count: the gate was not run: that the arms do the same "
+        "work is not proved."
+    ]
+
+
 def test_no_common_arm() -> None:
     first = judged()
     other = JudgedCount(replace(first.run, result=replace(first.run.result, summaries={})), ())
