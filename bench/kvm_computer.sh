@@ -22,7 +22,7 @@ make_disk() {
     trap 'rm -rf --one-file-system "$tree" "$disk.new"' EXIT
     mmdebstrap --quiet --variant=important bookworm "$tree" --include=ca-certificates \
         --include=linux-image-amd64,systemd-sysv,libpam-systemd,openssh-server,sudo,python3-venv
-    "$bench/put_into_tree.sh" "$tree" /testbed >"$work/commit"
+    "$bench/put_into_tree.sh" "$tree" /testbed >/dev/null
     [ -e "$key" ] || ssh-keygen -q -t ed25519 -N '' -f "$key"
     cp "$key.pub" "$tree/key.pub"
     echo '/dev/vda / ext4 noatime 0 0' >"$tree/etc/fstab"
@@ -79,6 +79,8 @@ until inside true; do
     sleep 2
 done
 echo "the computer answers after $((SECONDS - begun)) s"
+commit=$(git -C "$bench" rev-parse --short HEAD)
+git -C "$(dirname "$bench")" archive "$commit" | inside tar -x -C testbed
 status=0
 inside 'bash -s' <<'END' || status=$?
 set -u
@@ -106,6 +108,6 @@ inside sudo systemctl poweroff || true
 wait "$computer" || true
 trap - EXIT
 echo
-echo "on KVM in an emulated computer, $(date -u +%F), commit $(cat "$work/commit"); its runs: $work/results.tar.gz"
+echo "on KVM in an emulated computer, $(date -u +%F), commit $commit; its runs: $work/results.tar.gz"
 cat "$work/seen"
 exit $((status != 0))

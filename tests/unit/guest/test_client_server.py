@@ -564,6 +564,34 @@ def test_the_sender_catches_up_in_bounded_bursts(monkeypatch: pytest.MonkeyPatch
     assert 100 < pacing.late_sends(sending) < 160  # 10 ms behind, 100 of which get later
 
 
+class SlowTime(FakeTime):
+    """A computer on which each send takes a millisecond."""
+
+    def sendto(self, datagram: memoryview, address: tuple[str, int]) -> None:
+        self.sends.append(self.now)
+        self.now += 1_000_000
+
+
+def test_a_sender_that_is_too_slow_stops_and_tells_its_rate(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """So a warm-up learns what such a computer carries, in seconds and not in minutes."""
+    fake = SlowTime()
+    clock = SimpleNamespace(monotonic_ns=fake.monotonic_ns, sleep=fake.sleep)
+    monkeypatch.setattr(pacing, "time", clock)
+    slots = pacing.datagrams(Message(Kind.DATA, 1, 1, 0), 100, seed=1)
+    schedule = pacing.schedule_ns(14_000, 10_000, 0.1, seed=1)
+    sink: Any = fake
+    sending = pacing.send_paced(sink, (HOST, 1), slots, schedule, max_burst=16, spin_us=20)
+    assert sending.ended_ns - sending.started_ns == pytest.approx(2.8e9, rel=0.01)
+    assert sending.offered == len(fake.sends) == len(sending.sent_ns)
+    told = client.describe(sending, 0)
+    assert told["achieved_pps"] == pytest.approx(994, rel=0.01)
+    assert told["offered"] == pytest.approx(2780, rel=0.01)
+    assert told["late_sends"] > 2700
+    assert told["gap_us"]["mean"] == pytest.approx(1006, rel=0.01)
+
+
 def test_gap_statistics() -> None:
     deadlines = array("q", [100_000, 200_000, 300_000, 400_000])
     sent = array("q", [1_000_000, 1_100_000, 0, 1_400_000])  # the third was not accepted
