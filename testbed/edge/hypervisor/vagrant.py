@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from testbed.edge.hypervisor.python_vagrant import Calls
 
 TRIAL_LIMIT_S = 60.0
+NO_ANSWER = "vagrant gave no answer within"
+"""The first words of a trial that did not end: whether the plugin loads is not known then."""
 """A Vagrant that loads its plugin takes one second, ten within an emulated computer."""
 QUOTING = ("shown below.", "below for convenience:")
 """The ends of the lines after which Vagrant quotes Ruby."""
@@ -96,7 +98,7 @@ class Vagrant:
                     timeout_s=limit_s,
                 )  # fmt: skip
             except TooSlow:
-                return f"vagrant gave no answer within {limit_s:g} s"
+                return f"{NO_ANSWER} {limit_s:g} s"
         return None if done.returncode == 0 else _reason(done.stdout + done.stderr)
 
     def command(self) -> list[str] | None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from testbed.edge.hypervisor.provider import ASKED
+from testbed.edge.hypervisor.vagrant import NO_ANSWER
 from testbed.lab.doctor.diagnosis import Diagnosis, ok
 
 Version = tuple[int, ...]
@@ -153,6 +154,9 @@ def daemon(found: Sequence[str]) -> Diagnosis:
 
 def provider(name: str, reason: str, *, installed: bool) -> Diagnosis:
     """Tell what makes the machines here; `installed`: whether there is a Vagrant at all."""
+    if reason.startswith(NO_ANSWER):
+        again = "`testbed doctor` again when this computer is less busy; `testbed up` waits longer"
+        return Diagnosis("provider", "note", f"not known: {reason}", again)
     if name == "libvirt" and installed and reason != ASKED:
         return Diagnosis(
             "provider",
