@@ -205,7 +205,7 @@ def providers() -> None:
                 seconds_, _, stage = line.strip().partition(" s  ")
                 mine[f"{name}: {stage}"] = float(seconds_)
     for stage, theirs in took["vagrant"].items():
-        if (ours := took["libvirt"].get(stage)) is not None:
+        if (ours := took["libvirt"].get(stage)) is not None and theirs > 0.05:
             tell("", f"{stage} {ours:.2f} s", f"by Vagrant {theirs:.2f} s", ours / theirs, "< 1")
 
 
