@@ -43,11 +43,16 @@ def booted_anew(
     machines, guests = later.enter_context(connected())
     recording.guests = guests
     again = replace(experiment, guests=guests, host=HostReadings.of(machines))
-    if (early_s := SETTLED_S - guests["server"].uptime_s()) > 0:
-        with lab.terminal.step("until the server has settled", expect_s=early_s):
-            time.sleep(early_s)
+    settle(lab, guests["server"])
     warm_up(again.at_a_fixed_rate())
     return again
+
+
+def settle(lab: Lab, server: Guest) -> None:
+    """Wait until the server has run for SETTLED_S, which a first `up` may not take."""
+    if (early_s := SETTLED_S - server.uptime_s()) > 0:
+        with lab.terminal.step("until the server has settled", expect_s=early_s):
+            time.sleep(early_s)
 
 
 def parts(starts: Sequence[int], blocks: int, done: int) -> list[tuple[int, int]]:

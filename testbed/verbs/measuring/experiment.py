@@ -27,7 +27,7 @@ from testbed.model.errors import RunError
 from testbed.model.plan import Plan, under
 from testbed.model.run_files import LOG, gated
 from testbed.verbs.lab import Lab
-from testbed.verbs.measuring.boots import booted_anew, parts
+from testbed.verbs.measuring.boots import booted_anew, parts, settle
 from testbed.verbs.measuring.count_too import count_too
 from testbed.verbs.measuring.growing import Precision, grower
 from testbed.verbs.measuring.ready import baseline, connected
@@ -80,6 +80,8 @@ def bench(lab: Lab, request: Request) -> Path:
     with lab.alone("bench"), connected(lab, wanted := sources_of(lab, arms)) as (machines, guests):
         if request.controls:
             arms = arm_manifest.with_controls(arms)
+        if not request.original:
+            settle(lab, guests["server"])
         seed = secrets.randbelow(2**31) if request.seed is None else request.seed
         plan = _plan(lab, request, [arm.name for arm in arms], seed)
         run_dir = RunDir.create(lab.results)
