@@ -40,8 +40,7 @@ install -d -m 0755 -o student /run/student
 setpriv --reuid student --regid student --init-groups env HOME=/home/student USER=student \
     XDG_RUNTIME_DIR=/run/student \
     sh -c 'cd ~/testbed && ./lab setup && .venv/bin/testbed box build'
-# Only a real login may be a member: ./lab would ask for it.
-getent group kvm >/dev/null && usermod --append --groups kvm student
+usermod --append --groups kvm student   # the group came with QEMU
 apt-get clean
 END
     "$bench/enter_tree.sh" "$tree" bash /root/inside.sh

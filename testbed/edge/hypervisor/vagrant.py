@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from testbed.edge.hypervisor.python_vagrant import Calls
 
 TRIAL_LIMIT_S = 60.0
+"""A Vagrant that loads its plugin takes one second, ten within an emulated computer."""
 NO_ANSWER = "vagrant gave no answer within"
 """The first words of a trial that did not end: whether the plugin loads is not known then."""
-"""A Vagrant that loads its plugin takes one second, ten within an emulated computer."""
 QUOTING = ("shown below.", "below for convenience:")
 """The ends of the lines after which Vagrant quotes Ruby."""
 UNKNOWN = "libvirt is none of Vagrant's providers"

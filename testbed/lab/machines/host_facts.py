@@ -15,6 +15,7 @@ def collect(machines: Machines) -> dict[str, Any]:
     """Return the content of facts/host.json."""
     chosen = machines.accelerator()
     settings = machines.project.settings() or {}
+    box = settings.get("box", {}).get("name")
     return {
         "schema": 1,
         "accelerator": chosen.name,
@@ -28,8 +29,8 @@ def collect(machines: Machines) -> dict[str, Any]:
         "cpu_model": _cpu_model(),
         "cores": os.cpu_count(),
         "memory_mb": _memory_mb(),
-        "box": settings.get("box", {}).get("name"),
-        "kernel_package": _kernel_package(machines, settings.get("box", {}).get("name")),
+        "box": box,
+        "kernel_package": _kernel_package(machines, box),
         "nic_model": settings.get("nic_model"),
         "server_cpus": settings.get("machines", {}).get("server", {}).get("cpus"),
         "client_cpus": settings.get("machines", {}).get("client", {}).get("cpus"),

@@ -38,7 +38,8 @@ One trial at a lowered rate has fewer than 100 ticks in a column. That concerns 
 LONGEST_S = 2.5
 """A trial of a fault sends for so long at most, half of a trial that is compared.
 
-At 1,000 packets/s, the lowest rate that a warm-up chooses, the rarest fault still takes two."""
+At 1,000 packets/s, the lowest rate that a warm-up chooses, the rarest fault still takes two.
+"""
 CLEAN_TRIES = 3
 """So often at most: beside another program's load a fault like that load could not be told."""
 

@@ -54,13 +54,9 @@ def compare_counts(lab: Lab, first: Path, second: Path, *, as_json: bool) -> Non
     Two kernels get a page, too, in the second run's directory. Raises RunError that names every
     difference when more differs than the kernel and what follows from it.
     """
-    from testbed.analysis.kernels.compared import two_kernels
     from testbed.analysis.receipt import beside
-    from testbed.analysis.receipt.count_run import load_count
-    from testbed.analysis.receipt.judged import judge_count
 
-    one, two = judge_count(load_count(first)), judge_count(load_count(second))
-    kernels = two_kernels(one, two)
+    one, two, kernels = _judged(first, second)
     if kernels is not None:
         _show_kernels(lab, kernels, second, as_json=as_json)
         return
@@ -79,13 +75,8 @@ def compare_kernels(
     `unlike` says why. Returns False, with nothing printed, where the runs hold no counts of two
     kernels.
     """
-    from testbed.analysis.kernels.compared import two_kernels
-    from testbed.analysis.receipt.count_run import load_count
-    from testbed.analysis.receipt.judged import judge_count
-
     try:
-        counts = [judge_count(load_count(path)) for path in (first, second)]
-        kernels = two_kernels(*counts)
+        *_, kernels = _judged(first, second)
     except RunError:
         return False
     if kernels is None:
@@ -93,6 +84,16 @@ def compare_kernels(
     lab.terminal.warn(f"CPU times are not compared, only the counts are: {'; '.join(unlike)}")
     _show_kernels(lab, kernels, second, as_json=as_json)
     return True
+
+
+def _judged(first: Path, second: Path) -> "tuple[JudgedCount, JudgedCount, TwoKernels | None]":
+    """Return two counts, and both beside each other where they are of two kernels."""
+    from testbed.analysis.kernels.compared import two_kernels
+    from testbed.analysis.receipt.count_run import load_count
+    from testbed.analysis.receipt.judged import judge_count
+
+    one, two = judge_count(load_count(first)), judge_count(load_count(second))
+    return one, two, two_kernels(one, two)
 
 
 def _show_kernels(lab: Lab, found: "TwoKernels", second: Path, *, as_json: bool) -> None:

@@ -545,14 +545,19 @@ class FakeTime:
             raise OSError(105, "No buffer space available")
 
 
-def test_the_sender_catches_up_in_bounded_bursts(monkeypatch: pytest.MonkeyPatch) -> None:
-    fake = FakeTime()
+def sent_on(fake: FakeTime, count: int, monkeypatch: pytest.MonkeyPatch) -> pacing.Sending:
+    """Send datagrams at 10,000 a second by a pretended clock, into nothing."""
     clock = SimpleNamespace(monotonic_ns=fake.monotonic_ns, sleep=fake.sleep)
     monkeypatch.setattr(pacing, "time", clock)
     slots = pacing.datagrams(Message(Kind.DATA, 1, 1, 0), 100, seed=1)
-    schedule = pacing.schedule_ns(1000, 10_000, 0.1, seed=1)
+    schedule = pacing.schedule_ns(count, 10_000, 0.1, seed=1)
     sink: Any = fake
-    sending = pacing.send_paced(sink, (HOST, 1), slots, schedule, max_burst=16, spin_us=20)
+    return pacing.send_paced(sink, (HOST, 1), slots, schedule, max_burst=16, spin_us=20)
+
+
+def test_the_sender_catches_up_in_bounded_bursts(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = FakeTime()
+    sending = sent_on(fake, 1000, monkeypatch)
     gaps = [after - before for before, after in pairwise(fake.sends)]
     run = longest = 0
     for gap in gaps:
@@ -577,12 +582,7 @@ def test_a_sender_that_is_too_slow_stops_and_tells_its_rate(
 ) -> None:
     """So a warm-up learns what such a computer carries, in seconds and not in minutes."""
     fake = SlowTime()
-    clock = SimpleNamespace(monotonic_ns=fake.monotonic_ns, sleep=fake.sleep)
-    monkeypatch.setattr(pacing, "time", clock)
-    slots = pacing.datagrams(Message(Kind.DATA, 1, 1, 0), 100, seed=1)
-    schedule = pacing.schedule_ns(14_000, 10_000, 0.1, seed=1)
-    sink: Any = fake
-    sending = pacing.send_paced(sink, (HOST, 1), slots, schedule, max_burst=16, spin_us=20)
+    sending = sent_on(fake, 14_000, monkeypatch)
     assert sending.ended_ns - sending.started_ns == pytest.approx(2.8e9, rel=0.01)
     assert sending.offered == len(fake.sends) == len(sending.sent_ns)
     told = client.describe(sending, 0)

@@ -296,6 +296,14 @@ def test_remove(store: BoxStore, scratch: Path) -> None:
 # What the builder says of its tools
 
 
+def built_in_vain(account: Account, tmp_path: Path) -> MachineError:
+    """Build an image of the real recipe with tools that fail; return the error."""
+    shutil.copytree(RECIPE, tmp_path / "recipe")
+    with pytest.raises(MachineError) as caught:
+        image.ImageBuilder(account, Terminal(-1), tmp_path, BoxConfig()).build()
+    return caught.value
+
+
 @pytest.mark.parametrize(
     ("words", "advice"),
     [
@@ -321,12 +329,10 @@ def test_a_tool_that_fails_is_quoted_with_advice(
 ) -> None:  # fmt: skip
     monkeypatch.setattr(user_namespaces, "PROC", tmp_path / "proc")
     tool("mmdebstrap", f"echo '{words}' >&2; exit 1")
-    shutil.copytree(RECIPE, tmp_path / "recipe")
-    with pytest.raises(MachineError) as caught:
-        image.ImageBuilder(account, Terminal(-1), tmp_path, BoxConfig()).build()
-    assert caught.value.message == "the box could not be built: mmdebstrap failed"
-    assert (caught.value.hint, caught.value.detail) == (advice, words)
-    assert caught.value.exit_code is ExitCode.MACHINE
+    error = built_in_vain(account, tmp_path)
+    assert error.message == "the box could not be built: mmdebstrap failed"
+    assert (error.hint, error.detail) == (advice, words)
+    assert error.exit_code is ExitCode.MACHINE
 
 
 def test_apparmor_forbids_the_build(
@@ -339,13 +345,11 @@ def test_apparmor_forbids_the_build(
     monkeypatch.setattr(user_namespaces, "PROFILE", tmp_path / "none")
     (tmp_path / "sys/kernel").mkdir(parents=True)
     (tmp_path / "sys/kernel/apparmor_restrict_unprivileged_userns").write_text("1\n")
-    shutil.copytree(RECIPE, tmp_path / "recipe")
-    with pytest.raises(MachineError) as caught:
-        image.ImageBuilder(account, Terminal(-1), tmp_path, BoxConfig()).build()
+    error = built_in_vain(account, tmp_path)
     found = user_namespaces.hindrance()
     assert found is not None
-    assert caught.value.hint == f"user namespaces are forbidden ({found.setting}): {found.fix}"
-    assert caught.value.exit_code is ExitCode.MACHINE
+    assert error.hint == f"user namespaces are forbidden ({found.setting}): {found.fix}"
+    assert error.exit_code is ExitCode.MACHINE
 
 
 def test_debians_keys_come_along(
@@ -358,9 +362,7 @@ def test_debians_keys_come_along(
     (tmp_path / "trusted/mine.gpg").write_bytes(b"a key")
     monkeypatch.setattr(image, "TRUSTED", tmp_path / "trusted")
     monkeypatch.setattr(image, "KEYRING", tmp_path / "none")
-    shutil.copytree(RECIPE, tmp_path / "recipe")
-    with pytest.raises(MachineError):
-        image.ImageBuilder(account, Terminal(-1), tmp_path, BoxConfig()).build()
+    built_in_vain(account, tmp_path)
     said = (tmp_path / "words").read_text().splitlines()
     keys = tmp_path / "recipe/keys"
     assert [word for word in said if "keyring" in word] == [f"--keyring={keys}"]
